@@ -1,0 +1,21 @@
+"""Layers: the channel indicator, the blocks that carry it, pooling and the head."""
+
+from keras_cdd.layers.channel_indicator import ChannelIndicator
+from keras_cdd.layers.conv_shape import ConvShape
+from keras_cdd.layers.embedding_head import embedding_head
+from keras_cdd.layers.feature_recorder import FeatureRecorder
+from keras_cdd.layers.gated_basic_block import GatedBasicBlock
+from keras_cdd.layers.gated_block import GatedBlock
+from keras_cdd.layers.gated_bottleneck import GatedBottleneck
+from keras_cdd.layers.pooling import GeneralizedMeanPooling
+
+__all__ = [
+    "ChannelIndicator",
+    "ConvShape",
+    "FeatureRecorder",
+    "GatedBasicBlock",
+    "GatedBlock",
+    "GatedBottleneck",
+    "GeneralizedMeanPooling",
+    "embedding_head",
+]

@@ -1,0 +1,80 @@
+"""The learnable 1x1 convolution that tells which channels matter (CDD, section 3.1)."""
+
+import keras
+import numpy as np
+
+
+@keras.saving.register_keras_serializable("keras_cdd")
+class ChannelIndicator(keras.layers.Layer):
+    """A 1x1 convolution without bias that starts as the identity.
+
+    Its `kernel` is (1, 1, channels, kept). The norm of `kernel[..., j]` tells how much output channel j matters; a
+    column of exact zeros is a channel that is gone, and surgery removes it for good. A row of exact zeros is a filter
+    of the convolution before it that feeds nothing; surgery removes that as well.
+
+    Args:
+        kept: number of output channels; all of them by default.
+        input_channels: which channels of the uncut layer the inputs are (sorted indices); 0, 1, ... by default.
+        output_channels: which channels of the uncut layer the outputs are; the first `kept` by default.
+
+    Input and output: (N, H, W, channels) -> (N, H, W, kept).
+
+    Raises:
+        ValueError: for a `kept` below 1, or lists that are unsorted or disagree with the shapes.
+    """
+
+    def __init__(self, kept=None, input_channels=None, output_channels=None, **kwargs):
+        super().__init__(**kwargs)
+        self.input_channels = _sorted_channels(input_channels, "input_channels")
+        self.output_channels = _sorted_channels(output_channels, "output_channels")
+        if kept is None and output_channels is not None:
+            kept = len(self.output_channels)
+        if kept is not None and kept < 1:
+            raise ValueError(f"Argument `kept` must be at least 1. Received: kept={kept}")
+        if self.output_channels is not None and len(self.output_channels) != kept:
+            raise ValueError(
+                "Argument `output_channels` must name as many channels as `kept`. "
+                f"Received: {len(self.output_channels)} channels, kept={kept}"
+            )
+        self.kept = kept
+
+    def build(self, input_shape):
+        channels = int(input_shape[-1])
+        self.kept = self.kept or channels
+        self.input_channels = self.input_channels or list(range(channels))
+        self.output_channels = self.output_channels or list(range(self.kept))
+        if len(self.input_channels) != channels:
+            raise ValueError(
+                "Argument `input_channels` must name as many channels as the input has. "
+                f"Received: {len(self.input_channels)} channels, input shape {tuple(input_shape)}"
+            )
+        self.kernel = self.add_weight(
+            name="kernel", shape=(1, 1, channels, self.kept), initializer=self._identity
+        )
+
+    def _identity(self, shape, dtype=None):
+        same = np.equal.outer(self.input_channels, self.output_channels)
+        return keras.ops.reshape(keras.ops.cast(same, dtype or "float32"), shape)
+
+    def call(self, inputs):
+        return keras.ops.conv(inputs, self.kernel, padding="valid")
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.kept or input_shape[-1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kept": self.kept,
+            "input_channels": self.input_channels,
+            "output_channels": self.output_channels,
+        }
+
+
+def _sorted_channels(channels, name):
+    if channels is None:
+        return None
+    channels = [int(channel) for channel in channels]
+    if not channels or channels[0] < 0 or any(a >= b for a, b in zip(channels, channels[1:], strict=False)):
+        raise ValueError(f"Argument `{name}` must be sorted, distinct indices from 0. Received: {name}={channels}")
+    return channels

@@ -1,0 +1,76 @@
+"""A convolution with its BatchNorm and, at a gated site, its channel indicator."""
+
+import keras
+
+from keras_cdd.layers.channel_indicator import ChannelIndicator
+from keras_cdd.layers.feature_recorder import active_recorder
+
+
+class ConvUnit(keras.layers.Layer):
+    """`conv - BN (- indicator)`: what blocks are chained of, and what fuses into one convolution.
+
+    Args:
+        filters: output channels of the convolution.
+        kernel_size: 1 or 3.
+        stride: of the convolution.
+        kept: `{"inputs": [...], "outputs": [...]}` of the indicator, `{}` for an uncut one, None for no indicator.
+        use_bias, epsilon, momentum: see `GatedBottleneck`.
+
+    Input and output: (N, H, W, C) -> (N, H / stride, W / stride, filters or kept outputs).
+    """
+
+    def __init__(self, filters, kernel_size, stride, kept, use_bias, epsilon, momentum, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.margin = (kernel_size - 1) // 2 if stride > 1 else 0
+        self.conv = keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            strides=stride,
+            # With stride 1 "same" is symmetric. With a stride it is not, so the margin is added by hand, as in torch.
+            padding="valid" if self.margin else "same",
+            use_bias=use_bias,
+            kernel_initializer="he_normal",
+            dtype=self.dtype_policy,
+            name="conv",
+        )
+        self.bn = keras.layers.BatchNormalization(
+            momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy, name="bn"
+        )
+        self.indicator = None
+        if kept is not None:
+            self.indicator = ChannelIndicator(
+                input_channels=kept.get("inputs"),
+                output_channels=kept.get("outputs"),
+                dtype=self.dtype_policy,
+                name="indicator",
+            )
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+        shape = self._convolved_shape(input_shape)
+        self.bn.build(shape)
+        if self.indicator is not None:
+            self.indicator.build(shape)
+
+    def call(self, inputs, site=None, training=None):
+        """`site` is the name under which an active `FeatureRecorder` stores what passes."""
+        convolved = self.bn(self.conv(self.pad(inputs)), training=training)
+        outputs = convolved if self.indicator is None else self.indicator(convolved)
+        if site is not None and (recorder := active_recorder()) is not None:
+            recorder.record(site, convolved, outputs)
+        return outputs
+
+    def pad(self, inputs):
+        if not self.margin:
+            return inputs
+        return keras.ops.pad(inputs, ((0, 0), (self.margin,) * 2, (self.margin,) * 2, (0, 0)))
+
+    def _convolved_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        size = (None if side is None else side + 2 * self.margin for side in (height, width))
+        return self.conv.compute_output_shape((batch, *size, channels))
+
+    def compute_output_shape(self, input_shape):
+        shape = self._convolved_shape(input_shape)
+        return shape if self.indicator is None else self.indicator.compute_output_shape(shape)

@@ -1,0 +1,41 @@
+"""From the last feature map to features, embedding and logits."""
+
+import keras
+
+from keras_cdd.layers.pooling import GeneralizedMeanPooling
+
+POOLINGS = ("avg", "gem")
+
+
+def embedding_head(feature_map, embedding_size=512, num_classes=None, pooling="avg"):
+    """Pooling -> `features` -> BN, ReLU, Dense, BN -> `embedding` -> Dense -> `logits`, in stock layers named `head_*`.
+
+    Args:
+        feature_map: symbolic (N, H, W, C).
+        embedding_size: length of the vector that is searched with cosine.
+        num_classes: training identities; without it there are no `logits`.
+        pooling: "avg" or "gem".
+
+    Returns:
+        Dict of symbolic tensors: `features` (N, C), `embedding` (N, embedding_size), `logits` (N, num_classes).
+
+    Raises:
+        ValueError: for an unknown `pooling`.
+    """
+    if pooling not in POOLINGS:
+        raise ValueError(f"Argument `pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}")
+    layers = keras.layers
+    pool = layers.GlobalAveragePooling2D if pooling == "avg" else GeneralizedMeanPooling
+    features = pool(name="head_pool", dtype="float32")(feature_map)
+    bn = {"momentum": 0.9, "epsilon": 1e-5}
+    x = layers.BatchNormalization(name="head_bn1", **bn)(features)
+    x = layers.ReLU(name="head_relu")(x)
+    x = layers.Dense(embedding_size, use_bias=False, kernel_initializer="he_normal", name="head_dense")(x)
+    embedding = layers.BatchNormalization(name="head_bn2", dtype="float32", **bn)(x)
+    outputs = {"features": features, "embedding": embedding}
+    if num_classes:
+        small = keras.initializers.RandomNormal(stddev=0.001)
+        outputs["logits"] = layers.Dense(
+            num_classes, use_bias=False, kernel_initializer=small, name="head_logits", dtype="float32"
+        )(embedding)
+    return outputs

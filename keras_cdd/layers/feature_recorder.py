@@ -1,0 +1,77 @@
+"""What a forward pass leaves for distillation, the gradient reset and the Fisher score."""
+
+import threading
+
+import keras
+import tensorflow as tf
+
+_ACTIVE = threading.local()
+
+
+@tf.custom_gradient
+def _probe(activation, gate):
+    """Returns `activation` as it is; the gate's gradient is `sum over positions of activation * gradient`.
+
+    That equals multiplying the activation by a per-image, per-channel gate of ones, without the multiplication.
+    """
+
+    def gradient(upstream):
+        product = tf.cast(activation, tf.float32) * tf.cast(upstream, tf.float32)
+        return upstream, tf.reduce_sum(product, axis=[1, 2])
+
+    return tf.identity(activation), gradient
+
+
+class FeatureRecorder:
+    """Collects what gated blocks compute inside, in the one forward pass that the training step makes anyway.
+
+    ```python
+    with FeatureRecorder() as recorder:
+        outputs = student(images, training=True)
+    recorder.convolution["stage1_block1/conv2"]   # (N, inputs): pooled, before the indicator
+    recorder.indicator["stage1_block1/conv2"]     # (N, kept): pooled, after the indicator, before its ReLU
+    ```
+
+    All pooled values are float32. A recorder belongs to the thread that opened it, so replicas do not mix.
+
+    Args:
+        with_gates: also place a gate of ones (N, kept) on every indicated activation after its ReLU. A tape that
+            watches gives `d loss / d gate`, whose square is the Fisher score of the channel.
+    """
+
+    def __init__(self, with_gates=False):
+        self.with_gates = with_gates
+        self.convolution = {}
+        self.indicator = {}
+        self.gates = {}
+
+    def __enter__(self):
+        self._outer = active_recorder()
+        _ACTIVE.recorder = self
+        return self
+
+    def __exit__(self, *_):
+        _ACTIVE.recorder = self._outer
+
+    def record(self, site, convolution, indicator):
+        """Stores the spatial means of the two (N, H, W, C) tensors under the site's name."""
+        self.convolution[site] = _pooled(convolution)
+        self.indicator[site] = self.convolution[site] if indicator is convolution else _pooled(indicator)
+
+    def gate(self, site, activation):
+        """Returns the activation with the site's gate on it."""
+        if not self.with_gates:
+            return activation
+        self.gates[site] = tf.ones([tf.shape(activation)[0], activation.shape[-1]], tf.float32)
+        if (tape := getattr(self, "tape", None)) is not None:
+            tape.watch(self.gates[site])
+        return _probe(activation, self.gates[site])
+
+
+def active_recorder():
+    """The recorder opened by this thread, or None."""
+    return getattr(_ACTIVE, "recorder", None)
+
+
+def _pooled(feature_map):
+    return keras.ops.mean(keras.ops.cast(feature_map, "float32"), axis=(1, 2))

@@ -1,0 +1,177 @@
+"""What gated residual blocks have in common: a chain of convolutions, cut between, never at the ends."""
+
+import keras
+
+from keras_cdd.layers.conv_shape import ConvShape
+from keras_cdd.layers.conv_unit import ConvUnit
+from keras_cdd.layers.feature_recorder import active_recorder
+
+
+class GatedBlock(keras.layers.Layer):
+    """Base of `GatedBottleneck` and `GatedBasicBlock`; use those.
+
+    Subclasses give `GEOMETRY`, the kernel size of every convolution in order, `EXPANSION`, the outer width in units of
+    `filters`, and `SITES`, for every value of `indicators` the convolutions that carry one. The indicators cut inner
+    channels only: the outer width never changes, so every block can rebuild itself slimmer on its own.
+    """
+
+    GEOMETRY: dict[str, int]
+    EXPANSION: int
+    SITES: dict[str, tuple[str, ...]]
+
+    def __init__(
+        self,
+        filters,
+        stride=1,
+        indicators="conv2",
+        kept_filters=None,
+        kept_channels=None,
+        stride_on=None,
+        use_bias=False,
+        epsilon=1e-5,
+        momentum=0.9,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if indicators not in self.SITES:
+            raise ValueError(
+                f"Argument `indicators` must be one of {sorted(self.SITES)}. Received: indicators={indicators!r}"
+            )
+        if filters < 1 or stride < 1:
+            raise ValueError(
+                f"Arguments `filters` and `stride` must be positive. Received: filters={filters}, stride={stride}"
+            )
+        self.filters = filters
+        self.stride = stride
+        self.indicators = indicators
+        self.stride_on = stride_on or next(name for name, size in self.GEOMETRY.items() if size == 3)
+        self.use_bias = use_bias
+        self.epsilon = epsilon
+        self.momentum = momentum
+        self.kept_channels = self._kept_channels(kept_filters, kept_channels)
+        *inner, last = self.GEOMETRY
+        self.inner = [self._inner_unit(name) for name in inner]
+        self.last = self._unit(last, self.outer_filters, stride if last == self.stride_on else 1)
+        self.shortcut = None
+
+    def _kept_channels(self, kept_filters, kept_channels):
+        """What the indicators keep, a dict a cut site; uncut sites are left out."""
+        sites = self.SITES[self.indicators]
+        if kept_channels is None:
+            counts = [kept_filters] if isinstance(kept_filters, int) else kept_filters or [self.filters] * len(sites)
+            if len(counts) != len(sites) or not all(1 <= count <= self.filters for count in counts):
+                raise ValueError(
+                    f"Argument `kept_filters` must give a number from 1 to {self.filters} for each indicator {sites}. "
+                    f"Received: kept_filters={kept_filters}"
+                )
+            kept_channels = {
+                site: {"inputs": list(range(count)), "outputs": list(range(count))}
+                for site, count in zip(sites, counts, strict=True)
+                if count < self.filters
+            }
+        outside = [site for site, kept in kept_channels.items() if max(*kept["inputs"], *kept["outputs"]) >= self.filters]
+        if outside or set(kept_channels) - set(sites):
+            raise ValueError(
+                f"Argument `kept_channels` must name channels below {self.filters} of the indicators {sites}. "
+                f"Received: kept_channels={kept_channels}"
+            )
+        return kept_channels
+
+    def _inner_unit(self, name):
+        kept = self.kept_channels.get(name, {}) if name in self.SITES[self.indicators] else None
+        width = len(kept["inputs"]) if kept else self.filters
+        return self._unit(name, width, self.stride if name == self.stride_on else 1, kept)
+
+    def _unit(self, name, filters, stride=1, kept=None):
+        return ConvUnit(
+            filters,
+            self.GEOMETRY.get(name, 1),
+            stride,
+            kept,
+            use_bias=self.use_bias,
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def build(self, input_shape):
+        self.input_size = tuple(input_shape[1:])
+        if self.stride > 1 or input_shape[-1] != self.outer_filters:
+            self.shortcut = self._unit("shortcut", self.outer_filters, self.stride)
+            self.shortcut.build(input_shape)
+        shape = input_shape
+        for unit in [*self.inner, self.last]:
+            unit.build(shape)
+            shape = unit.compute_output_shape(shape)
+
+    def call(self, inputs, training=None):
+        x = inputs
+        for unit in self.inner:
+            x = keras.ops.relu(unit(x, site=self.site(unit), training=training))
+            if unit.indicator is not None and (recorder := active_recorder()) is not None:
+                x = recorder.gate(self.site(unit), x)
+        x = self.last(x, training=training)
+        shortcut = inputs if self.shortcut is None else self.shortcut(inputs, training=training)
+        return keras.ops.relu(x + shortcut)
+
+    def compute_output_shape(self, input_shape):
+        shape = input_shape
+        for unit in [*self.inner, self.last]:
+            shape = unit.compute_output_shape(shape)
+        return shape
+
+    def site(self, unit):
+        """The name under which a convolution of this block is known outside: `<block>/<convolution>`."""
+        return f"{self.name}/{unit.name}"
+
+    @property
+    def outer_filters(self):
+        return self.filters * self.EXPANSION
+
+    @property
+    def gated_units(self):
+        """Site name -> `ConvUnit`, for the convolutions that carry an indicator."""
+        return {self.site(unit): unit for unit in self.inner if unit.indicator is not None}
+
+    @property
+    def kept_filters(self):
+        """Channels left at each indicator, in order."""
+        full = {"outputs": range(self.filters)}
+        return [len(self.kept_channels.get(site, full)["outputs"]) for site in self.SITES[self.indicators]]
+
+    def conv_shapes(self):
+        """The convolutions of the fused block; widths that surgery may change stand there as site names.
+
+        Raises:
+            ValueError: if the block is not built on a fixed image size.
+        """
+        shape = (None, *getattr(self, "input_size", (None, None, None)))
+        if None in shape[1:]:
+            raise ValueError(
+                "Counting needs a fixed image size: give the model's Input a height and a width. "
+                f"Received: {self.name} on an input of shape {shape}"
+            )
+        shapes, channels = [], shape[-1]
+        for unit in [*self.inner, self.last]:
+            shape = unit.compute_output_shape(shape)
+            outputs = unit.filters if unit.indicator is None else self.site(unit)
+            shapes.append(ConvShape(self.GEOMETRY[unit.name] ** 2, shape[1] * shape[2], channels, outputs))
+            channels = outputs
+        if self.shortcut is not None:
+            shapes.append(ConvShape(1, shape[1] * shape[2], self.input_size[-1], self.outer_filters))
+        return shapes
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "stride": self.stride,
+            "indicators": self.indicators,
+            "kept_filters": self.kept_filters,
+            "kept_channels": self.kept_channels,
+            "stride_on": self.stride_on,
+            "use_bias": self.use_bias,
+            "epsilon": self.epsilon,
+            "momentum": self.momentum,
+        }

@@ -1,0 +1,92 @@
+"""ResNets of gated blocks at any depth and width, with the retrieval head."""
+
+import keras
+
+from keras_cdd.layers import GatedBasicBlock, GatedBottleneck, embedding_head
+
+BACKBONES = {
+    "resnet18": (GatedBasicBlock, (2, 2, 2, 2)),
+    "resnet34": (GatedBasicBlock, (3, 4, 6, 3)),
+    "resnet50": (GatedBottleneck, (3, 4, 6, 3)),
+    "resnet101": (GatedBottleneck, (3, 4, 23, 3)),
+    "resnet152": (GatedBottleneck, (3, 8, 36, 3)),
+}
+STEMS = ("standard", "small")
+
+
+def gated_resnet(
+    backbone="resnet50",
+    width=64,
+    image_size=(256, 256),
+    num_classes=None,
+    embedding_size=512,
+    indicators="conv2",
+    stem="standard",
+    last_stride=1,
+    pooling="avg",
+    rescaling=(1 / 127.5, -1.0),
+    name=None,
+):
+    """A functional retrieval network of gated blocks.
+
+    Args:
+        backbone: "resnet18", "resnet34", "resnet50", "resnet101" or "resnet152".
+        width: filters of the first stage; 64 is the standard, small values make quick tests.
+        image_size: (height, width) in pixels.
+        num_classes: training identities; without it the model has no `logits`.
+        embedding_size: length of the embedding.
+        indicators: "conv2", "both", or "none" for a plain (teacher) network.
+        stem: "standard" (7x7 stride 2 and max-pool) or "small" (3x3, no pooling).
+        last_stride: stride of the last stage, 1 (retrieval) or 2 (classification).
+        pooling: "avg" or "gem".
+        rescaling: (scale, offset) that turns pixels 0..255 into what the network sees; numbers or one a channel.
+
+    Returns:
+        A `keras.Model` from (N, height, width, 3) pixels in 0..255 to a dict of `features`, `embedding`, `logits`.
+
+    Raises:
+        ValueError: for an unknown backbone or stem, or a last stride other than 1 or 2.
+    """
+    if backbone not in BACKBONES:
+        raise ValueError(f"Argument `backbone` must be one of {sorted(BACKBONES)}. Received: backbone={backbone!r}")
+    if stem not in STEMS:
+        raise ValueError(f"Argument `stem` must be one of {STEMS}. Received: stem={stem!r}")
+    if last_stride not in (1, 2):
+        raise ValueError(f"Argument `last_stride` must be 1 or 2. Received: last_stride={last_stride}")
+    block, depths = BACKBONES[backbone]
+
+    # === Functional Model ===
+    image = keras.Input((*image_size, 3), name="image")
+    scale, offset = rescaling
+    x = keras.layers.Rescaling(scale, offset, name="rescaling")(image)
+    x = _stem(x, width, stem)
+    for stage, depth in enumerate(depths, start=1):
+        filters = width * 2 ** (stage - 1)
+        for number in range(1, depth + 1):
+            stride = {1: 1, 4: last_stride}.get(stage, 2) if number == 1 else 1
+            x = block(filters, stride=stride, indicators=indicators, name=f"stage{stage}_block{number}")(x)
+    outputs = embedding_head(x, embedding_size, num_classes, pooling)
+    return keras.Model(image, outputs, name=name or f"gated_{backbone}")
+
+
+def _stem(x, width, stem):
+    layers = keras.layers
+    standard = stem == "standard"
+    if standard:
+        x = layers.ZeroPadding2D(3, name="stem_pad")(x)
+    x = layers.Conv2D(
+        width,
+        7 if standard else 3,
+        strides=2 if standard else 1,
+        padding="valid" if standard else "same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name="stem_conv",
+    )(x)
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="stem_bn")(x)
+    x = layers.ReLU(name="stem_relu")(x)
+    if standard:
+        # Zeros are neutral here: the pool sees what a ReLU let through.
+        x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+        x = layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
+    return x
