@@ -4,6 +4,7 @@ from keras_cdd.layers.channel_indicator import ChannelIndicator
 from keras_cdd.layers.conv_shape import ConvShape
 from keras_cdd.layers.embedding_head import embedding_head
 from keras_cdd.layers.feature_recorder import FeatureRecorder
+from keras_cdd.layers.fused_batch_normalization import FusedBatchNormalization
 from keras_cdd.layers.gated_basic_block import GatedBasicBlock
 from keras_cdd.layers.gated_block import GatedBlock
 from keras_cdd.layers.gated_bottleneck import GatedBottleneck
@@ -13,6 +14,7 @@ __all__ = [
     "ChannelIndicator",
     "ConvShape",
     "FeatureRecorder",
+    "FusedBatchNormalization",
     "GatedBasicBlock",
     "GatedBlock",
     "GatedBottleneck",

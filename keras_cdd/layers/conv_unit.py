@@ -4,6 +4,7 @@ import keras
 
 from keras_cdd.layers.channel_indicator import ChannelIndicator
 from keras_cdd.layers.feature_recorder import active_recorder
+from keras_cdd.layers.fused_batch_normalization import FusedBatchNormalization
 
 
 class ConvUnit(keras.layers.Layer):
@@ -34,7 +35,7 @@ class ConvUnit(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="conv",
         )
-        self.bn = keras.layers.BatchNormalization(
+        self.bn = FusedBatchNormalization(
             momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy, name="bn"
         )
         self.indicator = None

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_cdd.layers import GatedBasicBlock, GatedBottleneck, embedding_head
+from keras_cdd.layers import FusedBatchNormalization, GatedBasicBlock, GatedBottleneck, embedding_head
 
 BACKBONES = {
     "resnet18": (GatedBasicBlock, (2, 2, 2, 2)),
@@ -83,7 +83,7 @@ def _stem(x, width, stem):
         kernel_initializer="he_normal",
         name="stem_conv",
     )(x)
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="stem_bn")(x)
+    x = FusedBatchNormalization(momentum=0.9, epsilon=1e-5, name="stem_bn")(x)
     x = layers.ReLU(name="stem_relu")(x)
     if standard:
         # Zeros are neutral here: the pool sees what a ReLU let through.

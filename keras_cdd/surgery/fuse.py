@@ -1,0 +1,103 @@
+"""The deployed form: every convolution one layer, stock Keras layers only (CDD, section 3.4)."""
+
+import keras
+import numpy as np
+
+from keras_cdd.layers import FusedBatchNormalization, GatedBlock, GeneralizedMeanPooling
+from keras_cdd.layers.pooling import generalized_mean
+from keras_cdd.models.cost import fused_bn
+
+
+def fuse(model):
+    """Folds indicators and BatchNorms into the convolutions before them.
+
+    Args:
+        model: functional Keras model, with or without gated blocks. Of a retrieval model (a dict of outputs with an
+            `embedding`) only the embedding stays.
+
+    Returns:
+        A float32 model of stock Keras layers, loadable without this package, that computes the same in inference.
+    """
+    if isinstance(model.output, dict) and "embedding" in model.output:
+        model = keras.Model(model.input, {"embedding": model.output["embedding"]}, name=model.name)
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=_StockCall())
+
+
+class _StockCall:
+    """Calls the stock counterpart of a layer, which is made at the first call."""
+
+    def __init__(self):
+        self._made = {}
+
+    def __call__(self, layer, *args, **kwargs):
+        if isinstance(layer, GatedBlock):
+            return _block(layer, args[0])
+        if isinstance(layer, GeneralizedMeanPooling):
+            return generalized_mean(args[0], float(layer.p), layer.epsilon)
+        if isinstance(layer, keras.layers.Conv2D) and (bn := fused_bn(layer)) is not None:
+            return _convolution(layer, layer.name, *folded(layer, bn))(args[0])
+        if isinstance(layer, keras.layers.BatchNormalization) and _is_folded(layer):
+            return args[0]
+        if not isinstance(layer, keras.layers.Layer):
+            return layer(*args, **kwargs)
+        if id(layer) not in self._made:
+            self._made[id(layer)] = _stock(layer)
+            outputs = self._made[id(layer)](*args, **kwargs)
+            self._made[id(layer)].set_weights(layer.get_weights())
+            return outputs
+        return self._made[id(layer)](*args, **kwargs)
+
+
+def _stock(layer):
+    config = {**layer.get_config(), "dtype": "float32"}
+    if isinstance(layer, keras.Model):
+        return fuse(layer)
+    if isinstance(layer, FusedBatchNormalization):
+        return keras.layers.BatchNormalization.from_config(config)
+    return layer.__class__.from_config(config)
+
+
+def _is_folded(bn):
+    producer = bn.input._keras_history.operation
+    return isinstance(producer, keras.layers.Conv2D) and fused_bn(producer) is bn
+
+
+def _block(block, x):
+    shortcut = x
+    for unit in [*block.inner, block.last]:
+        x = _unit(block, unit, x)
+        if unit is not block.last:
+            x = keras.layers.ReLU(name=f"{block.name}_{unit.name}_relu")(x)
+    if block.shortcut is not None:
+        shortcut = _unit(block, block.shortcut, shortcut)
+    x = keras.layers.Add(name=f"{block.name}_add")([x, shortcut])
+    return keras.layers.ReLU(name=f"{block.name}_relu")(x)
+
+
+def _unit(block, unit, x):
+    name = f"{block.name}_{unit.name}"
+    if unit.margin:
+        x = keras.layers.ZeroPadding2D(unit.margin, name=f"{name}_pad")(x)
+    return _convolution(unit.conv, name, *folded(unit.conv, unit.bn, unit.indicator))(x)
+
+
+def folded(conv, bn, indicator=None):
+    """Kernel (HWIO) and bias of `indicator(bn(conv(x)))` as one convolution, computed in float64."""
+    arrays = [keras.ops.convert_to_numpy(w).astype(np.float64) for w in (conv.kernel, *bn.get_weights())]
+    kernel, gamma, beta, mean, variance = arrays
+    scale = gamma / np.sqrt(variance + bn.epsilon)
+    bias = np.zeros_like(mean) if conv.bias is None else keras.ops.convert_to_numpy(conv.bias)
+    kernel, bias = kernel * scale, beta + (bias - mean) * scale
+    if indicator is not None:
+        mixing = keras.ops.convert_to_numpy(indicator.kernel)[0, 0].astype(np.float64)
+        kernel, bias = kernel @ mixing, bias @ mixing
+    return kernel, bias
+
+
+def _convolution(conv, name, kernel, bias):
+    """A stock convolution with the geometry of `conv` and the given weights."""
+    config = {**conv.get_config(), "name": name, "dtype": "float32", "use_bias": True, "filters": len(bias)}
+    new = keras.layers.Conv2D.from_config(config)
+    new.build((None, None, None, kernel.shape[2]))
+    new.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
+    return new

@@ -1,0 +1,136 @@
+"""What a surgery will do, before it is done (NumPy)."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class SiteCut:
+    """What happens to one indicator.
+
+    Attributes:
+        outputs: sorted positions of the output channels that stay.
+        inputs: sorted positions of the input channels that stay: those that still feed a kept output.
+        channels: output channels now.
+        lowest_kept, highest_removed: importances at the cut; NaN where nothing is removed.
+    """
+
+    outputs: np.ndarray
+    inputs: np.ndarray
+    channels: int
+    lowest_kept: float
+    highest_removed: float
+
+    @property
+    def removed(self):
+        return self.channels - len(self.outputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class SurgeryPlan:
+    """Which channels stay; `print(plan)` shows it as a table.
+
+    Attributes:
+        cuts: site -> `SiteCut`, for every indicator of the model.
+        macs, params: (before, after), deployed form.
+        full_macs, full_params: of the uncut network.
+        costs: site -> ((macs, params) before, (macs, params) after) of the block it stands in.
+    """
+
+    cuts: dict[str, SiteCut]
+    macs: tuple[int, int]
+    params: tuple[int, int]
+    full_macs: int
+    full_params: int
+    costs: dict[str, tuple]
+
+    @property
+    def kept_filters(self):
+        """Site -> channels that stay."""
+        return {site: len(cut.outputs) for site, cut in self.cuts.items()}
+
+    @property
+    def is_identity(self):
+        """True if the plan removes nothing, neither output channels nor filters that feed none."""
+        return not any(cut.removed for cut in self.cuts.values()) and all(
+            np.array_equal(cut.inputs, np.arange(len(cut.inputs))) for cut in self.cuts.values()
+        )
+
+    def __str__(self):
+        head = f"{'site':<28}{'channels':>13}{'block MACs':>21}{'block params':>19}{'lowest kept':>13}{'highest gone':>13}"
+        return "\n".join([head, *(self._row(site, cut) for site, cut in self.cuts.items()), self._total()])
+
+    def _row(self, site, cut):
+        (macs, params), (macs_after, params_after) = self.costs[site]
+        channels = f"{cut.channels} -> {len(cut.outputs)}"
+        limits = "".join("            -" if np.isnan(v) else f"{v:13.3g}" for v in (cut.lowest_kept, cut.highest_removed))
+        return (
+            f"{site:<28}{channels:>13}{_change(macs, macs_after, 21)}{_change(params, params_after, 19)}{limits}"
+        )
+
+    def _total(self):
+        share = f"{100 * self.macs[1] / self.full_macs:.1f} % of the MACs and {100 * self.params[1] / self.full_params:.1f} %"
+        return (
+            f"{'the whole network':<28}{'':>13}{_change(*self.macs, 21)}{_change(*self.params, 19)}"
+            f"   {share} of the parameters of the uncut network"
+        )
+
+
+def make_plan(costs, kernels, kept, importance):
+    """A `SurgeryPlan` from what is to be kept.
+
+    Args:
+        costs: the model's `CostModel`.
+        kernels: site -> indicator kernel (inputs, outputs).
+        kept: site -> sorted positions of the outputs that stay.
+        importance: site -> (outputs,), larger matters more.
+
+    Raises:
+        ValueError: if a site would be left without a channel.
+    """
+    empty = [site for site, positions in kept.items() if len(positions) == 0]
+    if empty:
+        raise ValueError(f"Every site must keep a channel. Received: none left at {empty}")
+    cuts = {site: _cut(kernels[site], np.asarray(kept[site]), importance[site]) for site in kernels}
+    before = dict(costs.widths)
+    after = {site: len(cut.outputs) for site, cut in cuts.items()}
+    return SurgeryPlan(
+        cuts=cuts,
+        macs=(costs.macs(before), costs.macs(after)),
+        params=(costs.params(before), costs.params(after)),
+        full_macs=costs.macs(costs.full_widths),
+        full_params=costs.params(costs.full_widths),
+        costs={site: (_block_cost(costs, site, before), _block_cost(costs, site, after)) for site in cuts},
+    )
+
+
+def _cut(kernel, outputs, importance):
+    # A filter all of whose ways lead to removed channels feeds nothing: it goes too, and no output changes.
+    feeding = np.flatnonzero(np.any(kernel[:, outputs] != 0, axis=1))
+    inputs = feeding if len(feeding) else np.array([0])
+    removed = np.setdiff1d(np.arange(kernel.shape[1]), outputs)
+    return SiteCut(
+        outputs=outputs,
+        inputs=inputs,
+        channels=kernel.shape[1],
+        lowest_kept=float(importance[outputs].min()) if len(removed) else np.nan,
+        highest_removed=float(importance[removed].max()) if len(removed) else np.nan,
+    )
+
+
+def _block_cost(costs, site, widths):
+    block = site.rsplit("/", 1)[0] + "/"
+    shapes = [s for s in costs.shapes if block in (str(s.inputs)[: len(block)], str(s.outputs)[: len(block)])]
+    return sum(s.macs(widths) for s in shapes), sum(s.params(widths) for s in shapes)
+
+
+def _change(before, after, width):
+    return f"{_short(before)} -> {_short(after)}".rjust(width)
+
+
+def _short(number):
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.2f} {unit}"
+    return str(number)

@@ -1,0 +1,57 @@
+"""From a model and an aim to a plan."""
+
+import numpy as np
+
+from keras_cdd.models import cost_model
+from keras_cdd.surgery.budget import least_important_first
+from keras_cdd.surgery.importance import norm_importance, only_living, relative_norm_importance
+from keras_cdd.surgery.plan import make_plan
+from keras_cdd.surgery.sites import indicator_kernels
+
+
+def plan_surgery(
+    model, target_macs=None, target_params=None, importance_threshold=None, round_to=1, importance=None
+):
+    """Decides which channels stay; changes nothing.
+
+    Args:
+        model: a functional Keras model with gated blocks.
+        target_macs: fraction of the uncut network's MACs to keep (deployed form).
+        target_params: the same for parameters.
+        importance_threshold: channels whose importance is below it go.
+        round_to: widths become multiples of this, still within the budget.
+        importance: site -> (channels,); indicator norms by default (relative ones for a budget).
+
+    With no aim at all, the plan removes what is exactly zero. The strongest channel of a site always stays.
+
+    Returns:
+        A `SurgeryPlan`.
+
+    Raises:
+        ValueError: for more than one aim, a budget out of reach (naming the floor) or a model without gated blocks.
+    """
+    aims = {"target_macs": target_macs, "target_params": target_params, "importance_threshold": importance_threshold}
+    given = {name: value for name, value in aims.items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"Surgery takes one aim. Received: {given}")
+    kernels = indicator_kernels(model)
+    if not kernels:
+        raise ValueError("Surgery needs gated blocks with indicators. Received: a model without any")
+    costs = cost_model(model)
+    if target_macs is not None or target_params is not None:
+        importance = only_living(importance or relative_norm_importance(kernels), kernels)
+        measure = "macs" if target_macs is not None else "params"
+        kept = least_important_first(costs, importance, next(iter(given.values())), measure, round_to)
+    else:
+        importance = importance or norm_importance(kernels)
+        threshold = np.finfo(np.float64).tiny if importance_threshold is None else importance_threshold
+        kept = {site: _at_least(values, threshold, round_to) for site, values in importance.items()}
+    return make_plan(costs, kernels, kept, importance)
+
+
+def _at_least(importance, threshold, round_to):
+    """Positions with an importance not below the threshold; rounded up with the strongest of the others."""
+    count = max(1, int(np.sum(importance >= threshold)))
+    count = min(len(importance), -(-count // round_to) * round_to)
+    strongest_first = np.argsort(-importance, kind="stable")
+    return np.sort(strongest_first[:count])

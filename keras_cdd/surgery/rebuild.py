@@ -1,0 +1,96 @@
+"""Surgery itself: a slim model, and an optimizer that goes on where the old one was."""
+
+import keras
+
+from keras_cdd.layers import GatedBlock
+from keras_cdd.surgery.sites import gated_blocks
+from keras_cdd.surgery.slicing import slice_all
+
+
+def rebuild(model, plan, optimizer=None):
+    """Makes the slim model of a plan; the inputs stay untouched.
+
+    Every weight and every optimizer slot of the slim side is filled once from its source, or an error names what did
+    not fit. Works for any functional Keras model with gated blocks.
+
+    Args:
+        model: functional Keras model.
+        plan: `SurgeryPlan` made for it.
+        optimizer: its optimizer, if its state shall be carried along (SGD, Adam, AdamW, ... or a `LossScaleOptimizer`
+            around one).
+
+    Returns:
+        The slim model, or `(slim, slim_optimizer)`.
+
+    Raises:
+        ValueError: naming every weight or slot that does not fit.
+    """
+    slim = keras.models.clone_model(model, clone_function=lambda layer: _slim_layer(layer, plan))
+    cuts = weight_cuts(model, plan)
+    weights = {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
+    targets = {weight.path: weight.shape for weight in slim.weights}
+    sliced = slice_all(weights, cuts, targets)
+    for weight in slim.weights:
+        weight.assign(sliced[weight.path])
+    return slim if optimizer is None else (slim, slim_optimizer(optimizer, model, slim, cuts))
+
+
+def _slim_layer(layer, plan):
+    if not isinstance(layer, GatedBlock):
+        return layer.__class__.from_config(layer.get_config())
+    kept = dict(layer.kept_channels)
+    for site, unit in layer.gated_units.items():
+        cut, indicator = plan.cuts[site], unit.indicator
+        kept[unit.name] = {
+            "inputs": [indicator.input_channels[i] for i in cut.inputs],
+            "outputs": [indicator.output_channels[i] for i in cut.outputs],
+        }
+    return layer.__class__.from_config({**layer.get_config(), "kept_channels": kept, "kept_filters": None})
+
+
+def weight_cuts(model, plan):
+    """Weight path -> (axis, positions) pairs: everything that the plan's sites touch."""
+    cuts = {}
+    for block in gated_blocks(model):
+        for unit, after in zip(block.inner, [*block.inner[1:], block.last], strict=True):
+            if unit.indicator is None:
+                continue
+            cut = plan.cuts[block.site(unit)]
+            cuts[unit.conv.kernel.path] = cuts.get(unit.conv.kernel.path, []) + [(3, cut.inputs)]
+            for vector in [*unit.conv.weights[1:], *unit.bn.weights]:
+                cuts[vector.path] = [(0, cut.inputs)]
+            cuts[unit.indicator.kernel.path] = [(2, cut.inputs), (3, cut.outputs)]
+            cuts[after.conv.kernel.path] = [(2, cut.outputs)]
+    return cuts
+
+
+def slim_optimizer(optimizer, model, slim, cuts):
+    """A new optimizer for the slim model with the old one's state, slots cut like the weights they belong to."""
+    new = optimizer.__class__.from_config(optimizer.get_config())
+    new.build(slim.trainable_variables)
+    old_slots, old_weights = named_slots(optimizer, model.trainable_variables)
+    new_slots, _ = named_slots(new, slim.trainable_variables)
+    sources = {name: keras.ops.convert_to_numpy(slot) for name, slot in old_slots.items()}
+    slot_cuts = {name: cuts[path] for name, path in old_weights.items() if path in cuts and sources[name].ndim}
+    sliced = slice_all(sources, slot_cuts, {name: slot.shape for name, slot in new_slots.items()})
+    for name, slot in new_slots.items():
+        slot.assign(sliced[name])
+    return new
+
+
+def named_slots(optimizer, trainable_variables):
+    """Optimizer variables by a name that survives surgery, and name -> path of the weight a slot belongs to.
+
+    Slots are matched by name, never by position: Keras calls them `<weight path with _ for />_<slot>`.
+    """
+    prefixes = sorted(((v.path.replace("/", "_"), v.path) for v in trainable_variables), key=lambda p: -len(p[0]))
+    named, owners = {}, {}
+    for slot in optimizer.variables:
+        name = slot.path.split("/", 1)[-1]
+        if name in named:
+            raise ValueError(f"Optimizer slots need names of their own. Received: {name} twice")
+        named[name] = slot
+        owner = next((path for prefix, path in prefixes if name.startswith(prefix + "_")), None)
+        if owner is not None:
+            owners[name] = owner
+    return named, owners

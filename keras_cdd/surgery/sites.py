@@ -1,0 +1,30 @@
+"""The gated sites of a Keras model."""
+
+import keras
+
+from keras_cdd.layers import GatedBlock
+
+
+def gated_blocks(model):
+    """Every gated block of a model, nested models included, in order.
+
+    Raises:
+        ValueError: if two blocks share a name, so that their sites could not be told apart.
+    """
+    blocks = [layer for layer in model._flatten_layers() if isinstance(layer, GatedBlock)]
+    names = [block.name for block in blocks]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Gated blocks need names of their own. Received: {sorted(names)}")
+    return blocks
+
+
+def gated_units(model):
+    """Site name -> `ConvUnit`, for every indicator of the model."""
+    return {site: unit for block in gated_blocks(model) for site, unit in block.gated_units.items()}
+
+
+def indicator_kernels(model):
+    """Site name -> indicator kernel as a NumPy matrix (inputs, outputs)."""
+    return {
+        site: keras.ops.convert_to_numpy(unit.indicator.kernel)[0, 0] for site, unit in gated_units(model).items()
+    }
