@@ -1,0 +1,23 @@
+"""Loss functions: pure, in float32 whatever comes in, with gradients that stay finite."""
+
+from keras_cdd.losses.compression import compression_gradient, compression_loss, proximal_step
+from keras_cdd.losses.distillation import (
+    embedding_distillation_loss,
+    feature_distillation_loss,
+    logit_distillation_loss,
+    relation_distillation_loss,
+)
+from keras_cdd.losses.identity import identity_loss
+from keras_cdd.losses.triplet import triplet_loss
+
+__all__ = [
+    "compression_gradient",
+    "compression_loss",
+    "embedding_distillation_loss",
+    "feature_distillation_loss",
+    "identity_loss",
+    "logit_distillation_loss",
+    "proximal_step",
+    "relation_distillation_loss",
+    "triplet_loss",
+]

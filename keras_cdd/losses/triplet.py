@@ -1,0 +1,43 @@
+"""Triplet loss over all pairs of a batch."""
+
+from keras import ops
+
+from keras_cdd.losses.distances import euclidean_distances, unit_rows
+
+MININGS = ("batch_hard", "batch_soft")
+
+
+def triplet_loss(labels, features, margin=0.35, mining="batch_hard", normalize=False):
+    """Batch-hard triplet loss (Hermans et al., 2017) or its softly weighted form.
+
+    Args:
+        labels: (N,) integers; a batch holds several images of every identity.
+        features: (N, D); distances are Euclidean.
+        margin: hinge margin; None for the soft margin `log(1 + exp(positive - negative))`.
+        mining: "batch_hard" takes the farthest positive and the nearest negative; "batch_soft" weights all of them by
+            the softmax of their distance.
+        normalize: scale features to length 1 first.
+
+    Raises:
+        ValueError: for an unknown `mining`.
+    """
+    if mining not in MININGS:
+        raise ValueError(f"Argument `mining` must be one of {MININGS}. Received: mining={mining!r}")
+    features = ops.cast(features, "float32")
+    features = unit_rows(features) if normalize else features
+    distances = euclidean_distances(features, features)
+    same = ops.equal(labels[:, None], labels[None, :])
+    mine = _hard if mining == "batch_hard" else _soft
+    positive, negative = mine(distances, same), -mine(-distances, ops.logical_not(same))
+    if margin is None:
+        return ops.mean(ops.softplus(positive - negative))
+    return ops.mean(ops.relu(positive - negative + margin))
+
+
+def _hard(distances, chosen):
+    return ops.max(ops.where(chosen, distances, -1e30), axis=1)
+
+
+def _soft(distances, chosen):
+    weights = ops.softmax(ops.where(chosen, distances, -1e30), axis=1)
+    return ops.sum(weights * ops.where(chosen, distances, 0.0), axis=1)

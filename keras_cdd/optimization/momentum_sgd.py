@@ -1,0 +1,48 @@
+"""Momentum SGD as the field's published settings mean it."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_cdd")
+class MomentumSGD(keras.optimizers.SGD):
+    """`v = momentum * v + (gradient + weight_decay * w)`, then `w = w - learning_rate * v` (torch's convention).
+
+    Keras's own SGD folds the learning rate into the velocity, which differs as soon as the rate changes, and decouples
+    weight decay. Slots keep Keras's names.
+
+    Args:
+        learning_rate: number or schedule.
+        momentum: of the velocity.
+        coupled_weight_decay: added to the gradient of every weight, in units of the weight.
+        lr_multipliers: substring of the weight's path -> factor on its learning rate, for example `{"head": 1.5}`.
+    """
+
+    def __init__(
+        self, learning_rate=0.01, momentum=0.9, coupled_weight_decay=0.0, lr_multipliers=None, name="sgd", **kwargs
+    ):
+        super().__init__(learning_rate=learning_rate, momentum=momentum, name=name, **kwargs)
+        self.coupled_weight_decay = coupled_weight_decay
+        self.lr_multipliers = dict(lr_multipliers or {})
+
+    def update_step(self, gradient, variable, learning_rate):
+        learning_rate = ops.cast(learning_rate, variable.dtype)
+        gradient = ops.cast(gradient, variable.dtype) + self.coupled_weight_decay * variable
+        index = self._get_variable_index(variable)
+        for part, factor in self.lr_multipliers.items():
+            if part in self._trainable_variables[index].path:
+                learning_rate = learning_rate * factor
+        if self.momentum == 0:
+            self.assign_sub(variable, learning_rate * gradient)
+            return
+        velocity = self.momentums[index]
+        self.assign(velocity, self.momentum * velocity + gradient)
+        step = gradient + self.momentum * velocity if self.nesterov else velocity
+        self.assign_sub(variable, learning_rate * step)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "coupled_weight_decay": self.coupled_weight_decay,
+            "lr_multipliers": self.lr_multipliers,
+        }

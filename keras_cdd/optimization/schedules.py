@@ -1,0 +1,81 @@
+"""Learning rates that warm up and then fall; constant within an epoch."""
+
+import keras
+from keras import ops
+
+
+class _EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that depends on the epoch; subclasses give `after_warmup`."""
+
+    def __init__(self, base, steps_per_epoch, warmup_epochs, warmup_factor, warmup, **rest):
+        if warmup not in ("linear", "constant"):
+            raise ValueError(f"Argument `warmup` must be 'linear' or 'constant'. Received: warmup={warmup!r}")
+        self.base = base
+        self.steps_per_epoch = steps_per_epoch
+        self.warmup_epochs = warmup_epochs
+        self.warmup_factor = warmup_factor
+        self.warmup = warmup
+        self.rest = rest
+
+    def __call__(self, step):
+        return self.at_epoch(ops.floor(ops.cast(step, "float32") / self.steps_per_epoch))
+
+    def at_epoch(self, epoch):
+        """The rate during an epoch, counted from 0."""
+        epoch = ops.cast(epoch, "float32")
+        progress = epoch / max(self.warmup_epochs, 1) if self.warmup == "linear" else 0.0
+        warming = self.base * (self.warmup_factor + (1.0 - self.warmup_factor) * progress)
+        return ops.where(epoch < self.warmup_epochs, warming, self.after_warmup(epoch))
+
+    def get_config(self):
+        names = ("base", "steps_per_epoch", "warmup_epochs", "warmup_factor", "warmup")
+        return {**{name: getattr(self, name) for name in names}, **self.rest}
+
+
+@keras.saving.register_keras_serializable("keras_cdd")
+class WarmupCosine(_EpochSchedule):
+    """Warm-up, the base rate until epoch `delay`, then half a cosine down to `minimum` at epoch `epochs`.
+
+    Args:
+        base: learning rate after the warm-up.
+        epochs: where the cosine ends.
+        steps_per_epoch: optimizer steps an epoch.
+        delay: epochs before the cosine starts, the warm-up included.
+        minimum: rate at the end.
+        warmup_epochs, warmup_factor: the first epochs, and the fraction of `base` at which they start.
+        warmup: "linear" or "constant".
+    """
+
+    def __init__(
+        self,
+        base,
+        epochs,
+        steps_per_epoch,
+        delay=0,
+        minimum=0.0,
+        warmup_epochs=0,
+        warmup_factor=0.1,
+        warmup="linear",
+    ):
+        rest = {"epochs": epochs, "delay": delay, "minimum": minimum}
+        super().__init__(base, steps_per_epoch, warmup_epochs, warmup_factor, warmup, **rest)
+
+    def after_warmup(self, epoch):
+        epochs, delay, minimum = (self.rest[name] for name in ("epochs", "delay", "minimum"))
+        progress = ops.clip((epoch - delay) / max(epochs - delay, 1), 0.0, 1.0)
+        return minimum + (self.base - minimum) * 0.5 * (1.0 + ops.cos(3.141592653589793 * progress))
+
+
+@keras.saving.register_keras_serializable("keras_cdd")
+class WarmupMultiStep(_EpochSchedule):
+    """Warm-up, then the base rate times `gamma` for every milestone (in epochs) that has passed."""
+
+    def __init__(
+        self, base, milestones, steps_per_epoch, gamma=0.1, warmup_epochs=0, warmup_factor=0.1, warmup="linear"
+    ):
+        rest = {"milestones": list(milestones), "gamma": gamma}
+        super().__init__(base, steps_per_epoch, warmup_epochs, warmup_factor, warmup, **rest)
+
+    def after_warmup(self, epoch):
+        passed = sum(ops.cast(epoch >= milestone, "float32") for milestone in self.rest["milestones"])
+        return self.base * self.rest["gamma"] ** ops.cast(passed, "float32")
