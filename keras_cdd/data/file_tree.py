@@ -4,62 +4,67 @@ import os
 import pathlib
 import zipfile
 
-from keras_cdd.data.image import ZIP_MARK, is_image_name
+from keras_cdd.data.image import ZIP_MARK, is_image_name, open_zip, read_bytes
 
 
 class FileTree:
-    """Everything below a folder, the contents of the zip archives that lie in it included.
+    """Everything below a folder, the contents of the zip archives in it included.
+
+    Names are looked up by their end, so it does not matter how deep below `root` a data set was unpacked, or whether it
+    was unpacked at all.
 
     Args:
         root: the folder.
 
     Raises:
         FileNotFoundError: naming the folder, if it is missing.
+        ValueError: if an archive is damaged.
     """
 
     def __init__(self, root):
-        self.root = pathlib.Path(root)
+        if root is None:
+            raise ValueError("This data set is read from a folder; name it with `data_dir`. Received: data_dir=None")
+        self.root = pathlib.Path(root).expanduser()
         if not self.root.is_dir():
-            raise FileNotFoundError(f"There is no folder {root}; give the data set's folder with --data_dir.")
-        # Name with / -> path that `read_image` takes.
+            raise FileNotFoundError(f"There is no folder {root}; give the folder of the data set as `data_dir`.")
         self._paths = {}
+        archives = []
         for folder, folders, files in os.walk(self.root):
             folders.sort()
             for file in sorted(files):
                 path = pathlib.Path(folder, file)
                 self._paths[path.relative_to(self.root).as_posix()] = str(path)
-        for archive in sorted(self.root.glob("*.zip")):
-            with zipfile.ZipFile(archive) as opened:
-                for name in opened.namelist():
+                if path.suffix.lower() == ".zip":
+                    archives.append(path)
+        for archive in archives:
+            # Unpacked files win over packed ones; archives made on a Mac carry a shadow of every file.
+            for name in _entries(archive):
+                if not name.endswith("/") and "__MACOSX/" not in name:
                     self._paths.setdefault(name, f"{archive}{ZIP_MARK}{name}")
 
-    def images(self, folder):
+    def images(self, folder, required=True):
         """Sorted (name below `folder`, path) of the images under a folder, wherever in the tree it lies.
 
         Raises:
-            FileNotFoundError: if there is none.
+            FileNotFoundError: if there is none, unless `required` is False.
         """
-        found = []
+        found = {}
         for name, path in self._paths.items():
             _, mark, rest = f"/{name}".partition(f"/{folder}/")
             if mark and is_image_name(rest):
-                found.append((rest, path))
-        if not found:
-            raise FileNotFoundError(f"There are no images under {folder}/ in {self.root}, nor in its zip archives.")
-        return sorted(found)
+                found.setdefault(rest, path)
+        if required and not found:
+            raise self._absent(f"images under {folder}/")
+        return sorted(found.items())
 
     def lines(self, file):
-        """The lines of a text file of that name, wherever it lies, without blank ones.
+        """The lines of a text file whose name ends so, without blank ones.
 
         Raises:
             FileNotFoundError: if there is none.
         """
-        for name, path in self._paths.items():
-            if f"/{name}".endswith(f"/{file}"):
-                archive, mark, entry = path.partition(ZIP_MARK)
-                data = zipfile.ZipFile(archive).read(entry) if mark else pathlib.Path(path).read_bytes()
-                return [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
-        raise FileNotFoundError(f"There is no {file} in {self.root}, nor in its zip archives.")
+        text = read_bytes(self.path(file)).decode("utf-8-sig", "replace")
+        return [line.strip() for line in text.splitlines() if line.strip()]
 
     def path(self, name):
         """The path of the file whose name ends so.
@@ -67,9 +72,23 @@ class FileTree:
         Raises:
             FileNotFoundError: if there is none.
         """
-        if name in self._paths:
-            return self._paths[name]
         for other, path in self._paths.items():
-            if other.endswith(f"/{name}"):
+            if f"/{other}".endswith(f"/{name}"):
                 return path
-        raise FileNotFoundError(f"There is no {name} in {self.root}, nor in its zip archives.")
+        raise self._absent(name)
+
+    def holds(self, name):
+        """Whether there is a file or a folder whose name ends so."""
+        return any(f"/{name}/" in f"/{other}/" for other in self._paths)
+
+    def _absent(self, what):
+        return FileNotFoundError(
+            f"There is no {what} in {self.root}, nor in its zip archives; give the folder of the data set as `data_dir`."
+        )
+
+
+def _entries(archive):
+    try:
+        return open_zip(archive).namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"Archive {archive} cannot be read ({error}); fetch it again.") from None

@@ -1,15 +1,22 @@
 """From a file to pixels: the one preprocessing, the same everywhere (NumPy and Pillow only)."""
 
 import io
+import os
 import pathlib
+import struct
 import threading
 import zipfile
+import zlib
 
 import numpy as np
 from PIL import Image, ImageOps
 
 ZIP_MARK = "!/"
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 _OPEN_ZIPS = threading.local()
+_SOURCES = {}
 
 
 def load_image(path, size):
@@ -18,66 +25,106 @@ def load_image(path, size):
 
 
 def read_image(path):
-    """Reads a file, or an entry `archive.zip!/inner/path.png`, as uint8 RGB (H, W, 3), turned as its EXIF tag says.
+    """Reads one image as uint8 RGB (H, W, 3), turned upright as its EXIF tag says.
+
+    Args:
+        path: a file, an entry of an archive `archive.zip!/inner/path.png`, or `scheme://...` of a registered source.
 
     Raises:
         FileNotFoundError: if there is no such file or entry.
         ValueError: if it cannot be decoded.
     """
     path = str(path)
-    data = io.BytesIO(_zip_entry(*path.split(ZIP_MARK, 1))) if ZIP_MARK in path else path
+    scheme, mark, _ = path.partition("://")
+    if mark and scheme in _SOURCES:
+        return _SOURCES[scheme](path)
+    data = io.BytesIO(read_bytes(path)) if ZIP_MARK in path else path
     try:
         with Image.open(data) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            image = ImageOps.exif_transpose(image)
+            if "transparency" in image.info:
+                image = image.convert("RGBA")
+            return np.array(image.convert("RGB"))
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no image {path}; check the path.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"Image {path} cannot be read ({error}); replace or remove it.") from None
 
 
-def _zip_entry(archive, name):
-    opened = _OPEN_ZIPS.__dict__.setdefault("archives", {})
+def read_bytes(path):
+    """The bytes of a file or of an entry `archive.zip!/inner/path`.
+
+    Raises:
+        FileNotFoundError: if there is no such file or entry.
+        ValueError: if the archive is damaged.
+    """
+    archive, mark, entry = str(path).partition(ZIP_MARK)
     try:
-        if archive not in opened:
-            opened[archive] = zipfile.ZipFile(archive)
-        return opened[archive].read(name)
+        return open_zip(archive).read(entry) if mark else pathlib.Path(path).read_bytes()
     except (FileNotFoundError, KeyError):
-        raise FileNotFoundError(f"There is no image {archive}{ZIP_MARK}{name}; check the path.") from None
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"Archive {archive} cannot be read ({error}); fetch it again.") from None
+        raise FileNotFoundError(f"There is no file {path}; check the path.") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"Archive entry {path} cannot be read ({error}); fetch the archive again.") from None
+
+
+def open_zip(archive):
+    """The opened archive, kept for the next call: one for each thread, process and version of the file."""
+    status = os.stat(archive)
+    key = (os.getpid(), str(archive), status.st_mtime_ns, status.st_size)
+    opened = _OPEN_ZIPS.__dict__.setdefault("archives", {})
+    if key not in opened:
+        opened[key] = zipfile.ZipFile(archive)
+    return opened[key]
+
+
+def register_source(scheme, reader):
+    """Lets `read_image` answer paths `scheme://...` with `reader(path)`, a uint8 (H, W, 3) array."""
+    _SOURCES[scheme] = reader
+
+
+def is_image_name(name):
+    """True for the endings that are looked for in folders and archives."""
+    return pathlib.PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def resize(image, size):
     """Exact area averaging in integer arithmetic, to smaller and to larger sizes.
 
-    Along an axis of n input and m output pixels, each input pixel spans m units and each output pixel n units of the
-    same line of n * m units. An output value is the sum S of the inputs weighted by the units they share with it, both
-    axes together, rounded to the nearest integer (halves up): `(2 * S + T) // (2 * T)` with `T = height * width` of the
-    input. No step rounds in between, so every implementation gives the same bytes.
+    Along an axis of `in` input and `out` output pixels, lay both on one line of `in * out` units: an input pixel spans
+    `out` units, an output pixel spans `in` units. An output value is the sum S of all inputs, each weighted by the area
+    (units of height times units of width) that it shares with the output pixel, rounded to the nearest integer, halves
+    up: `(2 * S + total) // (2 * total)` with `total = in_height * in_width`. Nothing is rounded in between, so every
+    implementation gives the same bytes.
 
     Args:
         image: uint8 (H, W, C).
         size: (height, width).
+
+    Returns:
+        uint8 (height, width, C); the image itself if it has that size already.
+
+    Raises:
+        ValueError: for a size below one pixel.
     """
     height, width = size
-    if image.shape[:2] == (height, width):
+    if height < 1 or width < 1:
+        raise ValueError(f"Argument `size` must be (height, width), both at least 1. Received: size={size!r}")
+    rows, columns, channels = image.shape
+    if (rows, columns) == (height, width):
         return image
-    sums = _shared_sums(_shared_sums(image.astype(np.int64), height, 0), width, 1)
-    total = image.shape[0] * image.shape[1]
+    # The first pass stays below 255 * rows, so arithmetic modulo 2^32 is exact and twice as fast.
+    sums = _shared_sums(image.reshape(rows, columns * channels), height, np.uint32)
+    sums = sums.reshape(height, columns, channels).transpose(1, 0, 2).reshape(columns, height * channels)
+    sums = _shared_sums(sums, width, np.int64).reshape(width, height, channels).transpose(1, 0, 2)
+    total = rows * columns
     return ((2 * sums + total) // (2 * total)).astype(np.uint8)
 
 
-def _shared_sums(pixels, outputs, axis):
-    """Overlap-weighted sums along one axis, from differences of the running sum at the output pixels' borders."""
-    pixels = np.moveaxis(pixels, axis, 0)
-    inputs = len(pixels)
-    running = np.concatenate([np.zeros_like(pixels[:1]), np.cumsum(pixels, axis=0)])
+def _shared_sums(pixels, outputs, dtype):
+    """(inputs, n) -> overlap-weighted sums (outputs, n): differences of the running sum at the outputs' borders."""
+    inputs, n = pixels.shape
+    running = np.zeros((inputs + 1, n), dtype)
+    np.cumsum(pixels, axis=0, dtype=dtype, out=running[1:])
     whole, rest = np.divmod(np.arange(outputs + 1) * inputs, outputs)
-    rest = rest.reshape(-1, *[1] * (pixels.ndim - 1))
-    at_borders = outputs * running[whole] + rest * pixels[np.minimum(whole, inputs - 1)]
-    return np.moveaxis(np.diff(at_borders, axis=0), 0, axis)
-
-
-def is_image_name(name):
-    """True for the endings that are looked for in folders and archives."""
-    return pathlib.PurePosixPath(name).suffix.lower() in {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+    begun = rest.astype(dtype)[:, None] * pixels[np.minimum(whole, inputs - 1)]
+    return np.diff(running[whole] * dtype(outputs) + begun, axis=0)

@@ -20,6 +20,7 @@ class ImageStore:
         reader: function of (path, size) that gives the pixels.
 
     Attributes:
+        pixels: uint8 (images, height, width, 3) if all fit into memory, else None.
         records: the readable ones; positions refer to them. Without a cache, images are tried when they are needed.
 
     Raises:
@@ -32,13 +33,13 @@ class ImageStore:
         self.strict = strict
         self._reader = reader
         self._pool = concurrent.futures.ThreadPoolExecutor(4)
-        self._pixels = None
+        self.pixels = None
         if len(self.records) * 3 * image_size[0] * image_size[1] <= cache_bytes:
             images = self._read(self.records)
             self.records = tuple(itertools.compress(self.records, (image is not None for image in images)))
             readable = [image for image in images if image is not None]
             if self.records:
-                self._pixels = np.stack(readable)
+                self.pixels = np.stack(readable)
             elif images:
                 raise ValueError(f"None of {len(images)} images can be read, the first is {records[0].path}.")
 
@@ -47,8 +48,8 @@ class ImageStore:
 
     def take(self, positions):
         """uint8 (len(positions), height, width, 3)."""
-        if self._pixels is not None:
-            return self._pixels[positions]
+        if self.pixels is not None:
+            return self.pixels[positions]
         images = self._read([self.records[position] for position in positions])
         blank = np.zeros((*self.image_size, 3), np.uint8)
         return np.stack([blank if image is None else image for image in images])

@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 
-def training_batches(store, labels, sampler, augmentation, seed=0, start_epoch=0):
-    """An endless `tf.data.Dataset` of (images, labels), epoch after epoch from `start_epoch` on.
+def training_batches(store, labels, sampler, augmentation=None, seed=0, epochs=1, start_epoch=0):
+    """A `tf.data.Dataset` of (images, labels), the epochs from `start_epoch` to `epochs` one after the other.
 
     Args:
         store: `ImageStore` of the training images.
@@ -17,27 +17,28 @@ def training_batches(store, labels, sampler, augmentation, seed=0, start_epoch=0
     Returns:
         Batches of float32 (P * K, height, width, 3) in 0..255 and int32 (P * K,).
     """
-    labels = np.asarray(labels, np.int32)
+    labels = tf.constant(labels, tf.int32)
+    take = _taker(store)
+    positions = np.concatenate([sampler.batches(epoch) for epoch in range(start_epoch, epochs)])
+    numbers = np.arange(start_epoch * sampler.steps_per_epoch, epochs * sampler.steps_per_epoch, dtype=np.int32)
 
-    def epoch_plan(epoch):
-        positions = tf.numpy_function(lambda e: sampler.batches(int(e)), [epoch], tf.int64)
-        positions.set_shape([sampler.steps_per_epoch, sampler.batch_size])
-        steps = tf.range(sampler.steps_per_epoch, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices((tf.fill(tf.shape(steps), epoch), steps, positions))
-
-    def load(epoch, step, positions):
-        images, classes = tf.numpy_function(
-            lambda p: (store.take(p), labels[p]), [positions], (tf.uint8, tf.int32)
-        )
+    def load(number, chosen):
+        images = tf.cast(take(chosen), tf.float32)
         images.set_shape([sampler.batch_size, *store.image_size, 3])
-        classes.set_shape([sampler.batch_size])
-        images = tf.cast(images, tf.float32)
         if augmentation is not None:
-            images = augmentation(images, [seed * 1_000_003 + tf.cast(epoch, tf.int32), tf.cast(step, tf.int32)])
-        return images, classes
+            images = augmentation(images, [seed, number])
+        return images, tf.gather(labels, chosen)
 
-    epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int32).max)
-    return epochs.flat_map(epoch_plan).map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
+    batches = tf.data.Dataset.from_tensor_slices((numbers, positions))
+    return batches.map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+def _taker(store):
+    if store.pixels is None:
+        return lambda chosen: tf.numpy_function(store.take, [chosen], tf.uint8)
+    # Images in memory need no way through Python.
+    pixels = tf.constant(store.pixels)
+    return lambda chosen: tf.gather(pixels, chosen)
 
 
 def evaluation_batches(store, batch_size):

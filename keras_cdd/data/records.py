@@ -1,9 +1,14 @@
-"""What a retrieval data set is: images with an identity and a camera, in three parts."""
+"""What a retrieval data set is: images with an identity and a camera, in three splits."""
 
 import collections
 import dataclasses
+import functools
+import logging
+
+import numpy as np
 
 SPLITS = ("train", "query", "gallery")
+MEAN_COLOUR = (124, 116, 104)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,14 +16,16 @@ class ImageRecord:
     """One image.
 
     Attributes:
-        path: file, or `archive.zip!/inner/path.png`, or what the data set's own reader takes.
+        path: what `read_image` takes: a file, `archive.zip!/inner/path.png`, or `scheme://...`.
         identity: what is shown (an int or a string); training and test identities never meet.
         camera: who took it (an int or a string), or None. Same identity and same camera is junk in evaluation.
+        split: "train", "query" or "gallery".
     """
 
     path: str
     identity: int | str
     camera: int | str | None = None
+    split: str = "train"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +36,9 @@ class RetrievalDataset:
         name: of the protocol.
         train, query, gallery: tuples of `ImageRecord`.
         flip: whether a mirrored image still shows the same identity.
-        background: RGB 0..255 that shifted and rotated images show at their borders.
-        inverted: the subject is dark on white paper; networks then negate pixels first, so that ink is bright.
+        background: RGB 0..255 that shifted and rotated images show where they have moved away.
+        inverted: the subject is dark on white paper; networks negate the pixels in their first layer.
+        published: a protocol of the literature, whose oddities are kept and reported instead of refused.
     """
 
     name: str
@@ -38,59 +46,86 @@ class RetrievalDataset:
     query: tuple[ImageRecord, ...]
     gallery: tuple[ImageRecord, ...]
     flip: bool = True
-    background: tuple[int, int, int] = (0, 0, 0)
+    background: tuple[int, int, int] = MEAN_COLOUR
     inverted: bool = False
+    published: bool = False
+
+    @classmethod
+    def from_records(cls, name, records, **options):
+        """Sorts records into the three splits by their `split`, keeping their order."""
+        splits = {split: [] for split in SPLITS}
+        for record in records:
+            splits[record.split].append(record)
+        return cls(name, *(tuple(splits[split]) for split in SPLITS), **options)
+
+    @functools.cached_property
+    def identities(self):
+        """The training identities; the position of one is its label. Sorted, so that it never depends on file order."""
+        return sorted({record.identity for record in self.train}, key=lambda i: (isinstance(i, str), i))
+
+    @property
+    def num_identities(self):
+        """How many identities there are to train on."""
+        return len(self.identities)
 
     @property
     def labels(self):
-        """Contiguous training class of every training image, identities in sorted order."""
-        classes = {identity: label for label, identity in enumerate(self.identities)}
-        return [classes[record.identity] for record in self.train]
+        """Contiguous class of every training image, int32 (len(train),)."""
+        return self.labels_of(self.train)
 
-    @property
-    def identities(self):
-        """The training identities, sorted."""
-        return sorted({record.identity for record in self.train}, key=lambda i: (str(type(i)), i))
+    def labels_of(self, records):
+        """Contiguous classes of some training records, int32 (len(records),)."""
+        classes = {identity: label for label, identity in enumerate(self.identities)}
+        return np.array([classes[record.identity] for record in records], np.int32)
 
     @property
     def rescaling(self):
-        """(scale, offset) that takes pixels 0..255 to -1..1, dark or bright side up."""
+        """(scale, offset) that takes pixels 0..255 to -1..1 in a network's first layer, ink bright."""
         return (-1 / 127.5, 1.0) if self.inverted else (1 / 127.5, -1.0)
 
-    def validated(self, need=SPLITS):
-        """Returns itself if the parts named can be used.
+    def validate(self, splits=SPLITS):
+        """Returns itself if the named splits can be used.
 
         Raises:
-            ValueError: for an empty part, training identities with one image only, queries without a camera beside a
-                gallery with cameras, or identities that are trained and tested.
+            ValueError: for an empty split, training identities with one image only, queries without a camera beside a
+                gallery with cameras, or identities that are both trained on and tested.
         """
-        for split in need:
+        for split in splits:
             if not getattr(self, split):
                 raise ValueError(f"Data set {self.name!r} has no {split} images; check its folder or list.")
-        if "train" in need:
-            counts = collections.Counter(record.identity for record in self.train)
-            single = [identity for identity, count in counts.items() if count < 2]
-            if single:
-                raise ValueError(
-                    f"Data set {self.name!r} has {len(single)} training identities with one image only, "
-                    f"for example {single[0]!r}; add images or leave them out."
-                )
-        if {"query", "gallery"} <= set(need):
-            self._validate_cameras()
-        if set(need) == set(SPLITS):
-            both = {r.identity for r in self.train} & {r.identity for r in self.query + self.gallery}
-            if both:
-                raise ValueError(
-                    f"Data set {self.name!r} tests {len(both)} identities that it trains on, "
-                    f"for example {sorted(both, key=str)[0]!r}; keep them apart."
-                )
+        if "train" in splits:
+            self._check_singles()
+        if "query" in splits and "gallery" in splits:
+            self._check_cameras()
+        if set(splits) == set(SPLITS):
+            self._check_overlap()
         return self
 
-    def _validate_cameras(self):
-        if any(record.camera is not None for record in self.gallery):
-            without = [record.path for record in self.query if record.camera is None]
-            if without:
-                raise ValueError(
-                    f"Data set {self.name!r} has cameras in its gallery but {len(without)} queries without one, "
-                    f"for example {without[0]}; give every image a camera, or none."
-                )
+    def _check_singles(self):
+        counts = collections.Counter(record.identity for record in self.train)
+        single = [identity for identity, count in counts.items() if count == 1]
+        if not single:
+            return
+        found = f"Data set {self.name!r} has {len(single)} training identities with one image only, as {single[0]!r}"
+        if not self.published:
+            raise ValueError(f"{found}; the triplet loss needs two: add images or leave these identities out.")
+        logging.warning("%s; their batches repeat it.", found)
+
+    def _check_cameras(self):
+        if all(record.camera is None for record in self.gallery):
+            return
+        without = [record.path for record in self.query if record.camera is None]
+        if without:
+            raise ValueError(
+                f"Data set {self.name!r} has cameras in its gallery but {len(without)} queries without one, as "
+                f"{without[0]}; give every image a camera, or none."
+            )
+
+    def _check_overlap(self):
+        tested = {record.identity for record in self.query + self.gallery}
+        both = [identity for identity in self.identities if identity in tested]
+        if both:
+            raise ValueError(
+                f"Data set {self.name!r} tests {len(both)} identities that it trains on, as {both[0]!r}; "
+                "give training and test different identities."
+            )

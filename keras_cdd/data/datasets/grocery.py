@@ -1,0 +1,48 @@
+"""Grocery Store: phone photos of 81 products in several shops (Klasson et al., WACV 2019; MIT licence)."""
+
+from keras_cdd.data.datasets.official import listed_path, published_dataset
+from keras_cdd.data.download import fetch_missing
+from keras_cdd.data.file_tree import FileTree
+from keras_cdd.data.records import ImageRecord
+
+COMMIT = "78e2a1a86b942ac5c373c8c7355413b1f73a4d8e"
+URL = f"https://github.com/marcusklasson/GroceryStoreDataset/archive/{COMMIT}.zip"
+FOLDERS = ("train", "val", "test")
+COUNTS = {False: (41, 2781, 1197, 1443), True: (31, 2149, 283, 349)}
+
+
+def load(data_dir, validation=False, download=False):
+    """The protocols `grocery` and `grocery_val`; the camera is the official folder, so no gallery image is junk.
+
+    Products with an even class id are trained on, all folders together; those with an odd id are searched: folder `test`
+    queries `train` and `val`. `grocery_val`, for choosing settings, sees only the even products: every fourth of them
+    (the 4th, 8th, ... by class id) is held out and searched in the same manner.
+
+    Args:
+        data_dir: folder or zip archive with `dataset/train.txt`, `val.txt`, `test.txt` and the images they list.
+        validation: `grocery_val`.
+        download: fetch the archive of one pinned commit if there is none. No checksum is published for it; instead, every
+            image that the three lists name must be there, and the counts must be those of the protocol.
+    """
+    if download:
+        fetch_missing(data_dir, "dataset/train.txt", URL)
+    tree = FileTree(data_dir)
+    photos = [photo for folder in FOLDERS for photo in _photos(tree, folder)]
+    even = sorted({product for _, product, _ in photos if product % 2 == 0})
+    held_out = set(even[3::4]) if validation else None
+    records = []
+    for path, product, folder in photos:
+        if (product in held_out) if validation else product % 2:
+            records.append(ImageRecord(path, product, folder, "query" if folder == "test" else "gallery"))
+        elif product % 2 == 0:
+            records.append(ImageRecord(path, product, folder, "train"))
+    return published_dataset("grocery_val" if validation else "grocery", records, COUNTS[validation])
+
+
+def _photos(tree, folder):
+    """(path, class id, folder) of every line `train/Fruit/Apple/.../x_001.jpg, class id, coarse id`."""
+    paths = dict(tree.images(f"dataset/{folder}"))
+    for line in tree.lines(f"dataset/{folder}.txt"):
+        name, product, _ = line.split(",")
+        where = f"dataset/{folder}.txt"
+        yield listed_path(paths, name.strip().removeprefix(f"{folder}/"), where), int(product), folder

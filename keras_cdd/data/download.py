@@ -1,0 +1,34 @@
+"""Fetching a data set that is not there yet."""
+
+import pathlib
+
+from keras_cdd.data.file_tree import FileTree
+
+
+def fetch_missing(data_dir, content, url, md5=None):
+    """Downloads an archive into a folder unless the folder holds its content already.
+
+    Args:
+        data_dir: folder, made if need be.
+        content: a file or folder of the archive; when it is below `data_dir`, packed or not, nothing is done.
+        url: of the archive.
+        md5: checksum of the archive, or None if none is published.
+
+    Raises:
+        ValueError: if the checksum is another one; the file is not kept then.
+    """
+    if data_dir is None:
+        raise ValueError("A download needs a folder; name it with `data_dir`. Received: data_dir=None")
+    folder = pathlib.Path(data_dir).expanduser().resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if FileTree(folder).holds(content):
+        return
+    import keras  # Not at the top: reading data that is there needs no Keras.
+
+    target = folder / url.rsplit("/", 1)[1]
+    part = target.with_name(f"{target.name}.part")
+    try:
+        keras.utils.get_file(part.name, url, file_hash=md5, hash_algorithm="md5", cache_dir=folder, cache_subdir="")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,17 @@
+"""Evaluation: embeddings, rankings and what they are worth."""
+
+from keras_cdd.evaluation.embed import embed, load_embedder
+from keras_cdd.evaluation.evaluator import Evaluator
+from keras_cdd.evaluation.metrics import evaluate_ranking, rank_embeddings
+from keras_cdd.evaluation.ranking_metrics import RankingMetrics
+from keras_cdd.evaluation.rerank import rerank
+
+__all__ = [
+    "Evaluator",
+    "RankingMetrics",
+    "embed",
+    "evaluate_ranking",
+    "load_embedder",
+    "rank_embeddings",
+    "rerank",
+]

@@ -1,0 +1,55 @@
+"""A model's metrics on a protocol."""
+
+import dataclasses
+
+from keras_cdd.data.image_store import ImageStore
+from keras_cdd.data.pipeline import evaluation_batches
+from keras_cdd.evaluation.embed import embed
+from keras_cdd.evaluation.metrics import rank_embeddings, rank_metrics
+from keras_cdd.evaluation.rerank import rerank
+
+
+@dataclasses.dataclass
+class Evaluator:
+    """Evaluates models on a data set's query and gallery, whose images are read once.
+
+    Args:
+        dataset: `RetrievalDataset`.
+        image_size: (height, width).
+        batch_size: images at a time.
+        rerank: k-reciprocal re-ranking.
+        flip: add the mirrored image's embedding.
+        strict: an unreadable image is an error.
+    """
+
+    dataset: object
+    image_size: tuple
+    batch_size: int = 128
+    rerank: bool = False
+    flip: bool = False
+    strict: bool = False
+
+    def __post_init__(self):
+        self.dataset.validated(need=("query", "gallery"))
+        parts = (self.dataset.query, self.dataset.gallery)
+        self.query, self.gallery = (
+            ImageStore(records, self.image_size, self.strict, reader=self.dataset.reader) for records in parts
+        )
+
+    def embeddings(self, model):
+        """(queries, D) and (gallery, D)."""
+        stores = (self.query, self.gallery)
+        return [embed(model, evaluation_batches(store, self.batch_size), self.flip) for store in stores]
+
+    def evaluate(self, model):
+        """`RankingMetrics` of a Keras model, or of what `load_embedder` gives."""
+        return self.rank(*self.embeddings(model))
+
+    def rank(self, query, gallery):
+        """`RankingMetrics` of embeddings that are there already."""
+        sides = (self.query.records, self.gallery.records)
+        who = [[r.identity for r in side] for side in sides] + [[r.camera for r in side] for side in sides]
+        if self.rerank:
+            distances = rerank(query, gallery)
+            return rank_metrics(lambda rows: distances[rows], *who)
+        return rank_embeddings(query, gallery, *who)
