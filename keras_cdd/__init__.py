@@ -1,0 +1,3 @@
+"""Capacity Dynamic Distillation for Keras."""
+
+from keras_cdd.layers import ChannelIndicator, GatedBasicBlock, GatedBottleneck

@@ -1,0 +1,21 @@
+"""Images, data sets and samplers. Batches for training are in `pipeline`, random changes in `augment` (TensorFlow)."""
+
+from keras_cdd.data.datasets.synthetic import write_synthetic
+from keras_cdd.data.image import load_image, read_image, resize
+from keras_cdd.data.image_store import ImageStore
+from keras_cdd.data.pk_sampler import PKSampler
+from keras_cdd.data.records import ImageRecord, RetrievalDataset
+from keras_cdd.data.registry import DATASETS, load_dataset
+
+__all__ = [
+    "DATASETS",
+    "ImageRecord",
+    "ImageStore",
+    "PKSampler",
+    "RetrievalDataset",
+    "load_dataset",
+    "load_image",
+    "read_image",
+    "resize",
+    "write_synthetic",
+]

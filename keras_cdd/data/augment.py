@@ -11,53 +11,72 @@ class Augmentation:
     """How strongly training images are changed; every part is off at its default.
 
     Attributes:
-        shift: largest shift in pixels, each direction (pad and crop).
-        rotation: largest angle in degrees.
+        shift: largest move in whole pixels, in each direction (pad and crop).
+        rotation: largest angle in degrees, either way.
         scale: (smallest, largest) factor on the subject's size.
         flip: mirror every other image.
         erasing: probability that a random rectangle is painted over (Zhong et al., AAAI 2020).
         background: RGB 0..255 shown where the image has moved away, and in erased rectangles.
+
+    Raises:
+        ValueError: for a negative strength, a probability above 1, or a scale that is not (0 < smallest <= largest).
     """
 
-    shift: float = 0.0
+    shift: int = 0
     rotation: float = 0.0
     scale: tuple[float, float] = (1.0, 1.0)
     flip: bool = False
     erasing: float = 0.0
     background: tuple[int, int, int] = (0, 0, 0)
 
+    def __post_init__(self):
+        if self.shift < 0 or self.rotation < 0 or not 0 <= self.erasing <= 1:
+            raise ValueError(
+                "Arguments `shift` and `rotation` must not be negative, `erasing` must be a probability. "
+                f"Received: shift={self.shift}, rotation={self.rotation}, erasing={self.erasing}"
+            )
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"Argument `scale` must be (smallest, largest), above 0. Received: scale={self.scale}")
+
     def __call__(self, images, seed):
-        """float32 (N, H, W, 3) in 0..255 and two integers -> images of the same shape."""
-        seeds = tf.random.split(tf.cast(seed, tf.int32), 8)
-        background = tf.constant(self.background, tf.float32)
-        images = images - background
-        if self.shift or self.rotation or self.scale != (1.0, 1.0):
-            images = _transform(images, self._matrices(tf.shape(images), seeds))
-        if self.flip:
-            mirrored = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seeds[5]) < 0.5
-            images = tf.where(mirrored, images[:, :, ::-1], images)
+        """Changes a batch.
+
+        Args:
+            images: float32 (N, H, W, 3) in 0..255.
+            seed: integers (2,); the same seed gives the same changes.
+
+        Returns:
+            float32 (N, H, W, 3) in 0..255.
+        """
+        seeds = tf.unstack(tf.random.split(seed, 4))
+        # Relative to the background, so that the one fill value of the transform, 0, is the background.
+        images = images - tf.constant(self.background, tf.float32)
+        if self.shift or self.rotation or tuple(self.scale) != (1.0, 1.0) or self.flip:
+            images = _transform(images, self._matrices(tf.shape(images), seeds[0], seeds[1]))
         if self.erasing:
-            images = _erase(images, self.erasing, seeds[6], seeds[7])
-        return images + background
+            images = _erase(images, self.erasing, seeds[2], seeds[3])
+        return images + tf.constant(self.background, tf.float32)
 
-    def _matrices(self, shape, seeds):
-        """(N, 8) projective transforms from output to input pixels, about the centre."""
-
-        def draw(seed, low, high):
-            return tf.random.stateless_uniform([shape[0]], seed, low, high)
-
-        angle = draw(seeds[0], -1.0, 1.0) * math.radians(self.rotation)
-        scale = 1.0 / draw(seeds[1], self.scale[0], self.scale[1] + 1e-9)
-        dx, dy = draw(seeds[2], -self.shift, self.shift + 1e-9), draw(seeds[3], -self.shift, self.shift + 1e-9)
-        cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
+    def _matrices(self, shape, seed, flip_seed):
+        """(N, 8) projective transforms from output to input pixels: about the centre, then moved, then mirrored."""
+        angle, scale, dx, dy = tf.unstack(tf.random.stateless_uniform([4, shape[0]], seed, -1.0, 1.0))
+        angle *= math.radians(self.rotation)
+        small, large = self.scale
+        scale = 1.0 / ((small + large + scale * (large - small)) / 2.0)
+        # A move by whole pixels alone leaves every pixel's value as it is.
+        dx, dy = tf.round(dx * (self.shift + 0.499)), tf.round(dy * (self.shift + 0.499))
         cy, cx = (tf.cast(shape[1], tf.float32) - 1) / 2, (tf.cast(shape[2], tf.float32) - 1) / 2
-        zero = tf.zeros_like(angle)
-        x_offset = cx - cos * (cx + dx) + sin * (cy + dy)
-        y_offset = cy - sin * (cx + dx) - cos * (cy + dy)
-        return tf.stack([cos, -sin, x_offset, sin, cos, y_offset, zero, zero], axis=1)
+        cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
+        x_of = cos, -sin, cx - cos * (cx + dx) + sin * (cy + dy)
+        y_of = sin, cos, cy - sin * (cx + dx) - cos * (cy + dy)
+        if self.flip:
+            mirrored = tf.random.stateless_uniform([shape[0]], flip_seed) < 0.5
+            x_of = tuple(tf.where(mirrored, edge - value, value) for value, edge in zip(x_of, (0, 0, 2 * cx), strict=True))
+        return tf.stack([*x_of, *y_of, tf.zeros_like(cos), tf.zeros_like(cos)], axis=1)
 
 
 def _transform(images, matrices):
+    """One bilinear resampling of the whole batch, 0 outside."""
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=matrices,
@@ -70,7 +89,7 @@ def _transform(images, matrices):
 
 def _erase(images, probability, which, where):
     """Zeroes one rectangle of 2 to 25 % of the area in a random choice of images."""
-    count, height, width = (tf.shape(images)[i] for i in range(3))
+    count, height, width, _ = tf.unstack(tf.shape(images))
     area, ratio, top, left = tf.unstack(tf.random.stateless_uniform([4, count], where))
     area, ratio = 0.02 + 0.23 * area, tf.exp((2.0 * ratio - 1.0) * math.log(3.0))
     high, wide = tf.minimum(tf.sqrt(area * ratio), 1.0), tf.minimum(tf.sqrt(area / ratio), 1.0)

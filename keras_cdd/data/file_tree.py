@@ -57,6 +57,15 @@ class FileTree:
             raise self._absent(f"images under {folder}/")
         return sorted(found.items())
 
+    def beside(self, file):
+        """{name: path} of everything below the folder in which the file of that name lies.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+        """
+        base = self._name(file).removesuffix(file)
+        return {name.removeprefix(base): path for name, path in self._paths.items() if name.startswith(base)}
+
     def lines(self, file):
         """The lines of a text file whose name ends so, without blank ones.
 
@@ -72,14 +81,17 @@ class FileTree:
         Raises:
             FileNotFoundError: if there is none.
         """
-        for other, path in self._paths.items():
-            if f"/{other}".endswith(f"/{name}"):
-                return path
-        raise self._absent(name)
+        return self._paths[self._name(name)]
 
     def holds(self, name):
         """Whether there is a file or a folder whose name ends so."""
         return any(f"/{name}/" in f"/{other}/" for other in self._paths)
+
+    def _name(self, end):
+        for name in self._paths:
+            if f"/{name}".endswith(f"/{end}"):
+                return name
+        raise self._absent(end)
 
     def _absent(self, what):
         return FileNotFoundError(

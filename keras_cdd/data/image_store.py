@@ -1,70 +1,106 @@
-"""The images of a list of records, decoded once where they fit into memory."""
+"""The images of a list of records, decoded once where they fit into memory (NumPy)."""
 
 import concurrent.futures
 import itertools
 import logging
+import os
 
 import numpy as np
 
-from keras_cdd.data.image import load_image
+from keras_cdd.data.image import load_image, read_image
+from keras_cdd.data.records import MEAN_COLOUR
+
+# Pixels of a file from which on decoding in threads pays; below, two threads took twice the time of one.
+LARGE_IMAGE = 100_000
 
 
 class ImageStore:
-    """Gives uint8 batches by position; unreadable images are reported, counted and left out.
+    """Gives uint8 batches by position; large files are decoded in parallel threads.
+
+    Images that fit into `cache_bytes` together are decoded at once and kept; unreadable ones are then reported and left
+    out of `records`, so that positions, records and images always agree. Otherwise they are decoded batch by batch;
+    an unreadable one is reported when it is met and shows one grey.
 
     Args:
         records: sequence of `ImageRecord`.
         image_size: (height, width).
         strict: an unreadable image is an error.
-        cache_bytes: everything stays in memory if it fits into this much.
-        reader: function of (path, size) that gives the pixels.
+        cache_bytes: how much memory may be used to keep images.
 
     Attributes:
-        pixels: uint8 (images, height, width, 3) if all fit into memory, else None.
-        records: the readable ones; positions refer to them. Without a cache, images are tried when they are needed.
+        records: tuple of `ImageRecord`; positions refer to it.
+        image_size: (height, width).
+        cached: whether the images are kept.
 
     Raises:
-        FileNotFoundError, ValueError: for an unreadable image if `strict`, or if none can be read.
+        FileNotFoundError: for a missing image, if `strict`.
+        ValueError: for an unreadable image, if `strict`; if none of the images can be read.
     """
 
-    def __init__(self, records, image_size, strict=False, cache_bytes=4 << 30, reader=load_image):
+    def __init__(self, records, image_size, strict=False, cache_bytes=4 << 30):
         self.records = tuple(records)
         self.image_size = tuple(image_size)
-        self.strict = strict
-        self._reader = reader
-        self._pool = concurrent.futures.ThreadPoolExecutor(4)
-        self.pixels = None
-        if len(self.records) * 3 * image_size[0] * image_size[1] <= cache_bytes:
-            images = self._read(self.records)
-            self.records = tuple(itertools.compress(self.records, (image is not None for image in images)))
-            readable = [image for image in images if image is not None]
-            if self.records:
-                self.pixels = np.stack(readable)
-            elif images:
-                raise ValueError(f"None of {len(images)} images can be read, the first is {records[0].path}.")
+        self.cached = len(self.records) * self._image_bytes() <= cache_bytes
+        self._strict = strict
+        self._threads = concurrent.futures.ThreadPoolExecutor(_workers(self.records), "images")
+        if self.cached:
+            self._pixels = self._keep_readable()
+            self._threads.shutdown()
 
     def __len__(self):
         return len(self.records)
 
     def take(self, positions):
         """uint8 (len(positions), height, width, 3)."""
-        if self.pixels is not None:
-            return self.pixels[positions]
-        images = self._read([self.records[position] for position in positions])
-        blank = np.zeros((*self.image_size, 3), np.uint8)
-        return np.stack([blank if image is None else image for image in images])
+        if self.cached:
+            return self._pixels[positions]
+        records = [self.records[position] for position in positions]
+        pixels, readable = self._read(records)
+        _report(records, readable)
+        return pixels
+
+    def _image_bytes(self):
+        return 3 * self.image_size[0] * self.image_size[1]
+
+    def _keep_readable(self):
+        pixels, readable = self._read(self.records)
+        _report(self.records, readable)
+        if self.records and not readable.any():
+            raise ValueError(
+                f"None of {len(readable)} images can be read, the first is {self.records[0].path}; check the data."
+            )
+        self.records = tuple(itertools.compress(self.records, readable))
+        return pixels if readable.all() else pixels[readable]
 
     def _read(self, records):
-        images = list(self._pool.map(self._try, records))
-        unreadable = [record.path for record, image in zip(records, images, strict=True) if image is None]
-        if unreadable:
-            logging.warning("%d unreadable images are left out, the first is %s", len(unreadable), unreadable[0])
-        return images
+        """uint8 pixels (len(records), height, width, 3) and which of them could be read, bool (len(records),)."""
+        pixels = np.empty((len(records), *self.image_size, 3), np.uint8)
 
-    def _try(self, record):
+        def read(position):
+            try:
+                pixels[position] = load_image(records[position].path, self.image_size)
+                return True
+            except (OSError, ValueError):
+                if self._strict:
+                    raise
+                pixels[position] = MEAN_COLOUR
+                return False
+
+        return pixels, np.fromiter(self._threads.map(read, range(len(records))), bool, len(records))
+
+
+def _workers(records):
+    """How many threads to decode with: for small images, waiting for the interpreter costs more than threads gain."""
+    for record in records:
         try:
-            return self._reader(record.path, self.image_size)
+            height, width, _ = read_image(record.path).shape
+            return os.cpu_count() or 1 if height * width > LARGE_IMAGE else 1
         except (OSError, ValueError):
-            if self.strict:
-                raise
-            return None
+            continue
+    return 1
+
+
+def _report(records, readable):
+    unreadable = [record.path for record, good in zip(records, readable, strict=True) if not good]
+    if unreadable:
+        logging.warning("%d of %d images are unreadable, the first is %s", len(unreadable), len(records), unreadable[0])

@@ -1,47 +1,71 @@
 """Deterministic batches: the same seed and epoch give the same images, also after a resume."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 
-def training_batches(store, labels, sampler, augmentation=None, seed=0, epochs=1, start_epoch=0):
-    """A `tf.data.Dataset` of (images, labels), the epochs from `start_epoch` to `epochs` one after the other.
+def training_batches(store, labels, sampler, augmentation=None, seed=0, start_epoch=0):
+    """Endless batches, epoch after epoch of `sampler.steps_per_epoch` steps.
 
     Args:
         store: `ImageStore` of the training images.
-        labels: (images,) contiguous classes.
-        sampler: `PKSampler`; an epoch is its `steps_per_epoch` batches.
-        augmentation: function of (float32 images, seed pair), or None.
-        seed: of the augmentation.
+        labels: (len(store),) contiguous classes of `store.records`, which the sampler was made from too.
+        sampler: `PKSampler`.
+        augmentation: an `Augmentation`, or any function of float32 images and a seed (2,) that keeps their shape.
+        seed: of the augmentation; every step has random numbers of its own.
+        start_epoch: the epoch to begin with.
 
     Returns:
-        Batches of float32 (P * K, height, width, 3) in 0..255 and int32 (P * K,).
+        A `tf.data.Dataset` of float32 images (P * K, height, width, 3) in 0..255 and int32 labels (P * K,).
+
+    Raises:
+        ValueError: if there is not one label for each image.
     """
-    labels = tf.constant(labels, tf.int32)
-    take = _taker(store)
-    positions = np.concatenate([sampler.batches(epoch) for epoch in range(start_epoch, epochs)])
-    numbers = np.arange(start_epoch * sampler.steps_per_epoch, epochs * sampler.steps_per_epoch, dtype=np.int32)
+    labels = np.asarray(labels, np.int32)
+    if len(labels) != len(store):
+        raise ValueError(f"Argument `labels` must name a class for each of {len(store)} images. Received: {len(labels)}")
+    plan = functools.lru_cache(maxsize=2)(sampler.batches)
 
-    def load(number, chosen):
-        images = tf.cast(take(chosen), tf.float32)
+    def take(epoch, step):
+        positions = plan(int(epoch))[step]
+        return store.take(positions), labels[positions]
+
+    def load(count):
+        epoch, step = count // sampler.steps_per_epoch, count % sampler.steps_per_epoch
+        images, classes = tf.numpy_function(take, [epoch, step], (tf.uint8, tf.int32))
         images.set_shape([sampler.batch_size, *store.image_size, 3])
-        if augmentation is not None:
-            images = augmentation(images, [seed, number])
-        return images, tf.gather(labels, chosen)
+        classes.set_shape([sampler.batch_size])
+        return images, classes, _step_seed(seed, epoch, step)
 
-    batches = tf.data.Dataset.from_tensor_slices((numbers, positions))
-    return batches.map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
+    def augment(images, classes, step_seed):
+        images = tf.cast(images, tf.float32)
+        return (images if augmentation is None else augmentation(images, step_seed)), classes
 
-
-def _taker(store):
-    if store.pixels is None:
-        return lambda chosen: tf.numpy_function(store.take, [chosen], tf.uint8)
-    # Images in memory need no way through Python.
-    pixels = tf.constant(store.pixels)
-    return lambda chosen: tf.gather(pixels, chosen)
+    # NumPy holds the interpreter, so only TensorFlow's part runs in parallel.
+    batches = tf.data.Dataset.counter(start=start_epoch * sampler.steps_per_epoch).map(load)
+    return batches.map(augment, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
 def evaluation_batches(store, batch_size):
-    """Float32 batches (N, height, width, 3) in 0..255 of a store's images, in order."""
-    for start in range(0, len(store), batch_size):
-        yield store.take(np.arange(start, min(start + batch_size, len(store)))).astype(np.float32)
+    """All images of an `ImageStore` in order, once.
+
+    Returns:
+        A `tf.data.Dataset` of float32 (n, height, width, 3) in 0..255, n being `batch_size` but for the last batch.
+    """
+
+    def take(batch):
+        return store.take(np.arange(batch * batch_size, min((batch + 1) * batch_size, len(store))))
+
+    def load(batch):
+        images = tf.numpy_function(take, [batch], tf.uint8)
+        images.set_shape([None, *store.image_size, 3])
+        return tf.cast(images, tf.float32)
+
+    batches = tf.data.Dataset.range(-(-len(store) // batch_size))
+    return batches.map(load).prefetch(2)
+
+
+def _step_seed(seed, epoch, step):
+    return tf.random.fold_in(tf.random.fold_in(tf.constant([seed, 0], tf.int64), epoch), step)

@@ -6,63 +6,66 @@ import numpy as np
 class PKSampler:
     """Draws batches for the triplet loss; the same seed and epoch give the same batches.
 
-    Every epoch walks through shuffled identities and through each identity's shuffled images, so that all are used about
+    An epoch walks through shuffled identities and through each identity's shuffled images, so that all are used about
     equally often. An identity with fewer than K images repeats some.
 
     Args:
-        labels: (images,) contiguous classes.
+        labels: (images,) class of every image.
         identities_per_batch: P.
         images_per_identity: K.
-        seed: any integer.
+        seed: an integer from 0 on.
+
+    Attributes:
+        batch_size: P * K.
+        steps_per_epoch: as many batches as make about one use of every image, at least 1.
 
     Raises:
-        ValueError: if there are fewer identities than P.
+        ValueError: if there are fewer identities than P, or P or K is below 1.
     """
 
     def __init__(self, labels, identities_per_batch, images_per_identity, seed=0):
+        if identities_per_batch < 1 or images_per_identity < 1:
+            raise ValueError(
+                "Arguments `identities_per_batch` and `images_per_identity` must be at least 1. "
+                f"Received: {identities_per_batch} and {images_per_identity}"
+            )
         labels = np.asarray(labels)
-        self.identities_per_batch = identities_per_batch
-        self.images_per_identity = images_per_identity
-        self.seed = seed
         self._images = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         if len(self._images) < identities_per_batch:
             raise ValueError(
-                f"A batch needs {identities_per_batch} identities, the data has {len(self._images)}; "
-                "lower --identities_per_batch."
+                "Argument `identities_per_batch` must not exceed the number of training identities, "
+                f"{len(self._images)}. Received: identities_per_batch={identities_per_batch}"
             )
+        self.identities_per_batch = identities_per_batch
+        self.images_per_identity = images_per_identity
+        self.seed = seed
         self.batch_size = identities_per_batch * images_per_identity
         self.steps_per_epoch = max(1, len(labels) // self.batch_size)
 
     def batches(self, epoch):
-        """Image positions (steps_per_epoch, P * K) of an epoch, grouped by identity."""
+        """Image positions, int64 (steps_per_epoch, P * K), of an epoch; a batch is grouped by identity."""
         rng = np.random.default_rng([self.seed, epoch])
-        orders = [iter(()) for _ in self._images]
-        identities = self._identities(rng)
-        return np.stack(
-            [
-                np.concatenate([self._take(orders, identity, rng) for identity in next(identities)])
-                for _ in range(self.steps_per_epoch)
-            ]
-        )
+        waiting = [np.empty(0, np.int64) for _ in self._images]
+        identities = np.empty(0, np.int64)
+        batches = []
+        for _ in range(self.steps_per_epoch):
+            chosen, identities = _deal(identities, np.arange(len(self._images)), self.identities_per_batch, rng)
+            for identity in chosen:
+                taken, waiting[identity] = _deal(
+                    waiting[identity], self._images[identity], self.images_per_identity, rng
+                )
+                batches.append(taken)
+        return np.concatenate(batches).reshape(self.steps_per_epoch, self.batch_size)
 
-    def _identities(self, rng):
-        """Endless groups of P different identities; no identity comes twice before every other came once."""
-        waiting = np.array([], int)
-        while True:
-            if len(waiting) < self.identities_per_batch:
-                # Those already waiting come first; the new round must not repeat them in the same batch.
-                fresh = rng.permutation(len(self._images))
-                repeated = np.isin(fresh, waiting)
-                waiting = np.concatenate([waiting, fresh[~repeated], fresh[repeated]])
-            yield waiting[: self.identities_per_batch]
-            waiting = waiting[self.identities_per_batch :]
 
-    def _take(self, orders, identity, rng):
-        taken = []
-        while len(taken) < self.images_per_identity:
-            image = next(orders[identity], None)
-            if image is None:
-                orders[identity] = iter(rng.permutation(self._images[identity]))
-            elif image not in taken or len(self._images[identity]) <= self.images_per_identity:
-                taken.append(image)
-        return np.array(taken)
+def _deal(waiting, everything, count, rng):
+    """Takes `count` from the shuffled ones that wait, shuffling everything anew when they run out.
+
+    A new round puts those that are about to be taken from the last one at its end, so nothing comes twice in a hand
+    unless there are fewer than `count` altogether. Returns the hand and those that wait now.
+    """
+    while len(waiting) < count:
+        fresh = rng.permutation(everything)
+        again = np.isin(fresh, waiting)
+        waiting = np.concatenate([waiting, fresh[~again], fresh[again]])
+    return waiting[:count], waiting[count:]

@@ -30,11 +30,9 @@ class Evaluator:
     strict: bool = False
 
     def __post_init__(self):
-        self.dataset.validated(need=("query", "gallery"))
+        self.dataset.validate(("query", "gallery"))
         parts = (self.dataset.query, self.dataset.gallery)
-        self.query, self.gallery = (
-            ImageStore(records, self.image_size, self.strict, reader=self.dataset.reader) for records in parts
-        )
+        self.query, self.gallery = (ImageStore(records, self.image_size, self.strict) for records in parts)
 
     def embeddings(self, model):
         """(queries, D) and (gallery, D)."""

@@ -37,10 +37,12 @@ class FeatureRecorder:
     Args:
         with_gates: also place a gate of ones (N, kept) on every indicated activation after its ReLU. A tape that
             watches gives `d loss / d gate`, whose square is the Fisher score of the channel.
+        tape: the `tf.GradientTape` that shall watch the gates.
     """
 
-    def __init__(self, with_gates=False):
+    def __init__(self, with_gates=False, tape=None):
         self.with_gates = with_gates
+        self.tape = tape
         self.convolution = {}
         self.indicator = {}
         self.gates = {}
@@ -63,8 +65,8 @@ class FeatureRecorder:
         if not self.with_gates:
             return activation
         self.gates[site] = tf.ones([tf.shape(activation)[0], activation.shape[-1]], tf.float32)
-        if (tape := getattr(self, "tape", None)) is not None:
-            tape.watch(self.gates[site])
+        if self.tape is not None:
+            self.tape.watch(self.gates[site])
         return _probe(activation, self.gates[site])
 
 

@@ -8,7 +8,7 @@ from keras_cdd.data.records import ImageRecord
 COMMIT = "78e2a1a86b942ac5c373c8c7355413b1f73a4d8e"
 URL = f"https://github.com/marcusklasson/GroceryStoreDataset/archive/{COMMIT}.zip"
 FOLDERS = ("train", "val", "test")
-COUNTS = {False: (41, 2781, 1197, 1443), True: (31, 2149, 283, 349)}
+COUNTS = {False: (41, 2781, 1197, 1443), True: (31, 2079, 328, 374)}
 
 
 def load(data_dir, validation=False, download=False):

@@ -1,0 +1,74 @@
+"""Everything a resumed run needs, written so that a kill leaves the last whole checkpoint."""
+
+import json
+import os
+import pathlib
+import shutil
+
+import keras
+import numpy as np
+
+
+def save_checkpoint(folder, model, variables, state):
+    """Replaces the checkpoint in `folder`.
+
+    Args:
+        folder: of this stage's checkpoint.
+        model: saved whole, so that it loads whatever was cut.
+        variables: name -> variable (optimizer slots, queue, masks, scores).
+        state: JSON-able facts, such as the epoch.
+    """
+    folder = pathlib.Path(folder)
+    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    model.save(fresh / "model.keras")
+    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in variables.items()}
+    np.savez(fresh / "variables.npz", **arrays)
+    (fresh / "state.json").write_text(json.dumps(state))
+    if folder.exists():
+        os.rename(folder, old)
+    os.rename(fresh, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_checkpoint(folder):
+    """`(model, name -> array, state)` of the last whole checkpoint, or None if there is none.
+
+    Raises:
+        ValueError: if the checkpoint cannot be read.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.exists():
+        # A kill between the two renames leaves the one before under this name.
+        folder = folder.with_name(folder.name + ".old")
+    if not folder.exists():
+        return None
+    try:
+        model = keras.saving.load_model(folder / "model.keras", compile=False)
+        with np.load(folder / "variables.npz") as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        return model, arrays, json.loads((folder / "state.json").read_text())
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"Checkpoint {folder} cannot be read ({reason}); remove it to start again.") from None
+
+
+def restore_variables(variables, arrays):
+    """Assigns arrays to the variables of the same names, strictly.
+
+    Raises:
+        ValueError: naming what is missing, left over, or of another shape.
+    """
+    problems = [f"{name} is missing" for name in variables.keys() - arrays.keys()]
+    problems += [f"{name} has no place" for name in arrays.keys() - variables.keys()]
+    problems += [
+        f"{name} is {arrays[name].shape}, not {tuple(variables[name].shape)}"
+        for name in variables.keys() & arrays.keys()
+        if tuple(variables[name].shape) != arrays[name].shape
+    ]
+    if problems:
+        raise ValueError("The checkpoint belongs to another run: " + "; ".join(sorted(problems)[:5]))
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

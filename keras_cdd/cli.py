@@ -1,0 +1,39 @@
+"""How every command starts and fails: one clear line, exit status 1."""
+
+import sys
+
+from absl import app, flags, logging
+
+USER_ERRORS = (ValueError, OSError)
+
+
+def run_command(main):
+    """Runs `main(argv)` under absl; a user's mistake becomes one line on stderr and exit status 1.
+
+    Flag syntax errors end with absl's message and status 2; `--debug` shows tracebacks.
+    """
+
+    def guarded(argv):
+        if len(argv) > 1:
+            raise app.UsageError(f"Unknown argument {argv[1]!r}; flags start with --.")
+        try:
+            return main(argv)
+        except USER_ERRORS as error:
+            if flags.FLAGS.debug:
+                raise
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("stopped; the same command continues the run.", file=sys.stderr)
+            sys.exit(130)
+
+    logging.set_verbosity(logging.WARNING)
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(argv):
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

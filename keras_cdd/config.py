@@ -1,0 +1,206 @@
+"""Every setting of a run, validated; `flags.py` makes a flag of each field."""
+
+import dataclasses
+
+
+def option(default, text, choices=None):
+    """A field with what a flag needs beside its type: help text and allowed values."""
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """What is learnt and searched."""
+
+    dataset: str = option("synthetic", "Data set or protocol; a wrong name lists the known ones.")
+    data_dir: str | None = option(None, "Folder with the data set's original files, unpacked or as zip archives.")
+    csv: str | None = option(None, "For --dataset=csv: a file with the columns path,identity,camera,split.")
+    image_size: tuple[int, ...] = option((64, 64), "Height,width in pixels that the networks see.")
+    identities_per_batch: int = option(16, "Identities in a batch (P).")
+    images_per_identity: int = option(4, "Images of each identity in a batch (K).")
+    shift: int = option(4, "Augmentation: largest shift in pixels.")
+    rotation: float = option(0.0, "Augmentation: largest rotation in degrees.")
+    scale: tuple[float, ...] = option((1.0, 1.0), "Augmentation: smallest,largest factor on the size.")
+    flip: bool = option(True, "Augmentation: mirror images, where the data set allows it.")
+    erasing: float = option(0.0, "Augmentation: probability of erasing a random rectangle.")
+    strict_data: bool = option(False, "Stop at an unreadable image instead of reporting and skipping it.")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """The architecture of teacher and heavy student."""
+
+    backbone: str = option("resnet50", "Depth and blocks.", ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"))
+    width: int = option(64, "Filters of the first stage; 64 is the standard.")
+    indicators: str = option("both", "Where channel indicators stand.", ("conv2", "both"))
+    stem: str = option("standard", "7x7 stride 2 with max-pool, or 3x3 for small images.", ("standard", "small"))
+    last_stride: int = option(1, "Stride of the last stage.", (1, 2))
+    pooling: str = option("avg", "Average or generalized-mean pooling.", ("avg", "gem"))
+    embedding_size: int = option(512, "Length of the embedding.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How teacher and student are optimized."""
+
+    epochs: int = option(24, "Epochs of the student.")
+    teacher_epochs: int = option(24, "Epochs of the teacher.")
+    learning_rate: float = option(0.05, "Learning rate after the warm-up.")
+    schedule: str = option("cosine", "How the learning rate falls.", ("cosine", "multistep"))
+    cosine_delay: float = option(0.0, "Epoch at which the student's cosine starts, the warm-up included.")
+    teacher_cosine_delay: float = option(0.0, "The same for the teacher.")
+    milestones: tuple[int, ...] = option((40, 70), "Epochs at which --schedule=multistep divides the rate by 10.")
+    warmup_epochs: float = option(2.0, "Epochs of linear warm-up from a tenth of the rate.")
+    optimizer: str = option("sgd", "Momentum SGD with coupled weight decay, Adam or AdamW.", ("sgd", "adam", "adamw"))
+    momentum: float = option(0.9, "Of SGD.")
+    weight_decay: float = option(5e-4, "Of SGD (coupled) and AdamW.")
+    head_learning_rate: float = option(1.5, "Factor on the learning rate of the head.")
+    mixed_precision: bool = option(False, "Compute in float16 with a scaled loss.")
+    strategy: str = option("none", "Several devices.", ("none", "mirrored", "multi_worker"))
+    deterministic: bool = option(False, "Deterministic kernels: a run repeats bit by bit on one machine, slower on GPUs.")
+    seed: int = option(0, "Of initial weights, batches and augmentation.")
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillConfig:
+    """Loss weights and constants."""
+
+    identity_weight: float = option(1.0, "Of the identity loss.")
+    triplet_weight: float = option(1.0, "Of the triplet loss.")
+    logit_weight: float = option(1.0, "Of logit distillation.")
+    feature_weight: float = option(0.5, "Of feature distillation.")
+    embedding_weight: float = option(5.0, "Of embedding distillation.")
+    relation_weight: float = option(1.0, "Of relational distillation.")
+    label_smoothing: float = option(0.1, "Of the identity loss.")
+    margin: float = option(0.35, "Of the triplet loss; negative for the soft margin.")
+    mining: str = option("batch_hard", "Of the triplet loss.", ("batch_hard", "batch_soft"))
+    temperature: float = option(2.0, "Of logit distillation.")
+
+
+@dataclasses.dataclass(frozen=True)
+class CompressionConfig:
+    """What pushes channels down, and the retrieval-guided gradient reset."""
+
+    compression: str = option("none", "Lasso (the paper), proximal shrinkage, or none.", ("none", "lasso", "proximal"))
+    compression_weight: float = option(0.004, "Of the compression loss.")
+    gradient_reset_epoch: float = option(-1.0, "Epoch from which the gradient reset works; negative switches it off.")
+    reset_ratio: float = option(0.5, "Share of channels called unimportant for one image and neighbour.")
+    reset_neighbours: int = option(2, "Neighbours, the image itself included.")
+    reset_metric: str = option("cosine", "How neighbours are found.", ("cosine", "l2"))
+    reset_every: int = option(1, "The reset takes part in every n-th step.")
+    queue_size: int = option(6000, "Images that the teacher's memory holds.")
+
+
+@dataclasses.dataclass(frozen=True)
+class SurgeryConfig:
+    """What is cut, and when."""
+
+    target_macs: float | None = option(None, "Budget: fraction of the heavy student's MACs to keep.")
+    target_params: float | None = option(None, "Budget: fraction of the heavy student's parameters to keep.")
+    importance: str = option("fisher", "What ranks the channels.", ("norm", "fisher", "reset"))
+    importance_threshold: float | None = option(None, "Without a budget: cut indicator norms below it, after the last epoch.")
+    cut: str = option("filters", "Cut whole filters, or indicator outputs only (the paper).", ("filters", "outputs"))
+    num_cuts: int = option(13, "In how many cuts the budget is reached.")
+    cut_start: float | None = option(None, "Epoch at which cutting starts; a tenth of the run by default.")
+    cut_end: float | None = option(None, "Epoch of the last cut; half of the run by default.")
+    surgery_every: int = option(0, "Rebuild every n epochs; 0: whenever it saves 15 % of the training step.")
+    round_to: int = option(1, "Channel counts become multiples of this, within the budget.")
+    bn_reestimate: int = option(0, "Batches for estimating BatchNorm statistics anew after the last epoch.")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Where things come from and go."""
+
+    workdir: str = option("runs/latest", "Folder of the run; a run that is there already is continued.")
+    teacher: str | None = option(None, "A teacher.keras; without it a teacher is trained first.")
+    pretrained: str | None = option(
+        None, "Initial weights: keras.applications .keras/.h5, torchvision or timm .safetensors/.pth, the authors' .pth/.npz."
+    )
+    student: str = option("cdd", "Shrinks, is small from the start, or stays heavy.", ("cdd", "static", "heavy"))
+    student_init: str = option("teacher", "Where the student starts.", ("random", "pretrained", "teacher"))
+    kept_filters: str | None = option(
+        None, "For --student=static: a student.keras whose widths to take, or channels a site separated by commas."
+    )
+    resume: bool = option(True, "Continue the run that the workdir holds.")
+    eval_every: int = option(0, "Evaluate the student every n epochs; 0: only at the end.")
+    evaluate_teacher: bool = option(True, "Evaluate the teacher too.")
+
+
+SECTIONS = {
+    "data": DataConfig,
+    "network": NetworkConfig,
+    "training": TrainingConfig,
+    "distill": DistillConfig,
+    "compression": CompressionConfig,
+    "surgery": SurgeryConfig,
+    "run": RunConfig,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All sections of a run.
+
+    Raises:
+        ValueError: naming the flag, the rule and what was received.
+    """
+
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    distill: DistillConfig = DistillConfig()
+    compression: CompressionConfig = CompressionConfig()
+    surgery: SurgeryConfig = SurgeryConfig()
+    run: RunConfig = RunConfig()
+
+    def __post_init__(self):
+        for value, name in ((self.surgery.target_macs, "target_macs"), (self.surgery.target_params, "target_params")):
+            _require(value is None or 0 < value <= 1, f"--{name} is a fraction above 0 and at most 1", value)
+        budgets = [self.surgery.target_macs, self.surgery.target_params]
+        _require(None in budgets, "--target_macs and --target_params exclude each other", budgets)
+        _require(len(self.data.image_size) == 2, "--image_size is height,width", self.data.image_size)
+        _require(len(self.data.scale) == 2, "--scale is smallest,largest", self.data.scale)
+        positive = {
+            "width": self.network.width,
+            "epochs": self.training.epochs,
+            "teacher_epochs": self.training.teacher_epochs,
+            "identities_per_batch": self.data.identities_per_batch,
+            "images_per_identity": self.data.images_per_identity,
+            "learning_rate": self.training.learning_rate,
+            "num_cuts": self.surgery.num_cuts,
+            "round_to": self.surgery.round_to,
+            "queue_size": self.compression.queue_size,
+            "reset_every": self.compression.reset_every,
+        }
+        for name, value in positive.items():
+            _require(value > 0, f"--{name} must be positive", value)
+        _require(0 <= self.cut_start <= self.cut_end <= self.training.epochs, CUT_RULE, (self.cut_start, self.cut_end))
+        static_widths = self.run.student != "static" or self.run.kept_filters
+        _require(static_widths, "--student=static needs --kept_filters", self.run.kept_filters)
+        reset = self.surgery.importance != "reset" or self.compression.gradient_reset_epoch >= 0
+        _require(reset, "--importance=reset needs --gradient_reset_epoch", self.compression.gradient_reset_epoch)
+        pretrained = self.run.student_init != "pretrained" or self.run.pretrained
+        _require(pretrained, "--student_init=pretrained needs --pretrained", self.run.pretrained)
+
+    @property
+    def has_budget(self):
+        return self.surgery.target_macs is not None or self.surgery.target_params is not None
+
+    @property
+    def cut_start(self):
+        """Epoch at which cutting starts."""
+        return 0.1 * self.training.epochs if self.surgery.cut_start is None else self.surgery.cut_start
+
+    @property
+    def cut_end(self):
+        """Epoch of the last cut."""
+        return 0.5 * self.training.epochs if self.surgery.cut_end is None else self.surgery.cut_end
+
+
+CUT_RULE = "--cut_start and --cut_end must follow each other within the run's epochs"
+
+
+def _require(holds, rule, received):
+    if not holds:
+        raise ValueError(f"{rule}. Received: {received}")

@@ -1,0 +1,58 @@
+"""A user's own images, listed in a CSV file."""
+
+import csv as csv_format
+import os
+import pathlib
+
+from keras_cdd.data.image import ZIP_MARK, open_zip
+from keras_cdd.data.records import SPLITS, ImageRecord, RetrievalDataset
+
+COLUMNS = ("path", "identity", "camera", "split")
+
+
+def load(csv):
+    """Reads a table `path,identity,camera,split`, its first line naming the columns, in any order.
+
+    Paths are relative to the CSV file, and may be entries `archive.zip!/inner/path.png`. The camera may be empty.
+
+    Raises:
+        FileNotFoundError: if the CSV file or an image is missing (the row is named).
+        ValueError: for a missing column, no rows, an empty path or identity, or an unknown split.
+    """
+    if csv is None:
+        raise ValueError("Data set 'csv' is read from a CSV file; name it with `csv`. Received: csv=None")
+    csv = pathlib.Path(csv).expanduser()
+    if not csv.is_file():
+        raise FileNotFoundError(f"There is no CSV file {csv}; check the path.")
+    with open(csv, newline="", encoding="utf-8-sig") as file:
+        table = csv_format.DictReader(file)
+        missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+        if missing:
+            raise ValueError(f"CSV file {csv} has no column {', '.join(missing)}; its first line must name {COLUMNS}.")
+        entries = {}
+        records = [_record(csv, table.line_num, row, entries) for row in table]
+    if not records:
+        raise ValueError(f"CSV file {csv} lists no images; add rows below the column names.")
+    return RetrievalDataset.from_records("csv", records)
+
+
+def _record(csv, line, row, entries):
+    where = f"CSV file {csv}, row {line}"
+    path, identity, camera, split = ((row[column] or "").strip() for column in COLUMNS)
+    if not path or not identity:
+        raise ValueError(f"{where}: path and identity must not be empty. Received: path={path!r}, identity={identity!r}")
+    if split not in SPLITS:
+        raise ValueError(f"{where}: split must be one of {SPLITS}. Received: split={split!r}")
+    path = str(csv.parent / path)
+    if not _exists(path, entries):
+        raise FileNotFoundError(f"{where}: there is no image {path}; mend or remove the row.")
+    return ImageRecord(path, identity, camera or None, split)
+
+
+def _exists(path, entries):
+    archive, mark, entry = path.partition(ZIP_MARK)
+    if not mark:
+        return os.path.isfile(path)
+    if archive not in entries:
+        entries[archive] = set(open_zip(archive).namelist()) if os.path.isfile(archive) else set()
+    return entry in entries[archive]

@@ -1,0 +1,28 @@
+"""VeRi-776: 776 vehicles seen by 20 cameras (Liu et al., ECCV 2016)."""
+
+import re
+
+from keras_cdd.data.datasets.official import published_dataset
+from keras_cdd.data.file_tree import FileTree
+from keras_cdd.data.records import ImageRecord
+
+FOLDERS = {"train": "image_train", "query": "image_query", "gallery": "image_test"}
+COUNTS = (576, 37778, 1678, 11579)
+NAME = re.compile(r"(\d+)_c(\d+)_")
+
+
+def load(data_dir):
+    """The official folders `image_train`, `image_query`, `image_test` of files like `0001_c001_00016450_0.jpg`.
+
+    Raises:
+        ValueError: for an image with another kind of name.
+    """
+    tree = FileTree(data_dir)
+    records = []
+    for split, folder in FOLDERS.items():
+        for name, path in tree.images(folder):
+            found = NAME.match(name)
+            if not found:
+                raise ValueError(f"Image {path} should be named like 0001_c001_00016450_0.jpg; rename or remove it.")
+            records.append(ImageRecord(path, int(found[1]), int(found[2]), split))
+    return published_dataset("veri776", records, COUNTS)

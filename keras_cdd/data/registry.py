@@ -1,0 +1,67 @@
+"""Data sets by name."""
+
+import functools
+import inspect
+
+from keras_cdd.data.datasets import (
+    csv_list,
+    folder,
+    grocery,
+    inshop,
+    msmt17,
+    omniglot,
+    sop,
+    synthetic,
+    vehicleid,
+    veri776,
+    veri_wild,
+    vric,
+)
+
+LOADERS = {
+    "synthetic": synthetic.load,
+    "omniglot": omniglot.load,
+    "omniglot_300": functools.partial(omniglot.load, part="300"),
+    "omniglot_300_val": functools.partial(omniglot.load, part="300_val"),
+    "grocery": grocery.load,
+    "grocery_val": functools.partial(grocery.load, validation=True),
+    "veri776": veri776.load,
+    "msmt17": msmt17.load,
+    "vehicleid": vehicleid.load,
+    **{f"vehicleid_{size}": functools.partial(vehicleid.load, size=size) for size in vehicleid.COUNTS},
+    "veri_wild": veri_wild.load,
+    **{f"veri_wild_{size}": functools.partial(veri_wild.load, size=size) for size in veri_wild.COUNTS},
+    "vric": vric.load,
+    "inshop": inshop.load,
+    "sop": sop.load,
+    "folder": folder.load,
+    "csv": csv_list.load,
+}
+DATASETS = tuple(LOADERS)
+
+
+def load_dataset(name, data_dir=None, csv=None, seed=0, download=False, gallery_trial=0):
+    """Loads a data set; what it holds is checked by its `validate`, for the splits one needs.
+
+    Args:
+        name: one of `DATASETS`. Without a size, `vehicleid` and `veri_wild` are searched on their small test lists.
+        data_dir: folder of the data set, unpacked or in zip archives; not used by `synthetic` and `csv`.
+        csv: the list that `csv` reads.
+        seed: of `synthetic`; other seeds are other vehicles.
+        download: fetch `omniglot` and `grocery` into `data_dir` if they are not there.
+        gallery_trial: which of the ten random galleries of `vehicleid`.
+
+    Returns:
+        A `RetrievalDataset`.
+
+    Raises:
+        ValueError: for an unknown name, or contents that cannot be used.
+        FileNotFoundError: for a missing folder, list or image.
+    """
+    if name not in LOADERS:
+        raise ValueError(f"Argument `name` must be one of {', '.join(DATASETS)}. Received: name={name!r}")
+    given = {"data_dir": data_dir, "csv": csv, "seed": seed, "download": download, "gallery_trial": gallery_trial}
+    taken = inspect.signature(LOADERS[name]).parameters
+    if download and "data_dir" in taken and "download" not in taken:
+        raise ValueError(f"Data set {name!r} cannot be downloaded; ask its authors for it and give its `data_dir`.")
+    return LOADERS[name](**{key: value for key, value in given.items() if key in taken})

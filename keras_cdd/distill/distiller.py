@@ -1,0 +1,213 @@
+"""The training step: one forward pass of the student, one of the teacher, one gradient rule."""
+
+import keras
+import tensorflow as tf
+
+from keras_cdd import losses
+from keras_cdd.distill.fisher_score import FisherScore
+from keras_cdd.distill.gradient_reset import indicator_gradient
+from keras_cdd.distill.loss_weights import LossWeights
+from keras_cdd.layers import FeatureRecorder, GatedBlock
+
+COMPRESSIONS = ("none", "lasso", "proximal")
+
+
+class Distiller(keras.Model):
+    """Trains a student, with a teacher or (for the teacher itself) without.
+
+    ```python
+    distiller = keras_cdd.Distiller(student, teacher)
+    distiller.compile(optimizer)
+    distiller.fit(batches)          # (images, labels)
+    ```
+
+    Args:
+        student: retrieval model with outputs `features`, `embedding`, `logits`; only its weights train.
+        teacher: one with the same block names, frozen and always in inference mode. None trains without.
+        weights: `LossWeights`.
+        compression: "lasso" (the paper's rule), "proximal" (exact zeros on short schedules) or "none".
+        compression_weight: of the compression loss.
+        reset: `GradientReset`, or None.
+        reset_step: the optimizer step from which the reset works; the queue starts to fill there as well.
+        reset_every: take part in every n-th step only.
+        with_fisher: gather the Fisher score of every gated channel.
+
+    Raises:
+        ValueError: for an unknown `compression`, or a teacher that lacks a block of the student.
+    """
+
+    def __init__(
+        self,
+        student,
+        teacher=None,
+        weights=None,
+        compression="none",
+        compression_weight=0.0,
+        reset=None,
+        reset_step=0,
+        reset_every=1,
+        with_fisher=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if compression not in COMPRESSIONS:
+            raise ValueError(
+                f"Argument `compression` must be one of {COMPRESSIONS}. Received: compression={compression!r}"
+            )
+        self.student = student
+        self.teacher = teacher
+        self.weighting = weights or LossWeights()
+        self.compression = compression
+        self.compression_weight = compression_weight
+        self.reset = reset
+        self.reset_step = reset_step
+        self.reset_every = reset_every
+        blocks = [layer for layer in student._flatten_layers() if isinstance(layer, GatedBlock)]
+        self._last_units = {block.site(block.inner[-1]): block.inner[-1] for block in blocks}
+        self._gated_units = {site: unit for block in blocks for site, unit in block.gated_units.items()}
+        self.fisher = None
+        if with_fisher:
+            self.fisher = FisherScore({site: unit.indicator.kept for site, unit in self._gated_units.items()})
+        if teacher is not None:
+            teacher.trainable = False
+            missing = self._last_units.keys() - _sites(teacher)
+            if missing:
+                raise ValueError(f"The teacher must have the student's blocks. Received: none for {sorted(missing)}")
+        self._means = {}
+        self.built = True
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # There is nothing to infer from data; without this, `fit` fails under several workers.
+        if not self.optimizer.built:
+            self.optimizer.build(self.student.trainable_variables)
+
+    def call(self, inputs, training=None):
+        return self.student(inputs, training=training)
+
+    @property
+    def metrics(self):
+        return list(self._means.values())
+
+    def train_step(self, data):
+        images, labels = data
+        taught, teacher_record = self._teach(images)
+        with tf.GradientTape(persistent=False) as tape:
+            with FeatureRecorder(with_gates=self.fisher is not None, tape=tape) as record:
+                outputs = self.student(images, training=True)
+            parts = self._loss_parts(labels, outputs, record, taught, teacher_record)
+            loss = sum(weight * value for weight, value in parts.values())
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            scale = self._loss_scale() / replicas
+            scaled = loss * scale
+        variables = self.student.trainable_variables
+        gradients, gates = tape.gradient(scaled, [variables, record.gates])
+        if self.fisher is not None:
+            self.fisher.update({site: gradient / scale for site, gradient in gates.items()})
+        if self.reset is not None:
+            self._update_reset(teacher_record, record)
+        gradients = self._with_indicator_rule(variables, gradients, scale)
+        self.optimizer.apply(gradients, variables)
+        if self.compression == "proximal":
+            self._shrink()
+        return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in parts.items()}})
+
+    def _teach(self, images):
+        if self.teacher is None:
+            return None, None
+        with FeatureRecorder() as record:
+            return self.teacher(images, training=False), record
+
+    def _loss_parts(self, labels, outputs, record, taught, teacher_record):
+        """Name -> (weight, value) of every loss that counts."""
+        w = self.weighting
+        parts = {
+            "identity": lambda: losses.identity_loss(labels, outputs["logits"], w.label_smoothing),
+            "triplet": lambda: losses.triplet_loss(labels, outputs["features"], w.margin, w.mining),
+        }
+        if taught is not None:
+            teacher, student = taught["embedding"], outputs["embedding"]
+            parts["logit"] = lambda: losses.logit_distillation_loss(
+                taught["logits"], outputs["logits"], w.temperature
+            )
+            parts["feature"] = lambda: self._feature_loss(record, teacher_record)
+            parts["embedding"] = lambda: losses.embedding_distillation_loss(teacher, student)
+            parts["relation"] = lambda: losses.relation_distillation_loss(teacher, student)
+        return {name: (getattr(w, name), loss()) for name, loss in parts.items() if getattr(w, name)}
+
+    def _feature_loss(self, record, teacher_record):
+        """Feature distillation on the filters that are still there."""
+        taught, learnt = [], []
+        for site, unit in self._last_units.items():
+            teacher, student = teacher_record.convolution[site], record.convolution[site]
+            if unit.indicator is not None:
+                alive = tf.cast(_alive_inputs(unit.indicator.kernel), tf.float32)
+                teacher = tf.gather(teacher, unit.indicator.input_channels, axis=-1) * alive
+                student = student * alive
+            taught.append(teacher)
+            learnt.append(student)
+        return losses.feature_distillation_loss(taught, learnt)
+
+    def _update_reset(self, teacher_record, record):
+        def update():
+            alive = {site: _alive_outputs(unit.indicator.kernel) for site, unit in self._gated_units.items()}
+            self.reset.update(_of_all_replicas(teacher_record.convolution), _of_all_replicas(record.indicator), alive)
+
+        if self.reset_step == 0 and self.reset_every == 1:
+            update()
+            return
+        step = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64)
+        turn = (step >= self.reset_step) & (step % self.reset_every == 0)
+        tf.cond(turn, lambda: (update(), 0)[1], lambda: 0)
+
+    def _with_indicator_rule(self, variables, gradients, scale):
+        """Gradients with those of the indicators replaced by the paper's rule; what is zero stays zero."""
+        weight = self.compression_weight * scale if self.compression == "lasso" else 0.0
+        indicators = {id(unit.indicator.kernel): site for site, unit in self._gated_units.items()}
+        ruled = []
+        for variable, gradient in zip(variables, gradients, strict=True):
+            if id(variable) in indicators:
+                kernel = tf.convert_to_tensor(variable)
+                mask = self.reset.masks[indicators[id(variable)]] if self.reset is not None else 1.0
+                gradient = indicator_gradient(gradient, kernel, tf.convert_to_tensor(mask), weight)
+                alive = _alive_inputs(kernel)[:, None] & _alive_outputs(kernel)[None, :]
+                gradient = tf.where(alive, gradient, 0.0)
+            ruled.append(gradient)
+        return ruled
+
+    def _shrink(self):
+        threshold = tf.cast(self.optimizer.learning_rate, tf.float32) * self.compression_weight
+        for unit in self._gated_units.values():
+            unit.indicator.kernel.assign(losses.proximal_step(unit.indicator.kernel, threshold))
+
+    def _loss_scale(self):
+        return self.optimizer.scale_loss(tf.constant(1.0))
+
+    def _logs(self, values):
+        if self.compression != "none":
+            kernels = [unit.indicator.kernel for unit in self._gated_units.values()]
+            values["compression_loss"] = losses.compression_loss(kernels)
+        for name, value in values.items():
+            if name not in self._means:
+                self._means[name] = keras.metrics.Mean(name=name)
+            self._means[name].update_state(value)
+        return {name: mean.result() for name, mean in self._means.items()}
+
+
+def _alive_inputs(kernel):
+    return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=1)
+
+
+def _alive_outputs(kernel):
+    return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=0)
+
+
+def _of_all_replicas(vectors):
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return vectors
+    context = tf.distribute.get_replica_context()
+    return {site: context.all_gather(vector, axis=0) for site, vector in vectors.items()}
+
+
+def _sites(model):
+    blocks = [layer for layer in model._flatten_layers() if isinstance(layer, GatedBlock)]
+    return {block.site(unit) for block in blocks for unit in block.inner}

@@ -1,0 +1,119 @@
+"""A whole run: teacher, student, deployed form, summary."""
+
+import contextlib
+import time
+
+import keras
+import tensorflow as tf
+
+from keras_cdd.data.registry import load_dataset
+from keras_cdd.distill import reestimate_batch_norm
+from keras_cdd.evaluation import Evaluator
+from keras_cdd.experiment.networks import copy_weights, make_network, static_student
+from keras_cdd.experiment.run_log import deployed_cost
+from keras_cdd.experiment.stage import Stage
+from keras_cdd.experiment.surgeon import Surgeon
+from keras_cdd.experiment.training_data import TrainingData
+from keras_cdd.experiment.workdir import Workdir, environment
+from keras_cdd.models import cost_model
+from keras_cdd.surgery import fuse
+
+
+def run_experiment(config, flagfile):
+    """Trains, shrinks, fuses and evaluates as `config` says; returns the summary that it wrote.
+
+    Args:
+        config: `Config`.
+        flagfile: the settings as text, kept in the workdir.
+    """
+    dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv).validate()
+    workdir = Workdir(config.run.workdir, flagfile, config.run.resume)
+    workdir.write_json("environment.json", environment(config.training.seed))
+    _set_up(config.training)
+    data = TrainingData(dataset, config.data, config.training.seed)
+    with _strategy(config.training.strategy).scope():
+        started = time.perf_counter()
+        teacher = _teacher(config, data, workdir)
+        taught = time.perf_counter()
+        student = _student(config, data, workdir, teacher)
+        deploy = fuse(student)
+        workdir.save_model("deploy.keras", deploy)
+        learnt = time.perf_counter()
+        evaluator = Evaluator(dataset, tuple(config.data.image_size), strict=config.data.strict_data)
+        summary = _summary(config, evaluator, teacher, student, deploy)
+    summary["seconds"] = {"teacher": round(taught - started, 1), "student": round(learnt - taught, 1)}
+    workdir.write_json("summary.json", summary)
+    return summary
+
+
+def _set_up(config):
+    keras.utils.set_random_seed(config.seed)
+    keras.mixed_precision.set_global_policy("mixed_float16" if config.mixed_precision else "float32")
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _strategy(name):
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return contextlib.nullcontext() if name is None else tf.distribute.get_strategy()
+
+
+def _teacher(config, data, workdir):
+    """The teacher: given, trained before, or trained now."""
+    if config.run.teacher is not None:
+        return _load_teacher(config.run.teacher)
+    if workdir.has("teacher.keras"):
+        return _load_teacher(workdir / "teacher.keras")
+    keras.utils.set_random_seed(config.training.seed)
+    fresh = make_network(config, data.dataset, "none", data.dataset.num_identities)
+    teacher = Stage("teacher", config, data, workdir, config.training.teacher_epochs).run(fresh)
+    workdir.save_model("teacher.keras", teacher)
+    return teacher
+
+
+def _load_teacher(path):
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"--teacher {path} cannot be loaded ({reason}); give a teacher.keras of a run.") from None
+
+
+def _student(config, data, workdir, teacher):
+    """The student: trained before, or trained and shrunk now."""
+    if workdir.has("student.keras"):
+        return keras.saving.load_model(workdir / "student.keras", compile=False)
+    keras.utils.set_random_seed(config.training.seed + 1)
+    heavy = make_network(config, data.dataset, config.network.indicators, data.dataset.num_identities)
+    if config.run.student_init == "teacher":
+        copy_weights(teacher, heavy)
+    surgeon = None
+    if config.run.student == "cdd":
+        surgeon = Surgeon(config, heavy, data.steps_per_epoch)
+    elif config.run.student == "static":
+        heavy = static_student(heavy, config.run.kept_filters, random=config.run.student_init == "random")
+    student = Stage("student", config, data, workdir, config.training.epochs, teacher, surgeon).run(heavy)
+    if config.surgery.bn_reestimate:
+        batches = data.batches(start_epoch=config.training.epochs)
+        reestimate_batch_norm(student, (images for images, _ in batches.take(config.surgery.bn_reestimate)))
+    workdir.save_model("student.keras", student)
+    return student
+
+
+def _summary(config, evaluator, teacher, student, deploy):
+    """What came out; savings are those of the deployed form against the heavy student's."""
+    summary = {}
+    models = {"teacher": teacher, "student": student, "deploy": deploy}
+    for name, model in models.items():
+        macs, params = deployed_cost(model)
+        summary[name] = {"num_params": params, "macs": macs}
+        if name != "teacher" or config.run.evaluate_teacher:
+            summary[name] = evaluator.evaluate(model).as_percent() | summary[name]
+    costs = cost_model(student)
+    full_macs, full_params = costs.macs(costs.full_widths), costs.params(costs.full_widths)
+    summary["macs_saved"] = round(100 * (1 - summary["deploy"]["macs"] / full_macs), 3)
+    summary["params_saved"] = round(100 * (1 - summary["deploy"]["num_params"] / full_params), 3)
+    return summary

@@ -1,0 +1,31 @@
+"""The optimizer that the settings ask for."""
+
+import keras
+
+from keras_cdd.optimization import MomentumSGD, WarmupCosine, WarmupMultiStep
+
+
+def make_optimizer(config, stage, epochs, steps_per_epoch):
+    """An optimizer with its schedule.
+
+    Args:
+        config: `TrainingConfig`.
+        stage: "teacher" or "student".
+        epochs: of the stage.
+        steps_per_epoch: optimizer steps an epoch.
+    """
+    warmup = {"warmup_epochs": config.warmup_epochs, "warmup_factor": 0.1}
+    if config.schedule == "multistep":
+        rate = WarmupMultiStep(config.learning_rate, list(config.milestones), steps_per_epoch, **warmup)
+    else:
+        delay = config.teacher_cosine_delay if stage == "teacher" else config.cosine_delay
+        delay = max(delay, config.warmup_epochs)
+        rate = WarmupCosine(config.learning_rate, epochs, steps_per_epoch, delay, **warmup)
+    if config.optimizer == "sgd":
+        multipliers = {"head": config.head_learning_rate}
+        optimizer = MomentumSGD(rate, config.momentum, config.weight_decay, multipliers)
+    elif config.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(rate)
+    else:
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if config.mixed_precision else optimizer

@@ -1,0 +1,125 @@
+"""Decides during training when to cut and when to rebuild, and does both."""
+
+import keras
+import numpy as np
+
+from keras_cdd.models import cost_model, count_macs
+from keras_cdd.surgery import plan_surgery, rebuild, silence
+from keras_cdd.surgery.importance import fisher_importance, relative_norm_importance, reset_importance
+from keras_cdd.surgery.schedule import CutSchedule
+from keras_cdd.surgery.sites import indicator_kernels
+from keras_cdd.surgery.trigger import worth_rebuilding
+
+
+class Surgeon(keras.callbacks.Callback):
+    """Cuts channels in place at the schedule's steps, and stops `fit` when a rebuild is worth it.
+
+    Args:
+        config: `Config` of the run.
+        student: the heavy student, for the budget's floor.
+        steps_per_epoch: optimizer steps an epoch.
+
+    Raises:
+        ValueError: if the budget is below the floor, naming it.
+    """
+
+    def __init__(self, config, student, steps_per_epoch):
+        super().__init__()
+        self.config = config.surgery
+        self.aim = {}
+        self.schedule = None
+        if config.has_budget:
+            name = "target_macs" if self.config.target_macs is not None else "target_params"
+            target = getattr(self.config, name)
+            # A budget out of reach is refused here, before anything is trained.
+            plan_surgery(student, **{name: target}, round_to=self.config.round_to)
+            self.aim = {"name": name}
+            self.schedule = CutSchedule(
+                target=target,
+                floor=_floor(student, name, self.config.round_to),
+                first_step=round(config.cut_start * steps_per_epoch),
+                last_step=max(1, round(config.cut_end * steps_per_epoch)),
+                cuts=self.config.num_cuts,
+            )
+
+    def cuts_left(self, step):
+        """Whether any cut comes after this optimizer step."""
+        return self.schedule is not None and any(due > step for due in self.schedule.steps())
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.schedule is None:
+            return
+        step = int(self.model.optimizer.iterations)
+        due = self.schedule.steps()
+        if step in due:
+            last = len(due) - due[::-1].index(step)
+            self._cut(self.schedule.kept(last), final=last == len(due))
+
+    def _cut(self, kept, final):
+        distiller = self.model
+        plan = plan_surgery(
+            distiller.student,
+            **{self.aim["name"]: kept},
+            round_to=self.config.round_to if final else 1,
+            importance=self.importance(distiller),
+        )
+        silence(distiller.student, plan, distiller.optimizer, whole_filters=self.config.cut == "filters")
+        if distiller.fisher is not None:
+            distiller.fisher.restart()
+
+    def importance(self, distiller):
+        """Site -> (channels,), by the run's choice."""
+        if self.config.importance == "fisher" and distiller.fisher is not None:
+            sums = {site: variable.numpy() for site, variable in distiller.fisher.sums.items()}
+            return fisher_importance(sums, float(distiller.fisher.images))
+        if self.config.importance == "reset" and distiller.reset is not None:
+            counts = {site: variable.numpy() for site, variable in distiller.reset.counts.items()}
+            return reset_importance(counts, float(distiller.reset.updates))
+        return relative_norm_importance(indicator_kernels(distiller.student))
+
+    def wants_rebuild(self, distiller, epoch):
+        """Whether the zeros that are there by the end of this epoch (from 1) shall leave now."""
+        finished = not self.cuts_left(int(distiller.optimizer.iterations))
+        plan = plan_surgery(distiller.student)
+        if plan.is_identity:
+            return False
+        if self.config.surgery_every and not finished:
+            return epoch % self.config.surgery_every == 0
+        now = count_macs(distiller.student, deployed=False)
+        return worth_rebuilding(now, _training_macs_after(distiller.student, plan, now), finished)
+
+    def operate(self, student, optimizer, images, plan=None):
+        """Removes the zeros (or follows a given plan).
+
+        Returns:
+            The slim model, its optimizer, the plan, and the largest change of any embedding value, relative to the
+            largest value.
+        """
+        plan = plan or plan_surgery(student)
+        slim, slim_optimizer = rebuild(student, plan, optimizer=optimizer)
+        before = keras.ops.convert_to_numpy(student(images, training=False)["embedding"])
+        after = keras.ops.convert_to_numpy(slim(images, training=False)["embedding"])
+        change = float(np.abs(after - before).max() / max(float(np.abs(before).max()), 1e-12))
+        return slim, slim_optimizer, plan, change
+
+    def last_plan(self, student):
+        """What to cut after the last epoch: zeros, and without a budget what lies below the threshold."""
+        if self.schedule is None and self.config.importance_threshold is not None:
+            return plan_surgery(
+                student,
+                importance_threshold=self.config.importance_threshold,
+                round_to=self.config.round_to,
+            )
+        return plan_surgery(student)
+
+
+def _floor(student, name, round_to):
+    costs = cost_model(student)
+    total = costs.macs if name == "target_macs" else costs.params
+    return total({site: min(round_to, width) for site, width in costs.widths.items()}) / total(costs.full_widths)
+
+
+def _training_macs_after(student, plan, now):
+    """Training-form MACs after the plan, taking filters that feed nothing into account."""
+    macs = plan.macs[0] - plan.macs[1]
+    return now - macs

@@ -1,0 +1,54 @@
+"""The training side of a run: images, sampler, augmentation."""
+
+import dataclasses
+import functools
+
+from keras_cdd.data.augment import Augmentation
+from keras_cdd.data.image_store import ImageStore
+from keras_cdd.data.pipeline import training_batches
+from keras_cdd.data.pk_sampler import PKSampler
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """What `batches` draws from.
+
+    Attributes:
+        dataset: `RetrievalDataset`.
+        config: `DataConfig`.
+        seed: of sampling and augmentation.
+    """
+
+    dataset: object
+    config: object
+    seed: int
+
+    @functools.cached_property
+    def store(self):
+        return ImageStore(self.dataset.train, self.config.image_size, self.config.strict_data)
+
+    @functools.cached_property
+    def labels(self):
+        return self.dataset.labels_of(self.store.records)
+
+    @functools.cached_property
+    def sampler(self):
+        config = self.config
+        return PKSampler(self.labels, config.identities_per_batch, config.images_per_identity, self.seed)
+
+    @property
+    def steps_per_epoch(self):
+        return self.sampler.steps_per_epoch
+
+    def batches(self, start_epoch=0):
+        """Endless (images, labels), from an epoch on."""
+        config = self.config
+        augmentation = Augmentation(
+            shift=config.shift,
+            rotation=config.rotation,
+            scale=tuple(config.scale),
+            flip=config.flip and self.dataset.flip,
+            erasing=config.erasing,
+            background=self.dataset.background,
+        )
+        return training_batches(self.store, self.labels, self.sampler, augmentation, self.seed, start_epoch)

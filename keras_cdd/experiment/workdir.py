@@ -1,0 +1,133 @@
+"""The files of a run, never half-written under their final names."""
+
+import json
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class Workdir:
+    """The folder of a run.
+
+    Args:
+        path: made if it is missing.
+        settings: the run's flagfile; a run that is there already must have the same, but for where it lies.
+        resume: False removes what an earlier run left.
+
+    Raises:
+        ValueError: if the folder cannot be written or holds a run with other settings.
+    """
+
+    def __init__(self, path, settings, resume=True):
+        self.path = pathlib.Path(path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / ".writable").touch()
+            (self.path / ".writable").unlink()
+        except OSError as error:
+            raise ValueError(f"--workdir {path} cannot be written ({error.strerror}); choose another.") from None
+        if not resume:
+            self._clear()
+        self._check_settings(settings)
+        self.write_text("flags.flags", settings)
+
+    def _clear(self):
+        for name in RUN_FILES:
+            target = self.path / name
+            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+
+    def _check_settings(self, settings):
+        if not (self.path / "flags.flags").exists():
+            return
+        before, now = _facts((self.path / "flags.flags").read_text()), _facts(settings)
+        if before != now:
+            raise ValueError(
+                f"--workdir {self.path} holds a run with other settings ({', '.join(sorted(before ^ now)[:6])}); "
+                "choose another, or start again with --noresume."
+            )
+
+    def __truediv__(self, name):
+        return self.path / name
+
+    def has(self, name):
+        return (self.path / name).exists()
+
+    def write_text(self, name, text):
+        fresh = self.path / f"{name}.new"
+        fresh.write_text(text)
+        os.replace(fresh, self.path / name)
+
+    def write_json(self, name, value):
+        self.write_text(name, json.dumps(value, indent=2) + "\n")
+
+    def save_model(self, name, model):
+        fresh = self.path / f"new.{name}"
+        model.save(fresh)
+        os.replace(fresh, self.path / name)
+
+    def append(self, name, record):
+        """Adds a line to a .jsonl file."""
+        with open(self.path / name, "a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def lines(self, name):
+        """The records of a .jsonl file; a last line cut off by a kill is left out."""
+        if not self.has(name):
+            return []
+        records = []
+        for line in (self.path / name).read_text().splitlines():
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+        return records
+
+    def rewind(self, stage, epoch):
+        """Forgets what the stage logged after an epoch, because the run goes on from there."""
+        for name in ("metrics.jsonl", "surgery.jsonl"):
+            kept = [r for r in self.lines(name) if r.get("stage") != stage or r["epoch"] <= epoch]
+            if self.has(name):
+                self.write_text(name, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+RUN_FILES = (
+    "flags.flags",
+    "environment.json",
+    "metrics.jsonl",
+    "surgery.jsonl",
+    "teacher.keras",
+    "student.keras",
+    "deploy.keras",
+    "summary.json",
+    "checkpoints",
+    "tensorboard",
+)
+_PLACE_FLAGS = ("--workdir=", "--resume", "--noresume")
+
+
+def _facts(settings):
+    return {line for line in settings.splitlines() if not line.startswith(_PLACE_FLAGS)}
+
+
+def environment(seed):
+    """What a result depends on beside the settings."""
+    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+        },
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "devices": [device.name for device in tf.config.list_physical_devices()],
+        "seed": seed,
+        "git_commit": git.stdout.strip() if git.returncode == 0 else None,
+    }

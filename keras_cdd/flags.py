@@ -1,0 +1,72 @@
+"""Every flag, made from the fields of `config.py`, and the way back from flags to a `Config`."""
+
+import dataclasses
+import typing
+
+from absl import flags
+
+from keras_cdd.config import SECTIONS, Config
+
+
+def define_flags(sections=SECTIONS):
+    """Defines a flag for every field of the given sections (name -> dataclass); call it once, before parsing."""
+    for section in sections.values():
+        types = typing.get_type_hints(section)
+        for field in dataclasses.fields(section):
+            _define(field.name, types[field.name], field.default, field.metadata)
+    flags.DEFINE_bool("debug", False, "Show the whole traceback of an error.")
+
+
+def _define(name, kind, default, metadata):
+    kinds = {kind, *typing.get_args(kind)}
+    text, choices = metadata["help"], metadata["choices"]
+    if typing.get_origin(kind) is tuple:
+        flags.DEFINE_list(name, [str(value) for value in default], text)
+    elif choices and str in kinds:
+        flags.DEFINE_enum(name, default, list(choices), text)
+    elif bool in kinds:
+        flags.DEFINE_bool(name, default, text)
+    elif int in kinds:
+        flags.DEFINE_integer(name, default, text)
+    elif float in kinds:
+        flags.DEFINE_float(name, default, text)
+    else:
+        flags.DEFINE_string(name, default, text)
+
+
+def config_from_flags(values=flags.FLAGS):
+    """The parsed flags as a `Config`.
+
+    Raises:
+        ValueError: for values that `Config` refuses.
+    """
+    return Config(**{name: _section(section, values) for name, section in SECTIONS.items()})
+
+
+def _section(section, values):
+    types = typing.get_type_hints(section)
+    return section(**{f.name: _value(f.name, types[f.name], values[f.name].value) for f in dataclasses.fields(section)})
+
+
+def _value(name, kind, value):
+    if typing.get_origin(kind) is not tuple:
+        return value
+    item = typing.get_args(kind)[0]
+    try:
+        return tuple(item(part) for part in value)
+    except ValueError:
+        raise ValueError(f"--{name} is a list of numbers separated by commas. Received: {','.join(value)}") from None
+
+
+def flagfile_text(config):
+    """The configuration as a flagfile that repeats the run."""
+    lines = []
+    for section in SECTIONS:
+        for name, value in dataclasses.asdict(getattr(config, section)).items():
+            if isinstance(value, bool):
+                lines.append(f"--{name}" if value else f"--no{name}")
+            elif isinstance(value, list | tuple):
+                lines.append(f"--{name}={','.join(map(str, value))}")
+            elif value is not None:
+                lines.append(f"--{name}={value}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,41 @@
+"""When a run cuts, and how much stays at every cut (NumPy)."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class CutSchedule:
+    """Many small cuts instead of one: what is left above the floor falls geometrically, so the last cuts are the gentlest.
+
+    Attributes:
+        target: fraction of the heavy student to keep at the end.
+        floor: fraction that no cut can go below.
+        first_step, last_step: optimizer steps of the first and the last cut.
+        cuts: how many.
+    """
+
+    target: float
+    floor: float
+    first_step: int
+    last_step: int
+    cuts: int
+
+    def __post_init__(self):
+        if self.cuts < 1 or not 0 <= self.first_step <= self.last_step:
+            raise ValueError(
+                "A schedule needs one cut at least and a start before its end. "
+                f"Received: {self.cuts} cuts from step {self.first_step} to {self.last_step}"
+            )
+
+    def steps(self):
+        """The optimizer steps after which to cut, in order."""
+        return [int(step) for step in np.rint(np.linspace(self.first_step, self.last_step, self.cuts + 1)[1:])]
+
+    def kept(self, cut):
+        """Fraction to keep after cut number `cut`, from 1; the last one is the target."""
+        if cut >= self.cuts:
+            return self.target
+        rest = max(self.target - self.floor, 1e-3 * (1 - self.floor)) / (1 - self.floor)
+        return self.floor + (1 - self.floor) * rest ** (cut / self.cuts)
