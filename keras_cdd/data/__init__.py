@@ -1,4 +1,4 @@
-"""Images, data sets and samplers. Batches for training are in `pipeline`, random changes in `augment` (TensorFlow)."""
+"""Images, data sets and samplers; what needs TensorFlow stays in `pipeline` and `augment`."""
 
 from keras_cdd.data.datasets.synthetic import write_synthetic
 from keras_cdd.data.image import load_image, read_image, resize

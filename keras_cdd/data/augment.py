@@ -19,7 +19,8 @@ class Augmentation:
         background: RGB 0..255 shown where the image has moved away, and in erased rectangles.
 
     Raises:
-        ValueError: for a negative strength, a probability above 1, or a scale that is not (0 < smallest <= largest).
+        ValueError: for a negative strength, a probability above 1, or a scale that is not (0 < smallest <=
+            largest).
     """
 
     shift: int = 0
@@ -36,7 +37,9 @@ class Augmentation:
                 f"Received: shift={self.shift}, rotation={self.rotation}, erasing={self.erasing}"
             )
         if not 0 < self.scale[0] <= self.scale[1]:
-            raise ValueError(f"Argument `scale` must be (smallest, largest), above 0. Received: scale={self.scale}")
+            raise ValueError(
+                f"Argument `scale` must be (smallest, largest), above 0. Received: scale={self.scale}"
+            )
 
     def __call__(self, images, seed):
         """Changes a batch.
@@ -58,7 +61,7 @@ class Augmentation:
         return images + tf.constant(self.background, tf.float32)
 
     def _matrices(self, shape, seed, flip_seed):
-        """(N, 8) projective transforms from output to input pixels: about the centre, then moved, then mirrored."""
+        """(N, 8) projective transforms from output to input pixels: about the centre, moved, mirrored."""
         angle, scale, dx, dy = tf.unstack(tf.random.stateless_uniform([4, shape[0]], seed, -1.0, 1.0))
         angle *= math.radians(self.rotation)
         small, large = self.scale
@@ -71,7 +74,10 @@ class Augmentation:
         y_of = sin, cos, cy - sin * (cx + dx) - cos * (cy + dy)
         if self.flip:
             mirrored = tf.random.stateless_uniform([shape[0]], flip_seed) < 0.5
-            x_of = tuple(tf.where(mirrored, edge - value, value) for value, edge in zip(x_of, (0, 0, 2 * cx), strict=True))
+            x_of = tuple(
+                tf.where(mirrored, edge - value, value)
+                for value, edge in zip(x_of, (0, 0, 2 * cx), strict=True)
+            )
         return tf.stack([*x_of, *y_of, tf.zeros_like(cos), tf.zeros_like(cos)], axis=1)
 
 
@@ -100,5 +106,7 @@ def _erase(images, probability, which, where):
         return (middle >= start) & (middle < start + length[:, None])
 
     chosen = tf.random.stateless_uniform([count], which) < probability
-    hole = inside(height, top, high)[:, :, None] & inside(width, left, wide)[:, None, :] & chosen[:, None, None]
+    hole = (
+        inside(height, top, high)[:, :, None] & inside(width, left, wide)[:, None, :] & chosen[:, None, None]
+    )
     return tf.where(hole[..., None], 0.0, images)

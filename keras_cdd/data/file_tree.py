@@ -10,8 +10,8 @@ from keras_cdd.data.image import ZIP_MARK, is_image_name, open_zip, read_bytes
 class FileTree:
     """Everything below a folder, the contents of the zip archives in it included.
 
-    Names are looked up by their end, so it does not matter how deep below `root` a data set was unpacked, or whether it
-    was unpacked at all.
+    Names are looked up by their end, so it does not matter how deep below `root` a data set was unpacked, or
+    whether it was unpacked at all.
 
     Args:
         root: the folder.
@@ -23,10 +23,14 @@ class FileTree:
 
     def __init__(self, root):
         if root is None:
-            raise ValueError("This data set is read from a folder; name it with `data_dir`. Received: data_dir=None")
+            raise ValueError(
+                "This data set is read from a folder; name it with `data_dir`. Received: data_dir=None"
+            )
         self.root = pathlib.Path(root).expanduser()
         if not self.root.is_dir():
-            raise FileNotFoundError(f"There is no folder {root}; give the folder of the data set as `data_dir`.")
+            raise FileNotFoundError(
+                f"There is no folder {root}; give the folder of the data set as `data_dir`."
+            )
         self._paths = {}
         archives = []
         for folder, folders, files in os.walk(self.root):
@@ -95,7 +99,8 @@ class FileTree:
 
     def _absent(self, what):
         return FileNotFoundError(
-            f"There is no {what} in {self.root}, nor in its zip archives; give the folder of the data set as `data_dir`."
+            f"There is no {what} in {self.root}, nor in its zip archives; "
+            "give the folder of the data set as `data_dir`."
         )
 
 

@@ -28,7 +28,8 @@ def read_image(path):
     """Reads one image as uint8 RGB (H, W, 3), turned upright as its EXIF tag says.
 
     Args:
-        path: a file, an entry of an archive `archive.zip!/inner/path.png`, or `scheme://...` of a registered source.
+        path: a file, an entry of an archive `archive.zip!/inner/path.png`, or `scheme://...` of a registered
+            source.
 
     Raises:
         FileNotFoundError: if there is no such file or entry.
@@ -90,11 +91,14 @@ def is_image_name(name):
 def resize(image, size):
     """Exact area averaging in integer arithmetic, to smaller and to larger sizes.
 
-    Along an axis of `in` input and `out` output pixels, lay both on one line of `in * out` units: an input pixel spans
-    `out` units, an output pixel spans `in` units. An output value is the sum S of all inputs, each weighted by the area
-    (units of height times units of width) that it shares with the output pixel, rounded to the nearest integer, halves
-    up: `(2 * S + total) // (2 * total)` with `total = in_height * in_width`. Nothing is rounded in between, so every
-    implementation gives the same bytes.
+    Along an axis of `in` input and `out` output pixels, lay both on one line of `in * out` units. An input
+    pixel spans `out` units there, an output pixel `in` units. An output value is the sum S of all inputs,
+    each weighted by the area (units of height times units of width) that it shares with the output pixel, divided
+    by the area of an output pixel and rounded to the nearest integer, halves up:
+
+        (2 * S + total) // (2 * total)    with total = in_height * in_width
+
+    Nothing is rounded in between, so every implementation gives the same bytes.
 
     Args:
         image: uint8 (H, W, C).
@@ -122,7 +126,7 @@ def resize(image, size):
 
 
 def _shared_sums(pixels, outputs, dtype):
-    """(inputs, n) -> overlap-weighted sums (outputs, n): differences of the running sum at the outputs' borders."""
+    """(inputs, n) -> overlap-weighted sums (outputs, n): running sums from border to border."""
     inputs, n = pixels.shape
     running = np.zeros((inputs + 1, n), dtype)
     np.cumsum(pixels, axis=0, dtype=dtype, out=running[1:])

@@ -17,9 +17,9 @@ LARGE_IMAGE = 100_000
 class ImageStore:
     """Gives uint8 batches by position; large files are decoded in parallel threads.
 
-    Images that fit into `cache_bytes` together are decoded at once and kept; unreadable ones are then reported and left
-    out of `records`, so that positions, records and images always agree. Otherwise they are decoded batch by batch;
-    an unreadable one is reported when it is met and shows one grey.
+    Images that fit into `cache_bytes` together are decoded at once and kept; unreadable ones are then
+    reported and left out of `records`, so that positions, records and images always agree. Otherwise they are
+    decoded batch by batch; an unreadable one is reported when it is met and shows one grey.
 
     Args:
         records: sequence of `ImageRecord`.
@@ -67,13 +67,14 @@ class ImageStore:
         _report(self.records, readable)
         if self.records and not readable.any():
             raise ValueError(
-                f"None of {len(readable)} images can be read, the first is {self.records[0].path}; check the data."
+                f"None of {len(readable)} images can be read, the first is {self.records[0].path}; "
+                "check the data."
             )
         self.records = tuple(itertools.compress(self.records, readable))
         return pixels if readable.all() else pixels[readable]
 
     def _read(self, records):
-        """uint8 pixels (len(records), height, width, 3) and which of them could be read, bool (len(records),)."""
+        """uint8 pixels (len(records), height, width, 3) and which could be read, bool (len(records),)."""
         pixels = np.empty((len(records), *self.image_size, 3), np.uint8)
 
         def read(position):
@@ -90,7 +91,7 @@ class ImageStore:
 
 
 def _workers(records):
-    """How many threads to decode with: for small images, waiting for the interpreter costs more than threads gain."""
+    """How many threads to decode with; on small images, waiting for the interpreter costs more."""
     for record in records:
         try:
             height, width, _ = read_image(record.path).shape
@@ -103,4 +104,6 @@ def _workers(records):
 def _report(records, readable):
     unreadable = [record.path for record, good in zip(records, readable, strict=True) if not good]
     if unreadable:
-        logging.warning("%d of %d images are unreadable, the first is %s", len(unreadable), len(records), unreadable[0])
+        logging.warning(
+            "%d of %d images are unreadable, the first is %s", len(unreadable), len(records), unreadable[0]
+        )

@@ -13,7 +13,8 @@ def training_batches(store, labels, sampler, augmentation=None, seed=0, start_ep
         store: `ImageStore` of the training images.
         labels: (len(store),) contiguous classes of `store.records`, which the sampler was made from too.
         sampler: `PKSampler`.
-        augmentation: an `Augmentation`, or any function of float32 images and a seed (2,) that keeps their shape.
+        augmentation: an `Augmentation`, or any function of float32 images and a seed (2,) that keeps their
+            shape.
         seed: of the augmentation; every step has random numbers of its own.
         start_epoch: the epoch to begin with.
 
@@ -25,7 +26,9 @@ def training_batches(store, labels, sampler, augmentation=None, seed=0, start_ep
     """
     labels = np.asarray(labels, np.int32)
     if len(labels) != len(store):
-        raise ValueError(f"Argument `labels` must name a class for each of {len(store)} images. Received: {len(labels)}")
+        raise ValueError(
+            f"Argument `labels` must name a class for each of {len(store)} images. Received: {len(labels)}"
+        )
     plan = functools.lru_cache(maxsize=2)(sampler.batches)
 
     def take(epoch, step):
@@ -52,7 +55,8 @@ def evaluation_batches(store, batch_size):
     """All images of an `ImageStore` in order, once.
 
     Returns:
-        A `tf.data.Dataset` of float32 (n, height, width, 3) in 0..255, n being `batch_size` but for the last batch.
+        A `tf.data.Dataset` of float32 (n, height, width, 3) in 0..255, n being `batch_size` but for the last
+        batch.
     """
 
     def take(batch):

@@ -6,8 +6,8 @@ import numpy as np
 class PKSampler:
     """Draws batches for the triplet loss; the same seed and epoch give the same batches.
 
-    An epoch walks through shuffled identities and through each identity's shuffled images, so that all are used about
-    equally often. An identity with fewer than K images repeats some.
+    An epoch walks through shuffled identities and through each identity's shuffled images, so that all are
+    used about equally often. An identity with fewer than K images repeats some.
 
     Args:
         labels: (images,) class of every image.
@@ -49,7 +49,9 @@ class PKSampler:
         identities = np.empty(0, np.int64)
         batches = []
         for _ in range(self.steps_per_epoch):
-            chosen, identities = _deal(identities, np.arange(len(self._images)), self.identities_per_batch, rng)
+            chosen, identities = _deal(
+                identities, np.arange(len(self._images)), self.identities_per_batch, rng
+            )
             for identity in chosen:
                 taken, waiting[identity] = _deal(
                     waiting[identity], self._images[identity], self.images_per_identity, rng
@@ -61,8 +63,8 @@ class PKSampler:
 def _deal(waiting, everything, count, rng):
     """Takes `count` from the shuffled ones that wait, shuffling everything anew when they run out.
 
-    A new round puts those that are about to be taken from the last one at its end, so nothing comes twice in a hand
-    unless there are fewer than `count` altogether. Returns the hand and those that wait now.
+    A new round puts those that are about to be taken from the last one at its end, so nothing comes twice in
+    a hand unless there are fewer than `count` altogether. Returns the hand and those that wait now.
     """
     while len(waiting) < count:
         fresh = rng.permutation(everything)

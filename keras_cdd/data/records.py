@@ -18,7 +18,8 @@ class ImageRecord:
     Attributes:
         path: what `read_image` takes: a file, `archive.zip!/inner/path.png`, or `scheme://...`.
         identity: what is shown (an int or a string); training and test identities never meet.
-        camera: who took it (an int or a string), or None. Same identity and same camera is junk in evaluation.
+        camera: who took it (an int or a string), or None. Same identity and same camera is junk in
+            evaluation.
         split: "train", "query" or "gallery".
     """
 
@@ -60,7 +61,7 @@ class RetrievalDataset:
 
     @functools.cached_property
     def identities(self):
-        """The training identities; the position of one is its label. Sorted, so that it never depends on file order."""
+        """The training identities, sorted so that labels, their positions, never depend on file order."""
         return sorted({record.identity for record in self.train}, key=lambda i: (isinstance(i, str), i))
 
     @property
@@ -87,8 +88,8 @@ class RetrievalDataset:
         """Returns itself if the named splits can be used.
 
         Raises:
-            ValueError: for an empty split, training identities with one image only, queries without a camera beside a
-                gallery with cameras, or identities that are both trained on and tested.
+            ValueError: for an empty split, training identities with one image only, queries without a camera
+                beside a gallery with cameras, or identities that are both trained on and tested.
         """
         for split in splits:
             if not getattr(self, split):
@@ -106,10 +107,10 @@ class RetrievalDataset:
         single = [identity for identity, count in counts.items() if count == 1]
         if not single:
             return
-        found = f"Data set {self.name!r} has {len(single)} training identities with one image only, as {single[0]!r}"
+        found = f"{len(single)} training identities with one image only, as {single[0]!r}"
         if not self.published:
-            raise ValueError(f"{found}; the triplet loss needs two: add images or leave these identities out.")
-        logging.warning("%s; their batches repeat it.", found)
+            raise ValueError(f"Data set {self.name!r} has {found}; add images or leave these identities out.")
+        logging.warning("Data set %r has %s; their batches repeat it.", self.name, found)
 
     def _check_cameras(self):
         if all(record.camera is None for record in self.gallery):
@@ -117,8 +118,8 @@ class RetrievalDataset:
         without = [record.path for record in self.query if record.camera is None]
         if without:
             raise ValueError(
-                f"Data set {self.name!r} has cameras in its gallery but {len(without)} queries without one, as "
-                f"{without[0]}; give every image a camera, or none."
+                f"Data set {self.name!r} has cameras in its gallery but {len(without)} queries without one, "
+                f"as {without[0]}; give every image a camera, or none."
             )
 
     def _check_overlap(self):

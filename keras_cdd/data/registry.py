@@ -44,7 +44,8 @@ def load_dataset(name, data_dir=None, csv=None, seed=0, download=False, gallery_
     """Loads a data set; what it holds is checked by its `validate`, for the splits one needs.
 
     Args:
-        name: one of `DATASETS`. Without a size, `vehicleid` and `veri_wild` are searched on their small test lists.
+        name: one of `DATASETS`. Without a size, `vehicleid` and `veri_wild` are searched on their small test
+            lists.
         data_dir: folder of the data set, unpacked or in zip archives; not used by `synthetic` and `csv`.
         csv: the list that `csv` reads.
         seed: of `synthetic`; other seeds are other vehicles.
@@ -60,8 +61,16 @@ def load_dataset(name, data_dir=None, csv=None, seed=0, download=False, gallery_
     """
     if name not in LOADERS:
         raise ValueError(f"Argument `name` must be one of {', '.join(DATASETS)}. Received: name={name!r}")
-    given = {"data_dir": data_dir, "csv": csv, "seed": seed, "download": download, "gallery_trial": gallery_trial}
+    given = {
+        "data_dir": data_dir,
+        "csv": csv,
+        "seed": seed,
+        "download": download,
+        "gallery_trial": gallery_trial,
+    }
     taken = inspect.signature(LOADERS[name]).parameters
     if download and "data_dir" in taken and "download" not in taken:
-        raise ValueError(f"Data set {name!r} cannot be downloaded; ask its authors for it and give its `data_dir`.")
+        raise ValueError(
+            f"Data set {name!r} cannot be downloaded; ask its authors for it and give its `data_dir`."
+        )
     return LOADERS[name](**{key: value for key, value in given.items() if key in taken})

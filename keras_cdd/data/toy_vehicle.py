@@ -7,7 +7,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE = 128
-PAINTS = ((196, 40, 36), (32, 74, 160), (226, 226, 222), (44, 46, 50), (150, 154, 158), (40, 120, 70), (224, 180, 40))
+PAINTS = (
+    (196, 40, 36),
+    (32, 74, 160),
+    (226, 226, 222),
+    (44, 46, 50),
+    (150, 154, 158),
+    (40, 120, 70),
+    (224, 180, 40),
+)
 TRIMS = ((240, 240, 240), (24, 24, 28), (230, 120, 20), (250, 215, 60), (60, 150, 220), (160, 40, 120))
 # Where a body's cabin begins and ends (0 the tail, 1 the nose), and how far its windows lean.
 BODIES = {
@@ -25,7 +33,8 @@ BODIES = {
 def draw_vehicle(seed, identity):
     """One vehicle as an RGBA picture (128 x 128), nose to the right, nothing around it.
 
-    Few paints and bodies are shared by many vehicles; proportions, wheels, windows, stripes and signs tell them apart.
+    Few paints and bodies are shared by many vehicles; proportions, wheels, windows, stripes and signs tell
+    them apart.
     """
     rng = np.random.default_rng([seed, 1, identity])
     picture = Image.new("RGBA", (SIDE, SIDE))
@@ -56,7 +65,9 @@ def _draw_cabin(draw, rng, box, high, paint):
     colour = _pick(rng, (paint, paint, paint, *TRIMS[:2]))
     if rng.random() < 0.3:
         draw.rectangle((begin + lean_back, roof - 3, end - lean_front, roof), fill=_pick(rng, TRIMS))
-    draw.polygon([(begin, top + 6), (begin + lean_back, roof), (end - lean_front, roof), (end, top + 6)], fill=colour)
+    draw.polygon(
+        [(begin, top + 6), (begin + lean_back, roof), (end - lean_front, roof), (end, top + 6)], fill=colour
+    )
     glass = tuple(int(v) for v in rng.uniform((40, 60, 80), (120, 150, 180)))
     sill, lintel, panes, pillar = top - 1, roof + rng.uniform(2, 5), rng.integers(1, 5), rng.uniform(1.5, 4)
 
@@ -81,7 +92,9 @@ def _draw_trim(draw, rng, box):
         draw.rectangle((left, bottom - high * rng.uniform(0.25, 0.45), right, bottom), fill=trim)
     elif style == 3:
         start, wide = left + (right - left) * rng.uniform(0.1, 0.7), rng.uniform(4, 10)
-        draw.polygon([(start, bottom), (start + 8, top), (start + 8 + wide, top), (start + wide, bottom)], fill=trim)
+        draw.polygon(
+            [(start, bottom), (start + 8, top), (start + 8 + wide, top), (start + wide, bottom)], fill=trim
+        )
     lamp = top + high * rng.uniform(0.1, 0.4)
     draw.rectangle((right - 5, lamp, right - 1, lamp + rng.uniform(3, 8)), fill=(255, 240, 170))
     draw.rectangle((left + 1, lamp, left + 4, lamp + rng.uniform(3, 8)), fill=(220, 30, 20))
@@ -101,11 +114,20 @@ def _draw_sign(draw, rng, box):
 
 def _draw_wheels(draw, rng, box, radius):
     left, _, right, _ = box
-    y, rim, spokes = 92 - radius, _pick(rng, ((200, 200, 204), (120, 120, 124), *TRIMS[:3])), rng.integers(2, 7)
+    y, rim, spokes = (
+        92 - radius,
+        _pick(rng, ((200, 200, 204), (120, 120, 124), *TRIMS[:3])),
+        rng.integers(2, 7),
+    )
     inner = radius * rng.uniform(0.45, 0.75)
-    for x in (left + (right - left) * rng.uniform(0.16, 0.26), left + (right - left) * rng.uniform(0.74, 0.84)):
+    for x in (
+        left + (right - left) * rng.uniform(0.16, 0.26),
+        left + (right - left) * rng.uniform(0.74, 0.84),
+    ):
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(20, 20, 22))
         draw.ellipse((x - inner, y - inner, x + inner, y + inner), fill=rim)
         for spoke in range(spokes):
             angle = 2 * math.pi * spoke / spokes
-            draw.line((x, y, x + inner * math.cos(angle), y + inner * math.sin(angle)), fill=(60, 60, 64), width=2)
+            draw.line(
+                (x, y, x + inner * math.cos(angle), y + inner * math.sin(angle)), fill=(60, 60, 64), width=2
+            )

@@ -68,6 +68,7 @@ class Stage:
             initial_epoch=epoch,
             steps_per_epoch=self.data.steps_per_epoch,
             callbacks=callbacks,
+            shuffle=False,
             verbose=0,
         )
         return history.epoch[-1] + 1

@@ -1,6 +1,17 @@
 """Networks, what they cost, and weights from elsewhere."""
 
 from keras_cdd.models.cost import CostModel, cost_model, count_macs, count_params
+from keras_cdd.models.gate_model import gate_model
 from keras_cdd.models.gated_resnet import BACKBONES, gated_resnet
+from keras_cdd.models.pretrained import load_pretrained
 
-__all__ = ["BACKBONES", "CostModel", "cost_model", "count_macs", "count_params", "gated_resnet"]
+__all__ = [
+    "BACKBONES",
+    "CostModel",
+    "cost_model",
+    "count_macs",
+    "count_params",
+    "gate_model",
+    "gated_resnet",
+    "load_pretrained",
+]

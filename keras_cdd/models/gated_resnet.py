@@ -25,6 +25,7 @@ def gated_resnet(
     last_stride=1,
     pooling="avg",
     rescaling=(1 / 127.5, -1.0),
+    stride_on=None,
     name=None,
 ):
     """A functional retrieval network of gated blocks.
@@ -40,6 +41,7 @@ def gated_resnet(
         last_stride: stride of the last stage, 1 (retrieval) or 2 (classification).
         pooling: "avg" or "gem".
         rescaling: (scale, offset) that turns pixels 0..255 into what the network sees; numbers or one a channel.
+        stride_on: the convolution of a block that halves the size; "conv1" for weights of keras.applications.
 
     Returns:
         A `keras.Model` from (N, height, width, 3) pixels in 0..255 to a dict of `features`, `embedding`, `logits`.
@@ -64,7 +66,9 @@ def gated_resnet(
         filters = width * 2 ** (stage - 1)
         for number in range(1, depth + 1):
             stride = {1: 1, 4: last_stride}.get(stage, 2) if number == 1 else 1
-            x = block(filters, stride=stride, indicators=indicators, name=f"stage{stage}_block{number}")(x)
+            x = block(
+                filters, stride, indicators, stride_on=stride_on, name=f"stage{stage}_block{number}"
+            )(x)
     outputs = embedding_head(x, embedding_size, num_classes, pooling)
     return keras.Model(image, outputs, name=name or f"gated_{backbone}")
 

@@ -21,7 +21,7 @@ def png(pixels, **options):
 
 
 def resize_by_definition(image, height, width):
-    """Every input pixel as a block of height * width units, every output pixel as the mean of rows * columns units."""
+    """Every input pixel a block of height * width units, every output pixel the mean of its units."""
     rows, columns, channels = image.shape
     units = np.repeat(np.repeat(image.astype(np.int64), height, axis=0), width, axis=1)
     sums = units.reshape(height, rows, width, columns, channels).sum(axis=(1, 3))
@@ -30,7 +30,14 @@ def resize_by_definition(image, height, width):
 
 @pytest.mark.parametrize(
     "shape, size",
-    [((5, 7), (3, 4)), ((3, 2), (7, 5)), ((6, 4), (3, 2)), ((4, 9), (8, 2)), ((1, 1), (3, 3)), ((9, 9), (1, 1))],
+    [
+        ((5, 7), (3, 4)),
+        ((3, 2), (7, 5)),
+        ((6, 4), (3, 2)),
+        ((4, 9), (8, 2)),
+        ((1, 1), (3, 3)),
+        ((9, 9), (1, 1)),
+    ],
 )
 def test_resize_is_the_area_average_rounded_half_up(shape, size):
     image = picture(*shape)

@@ -13,7 +13,8 @@ COLUMNS = ("path", "identity", "camera", "split")
 def load(csv):
     """Reads a table `path,identity,camera,split`, its first line naming the columns, in any order.
 
-    Paths are relative to the CSV file, and may be entries `archive.zip!/inner/path.png`. The camera may be empty.
+    Paths are relative to the CSV file, and may be entries `archive.zip!/inner/path.png`. The camera may be
+    empty.
 
     Raises:
         FileNotFoundError: if the CSV file or an image is missing (the row is named).
@@ -28,7 +29,9 @@ def load(csv):
         table = csv_format.DictReader(file)
         missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
         if missing:
-            raise ValueError(f"CSV file {csv} has no column {', '.join(missing)}; its first line must name {COLUMNS}.")
+            raise ValueError(
+                f"CSV file {csv} has no column {', '.join(missing)}; its first line must name {COLUMNS}."
+            )
         entries = {}
         records = [_record(csv, table.line_num, row, entries) for row in table]
     if not records:
@@ -40,7 +43,9 @@ def _record(csv, line, row, entries):
     where = f"CSV file {csv}, row {line}"
     path, identity, camera, split = ((row[column] or "").strip() for column in COLUMNS)
     if not path or not identity:
-        raise ValueError(f"{where}: path and identity must not be empty. Received: path={path!r}, identity={identity!r}")
+        raise ValueError(
+            f"{where}: path and identity must not be empty. Received: path={path!r}, identity={identity!r}"
+        )
     if split not in SPLITS:
         raise ValueError(f"{where}: split must be one of {SPLITS}. Received: split={split!r}")
     path = str(csv.parent / path)

@@ -11,7 +11,8 @@ CAMERA = re.compile(r"_c(\d+)(?=[_.])")
 def load(data_dir):
     """Reads `train|query|gallery/<identity>/...`; a split whose folder is absent stays empty.
 
-    If all file names have a part `_c<number>`, as in `0007_c2_15.jpg`, that number is the camera; otherwise there are none.
+    If all file names have a part `_c<number>`, as in `0007_c2_15.jpg`, that number is the camera; otherwise
+    there are none.
 
     Raises:
         FileNotFoundError: if none of the three folders holds images.
@@ -23,11 +24,15 @@ def load(data_dir):
         for name, path in tree.images(split, required=False):
             identity, mark, file = name.partition("/")
             if not mark:
-                raise ValueError(f"Image {path} must lie in the folder of an identity, {split}/<identity>/{name}.")
+                raise ValueError(
+                    f"Image {path} must lie in the folder of an identity, {split}/<identity>/{name}."
+                )
             camera = CAMERA.search(file)
             records.append(ImageRecord(path, identity, int(camera[1]) if camera else None, split))
     if not records:
-        raise FileNotFoundError(f"There are no images in {data_dir}/train, query or gallery/<identity>/; put them there.")
+        raise FileNotFoundError(
+            f"There are no images in {data_dir}/train, query or gallery/<identity>/; put them there."
+        )
     if any(record.camera is None for record in records):
         records = [ImageRecord(r.path, r.identity, None, r.split) for r in records]
     return RetrievalDataset.from_records("folder", records)

@@ -9,9 +9,10 @@ COUNTS = (3997, 25882, 14218, 12612)
 
 
 def load(data_dir):
-    """The official partition of lines `img/WOMEN/Dresses/id_00000002/02_1_front.jpg id_00000002 train|query|gallery`.
+    """The official `list_eval_partition.txt`; there are no cameras.
 
-    Two header lines precede them: the number of images and the column names. There are no cameras.
+    Its lines are `img/WOMEN/Dresses/id_00000002/02_1_front.jpg id_00000002 train` (or query, gallery), after two
+    header lines: the number of images and the column names.
     """
     tree = FileTree(data_dir)
     paths = dict(tree.images("img"))

@@ -8,16 +8,19 @@ COUNTS = (11318, 59551, 60502, 60502)
 
 
 def load(data_dir):
-    """The official lists of lines `image_id class_id super_class_id bicycle_final/111085122871_0.JPG`, one header line.
+    """The official lists `Ebay_train.txt` and `Ebay_test.txt`, below a line that names their columns.
 
-    Every test image is searched among all other test images. Query and gallery are therefore the same images and an
-    image is its own camera: "same identity, same camera" then leaves out the query itself and nothing else.
+    Every test image is searched among all other test images. Query and gallery are therefore the same images
+    and an image is its own camera: "same identity, same camera" then leaves out the query itself and nothing
+    else.
     """
     tree = FileTree(data_dir)
     paths = tree.beside("Ebay_train.txt")
     train = [ImageRecord(path, product) for _, product, path in _listed(tree, paths, "Ebay_train.txt")]
     test = list(_listed(tree, paths, "Ebay_test.txt"))
-    searched = [ImageRecord(path, product, image, s) for s in ("query", "gallery") for image, product, path in test]
+    searched = [
+        ImageRecord(path, product, image, s) for s in ("query", "gallery") for image, product, path in test
+    ]
     return published_dataset("sop", train + searched, COUNTS)
 
 

@@ -13,7 +13,7 @@ QUERIES = 2
 
 
 def load(seed=0, train_identities=64, train_images=12, test_identities=64, test_images=8, cameras=6):
-    """Vehicles of one seed; every vehicle passes its cameras in an order of its own, two test photos are the queries.
+    """Vehicles of one seed; each passes the cameras in an order of its own, its first two test photos are queries.
 
     Args:
         seed: other seeds are other vehicles, cameras and photos.
@@ -41,7 +41,8 @@ def load(seed=0, train_identities=64, train_images=12, test_identities=64, test_
 
 
 def write_synthetic(folder, **options):
-    """Writes the photos as `<split>/<identity>/<identity>_c<camera>_<number>.png`, which the data set `folder` reads.
+    """Writes the photos as `<split>/<identity>/<identity>_c<camera>_<number>.png`, which the data set
+    `folder` reads.
 
     Args:
         folder: made if need be.

@@ -16,10 +16,10 @@ TRIALS = 10
 
 
 def load(data_dir, size="small", gallery_trial=0):
-    """The official lists `train_test_split/train_list.txt` and `test_list_800|1600|2400.txt` of lines `0153197 15957`.
+    """The official lists `train_list.txt` and `test_list_800|1600|2400.txt` of lines `0153197 15957`.
 
-    The published protocol puts one random image of every test vehicle into the gallery and searches it with all others,
-    ten times; the mean is reported. The data set knows no cameras.
+    The published protocol puts one random image of every test vehicle into the gallery and searches it with
+    all others, ten times; the mean is reported. The data set knows no cameras.
 
     Args:
         data_dir: folder with `image/0153197.jpg`, ... and `train_test_split`.
@@ -30,7 +30,9 @@ def load(data_dir, size="small", gallery_trial=0):
         ValueError: for another `gallery_trial`.
     """
     if not 0 <= gallery_trial < TRIALS:
-        raise ValueError(f"Argument `gallery_trial` must be 0 to {TRIALS - 1}. Received: gallery_trial={gallery_trial}")
+        raise ValueError(
+            f"Argument `gallery_trial` must be 0 to {TRIALS - 1}. Received: gallery_trial={gallery_trial}"
+        )
     tree = FileTree(data_dir)
     paths = dict(tree.images("image"))
     records = [ImageRecord(path, vehicle) for path, vehicle in _listed(tree, paths, "train_list.txt")]

@@ -12,7 +12,9 @@ NAME = re.compile(r"(\d+)_c(\d+)_")
 
 
 def load(data_dir):
-    """The official folders `image_train`, `image_query`, `image_test` of files like `0001_c001_00016450_0.jpg`.
+    """The official folders `image_train`, `image_query` and `image_test`.
+
+    Their files are named `0001_c001_00016450_0.jpg`: vehicle, camera, frame, box.
 
     Raises:
         ValueError: for an image with another kind of name.
@@ -23,6 +25,8 @@ def load(data_dir):
         for name, path in tree.images(folder):
             found = NAME.match(name)
             if not found:
-                raise ValueError(f"Image {path} should be named like 0001_c001_00016450_0.jpg; rename or remove it.")
+                raise ValueError(
+                    f"Image {path} should be named like 0001_c001_00016450_0.jpg; rename or remove it."
+                )
             records.append(ImageRecord(path, int(found[1]), int(found[2]), split))
     return published_dataset("veri776", records, COUNTS)

@@ -13,7 +13,7 @@ COUNTS = {
 
 
 def load(data_dir, size="small"):
-    """The official lists of lines `00001/000001` below `train_test_split`, with the camera from `vehicle_info.txt`.
+    """The official lists of lines `00001/000001` in `train_test_split`; `vehicle_info.txt` gives the cameras.
 
     Args:
         data_dir: folder with `images/00001/000001.jpg`, ... and `train_test_split`.
@@ -29,7 +29,9 @@ def load(data_dir, size="small"):
         for line in tree.lines(f"train_test_split/{file}"):
             name = line.removesuffix(".jpg")
             path = listed_path(paths, f"{name}.jpg", file)
-            records.append(ImageRecord(path, int(name.split("/")[0]), listed_path(cameras, name, file), split))
+            records.append(
+                ImageRecord(path, int(name.split("/")[0]), listed_path(cameras, name, file), split)
+            )
     return published_dataset(f"veri_wild_{size}", records, COUNTS[size])
 
 

@@ -1,0 +1,92 @@
+"""Random changes: seeded, off by default, and each what it says."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_cdd.data.augment import Augmentation
+
+BLUE = (10, 20, 200)
+
+
+def images(count=16, height=9, width=12):
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3)).astype("float32")
+
+
+def changed(batch, seed=(1, 2), **options):
+    return Augmentation(background=BLUE, **options)(tf.constant(batch), tf.constant(seed)).numpy()
+
+
+def test_nothing_changes_by_default():
+    np.testing.assert_array_equal(changed(images()), images())
+
+
+@pytest.mark.parametrize(
+    "options", [{"shift": 3}, {"rotation": 20.0}, {"scale": (0.8, 1.2)}, {"flip": True}, {"erasing": 0.5}]
+)
+def test_the_same_seed_gives_the_same_changes_within_the_range_of_pixels(options):
+    first = changed(images(), **options)
+    np.testing.assert_array_equal(first, changed(images(), **options))
+    assert (first != changed(images(), (1, 3), **options)).any()
+    assert first.shape == images().shape and first.dtype == np.float32
+    assert first.min() >= -1e-3 and first.max() <= 255.001
+
+
+def test_a_shift_moves_whole_pixels_and_shows_the_background():
+    batch = images(64)
+    padded = np.broadcast_to(np.float32(BLUE), (64, 9 + 4, 12 + 4, 3)).copy()
+    padded[:, 2:-2, 2:-2] = batch
+    moves = set()
+    for image, original in zip(changed(batch, shift=2), padded, strict=True):
+        fits = [
+            (y, x)
+            for y in range(5)
+            for x in range(5)
+            if np.allclose(image, original[y : y + 9, x : x + 12], atol=1e-3)
+        ]
+        assert len(fits) == 1
+        moves.update(fits)
+    assert {y for y, _ in moves} == {x for _, x in moves} == set(range(5))
+
+
+def test_a_flip_mirrors_about_half_of_the_images():
+    batch = images(64)
+    result = changed(batch, flip=True)
+    mirrored = np.isclose(result, batch[:, :, ::-1], atol=1e-3).all(axis=(1, 2, 3))
+    same = np.isclose(result, batch, atol=1e-3).all(axis=(1, 2, 3))
+    assert (mirrored ^ same).all()
+    assert 16 < mirrored.sum() < 48
+
+
+def test_rotation_and_scale_turn_about_the_centre():
+    batch = np.zeros((8, 21, 21, 3), "float32")
+    batch[:, 9:12, 9:12] = 255.0
+    for options in ({"rotation": 30.0}, {"scale": (0.8, 1.25)}):
+        result = Augmentation(**options)(tf.constant(batch), tf.constant([0, 0])).numpy()[..., 0]
+        rows = (result.sum(axis=2) * np.arange(21)).sum(axis=1) / result.sum(axis=(1, 2))
+        np.testing.assert_allclose(rows, 10.0, atol=1e-3)
+    # A factor f on the subject is f^2 on its area, 0.64 to 1.56, give or take resampling.
+    areas = result.sum(axis=(1, 2)) / batch[0, ..., 0].sum()
+    assert 0.55 < areas.min() < 0.95 < areas.max() < 1.7
+
+
+def test_erasing_paints_one_rectangle_of_the_background():
+    batch = np.full((64, 32, 32, 3), 255.0, "float32")
+    holes = (changed(batch, erasing=0.5) == np.float32(BLUE)).all(axis=-1)
+    erased = holes.any(axis=(1, 2))
+    assert 16 < erased.sum() < 48
+    for hole in holes[erased]:
+        rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
+        assert hole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+        assert hole.sum() == (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+        assert 0.01 < hole.mean() < 0.3
+    assert (changed(batch, erasing=1.0) == np.float32(BLUE)).all(axis=-1).any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"shift": -1}, {"rotation": -1.0}, {"erasing": 1.5}, {"scale": (1.2, 0.8)}, {"scale": (0.0, 1.0)}],
+)
+def test_impossible_strengths_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        Augmentation(**options)

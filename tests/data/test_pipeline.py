@@ -1,0 +1,122 @@
+"""Batches: deterministic, resumable, aligned with their records whatever is unreadable."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_cdd.data import ImageStore, PKSampler, load_image
+from keras_cdd.data.augment import Augmentation
+from keras_cdd.data.datasets import synthetic
+from keras_cdd.data.pipeline import evaluation_batches, training_batches
+from keras_cdd.data.records import MEAN_COLOUR, ImageRecord
+
+SIZE = (12, 16)
+TOY = synthetic.load(train_identities=4, train_images=6, test_identities=2, test_images=3)
+
+
+def batches(count, cache_bytes=1 << 20, augmentation=None, seed=5, start_epoch=0):
+    store = ImageStore(TOY.train, SIZE, cache_bytes=cache_bytes)
+    sampler = PKSampler(TOY.labels, 3, 2, seed=1)
+    dataset = training_batches(store, TOY.labels, sampler, augmentation, seed, start_epoch)
+    return list(itertools.islice(dataset.as_numpy_iterator(), count)), sampler
+
+
+def assert_same(first, second):
+    for (images, labels), (other_images, other_labels) in zip(first, second, strict=True):
+        np.testing.assert_array_equal(images, other_images)
+        np.testing.assert_array_equal(labels, other_labels)
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20])
+def test_training_batches_hold_what_the_sampler_chose(cache_bytes):
+    found, sampler = batches(6, cache_bytes)
+    positions = np.concatenate([sampler.batches(0), sampler.batches(1)])[:6]
+    for (images, labels), batch in zip(found, positions, strict=True):
+        assert images.dtype == np.float32 and labels.dtype == np.int32
+        np.testing.assert_array_equal(labels, TOY.labels[batch])
+        for image, position in zip(images, batch, strict=True):
+            np.testing.assert_array_equal(image, load_image(TOY.train[position].path, SIZE))
+
+
+def test_a_resumed_run_sees_the_batches_of_the_uninterrupted_one():
+    strong = Augmentation(shift=2, rotation=10.0, scale=(0.9, 1.1), flip=True, erasing=0.5)
+    whole, sampler = batches(9, augmentation=strong)
+    assert sampler.steps_per_epoch == 4
+    resumed, _ = batches(5, augmentation=strong, start_epoch=1)
+    assert_same(whole[4:], resumed)
+    assert_same(whole, batches(9, augmentation=strong)[0])
+    other, _ = batches(9, augmentation=strong, seed=6)
+    assert any((a != b).any() for (a, _), (b, _) in zip(whole, other, strict=True))
+
+
+def test_every_step_draws_changes_of_its_own():
+    def draw(images, seed):
+        return images * 0.0 + tf.random.stateless_uniform([], seed)
+
+    found, _ = batches(9, augmentation=draw)
+    assert len({float(images.ravel()[0]) for images, _ in found}) == 9
+
+
+def test_labels_must_fit_the_images():
+    store = ImageStore(TOY.train, SIZE)
+    with pytest.raises(ValueError, match="each of 24 images. Received: 3"):
+        training_batches(store, [0, 1, 2], PKSampler(TOY.labels, 3, 2))
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20])
+def test_evaluation_batches_come_in_order_and_the_last_may_be_short(cache_bytes):
+    store = ImageStore(TOY.train, SIZE, cache_bytes=cache_bytes)
+    dataset = evaluation_batches(store, 10)
+    found = list(dataset.as_numpy_iterator())
+    assert [len(batch) for batch in found] == [10, 10, 4] and len(dataset) == 3
+    expected = [load_image(record.path, SIZE) for record in TOY.train]
+    np.testing.assert_array_equal(np.concatenate(found), expected)
+    assert dataset.element_spec.shape.as_list() == [None, *SIZE, 3]
+
+
+@pytest.fixture
+def partly_readable(tmp_path):
+    for name in "abc":
+        Image.new("RGB", (4, 4), (ord(name), 0, 0)).save(tmp_path / f"{name}.png")
+    (tmp_path / "b.png").write_text("no image")
+    return [ImageRecord(str(tmp_path / f"{name}.png"), name) for name in "abcd"]
+
+
+def test_unreadable_images_are_reported_and_left_out_of_the_cache(partly_readable, caplog):
+    store = ImageStore(partly_readable, (4, 4))
+    assert [record.identity for record in store.records] == ["a", "c"]
+    assert store.take([0, 1])[:, 0, 0, 0].tolist() == [ord("a"), ord("c")]
+    assert "2 of 4 images are unreadable, the first is" in caplog.text and "b.png" in caplog.text
+
+
+def test_unreadable_images_are_reported_and_grey_without_a_cache(partly_readable, caplog):
+    store = ImageStore(partly_readable, (4, 4), cache_bytes=0)
+    assert len(store) == 4 and not store.cached
+    assert store.take([2, 1])[:, 0, 0].tolist() == [[ord("c"), 0, 0], list(MEAN_COLOUR)]
+    assert "1 of 2 images are unreadable" in caplog.text
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20])
+def test_unreadable_images_are_errors_if_strict(partly_readable, cache_bytes):
+    for records, error in ((partly_readable[:2], ValueError), (partly_readable[2:], FileNotFoundError)):
+        with pytest.raises(error, match="png"):
+            ImageStore(records, (4, 4), strict=True, cache_bytes=cache_bytes).take([0, 1])
+
+
+def test_a_store_without_any_readable_image_is_refused(partly_readable):
+    with pytest.raises(ValueError, match="None of 1 images can be read, the first is .*b.png"):
+        ImageStore(partly_readable[1:2], (4, 4))
+
+
+def test_large_files_are_decoded_in_threads(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 300, 3), dtype=np.uint8)
+    records = []
+    for number in range(4):
+        Image.fromarray(np.roll(pixels, number, axis=0)).save(tmp_path / f"{number}.bmp")
+        records.append(ImageRecord(str(tmp_path / f"{number}.bmp"), number))
+    store = ImageStore(records, (20, 10))
+    expected = [load_image(record.path, (20, 10)) for record in records]
+    np.testing.assert_array_equal(store.take(np.arange(4)), expected)
