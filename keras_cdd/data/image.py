@@ -93,8 +93,8 @@ def resize(image, size):
 
     Along an axis of `in` input and `out` output pixels, lay both on one line of `in * out` units. An input
     pixel spans `out` units there, an output pixel `in` units. An output value is the sum S of all inputs,
-    each weighted by the area (units of height times units of width) that it shares with the output pixel, divided
-    by the area of an output pixel and rounded to the nearest integer, halves up:
+    each weighted by the area (units of height times units of width) that it shares with the output pixel,
+    divided by the area of an output pixel and rounded to the nearest integer, halves up:
 
         (2 * S + total) // (2 * total)    with total = in_height * in_width
 

@@ -50,8 +50,12 @@ def plan_surgery(
 
 
 def _at_least(importance, threshold, round_to):
-    """Positions with an importance not below the threshold; rounded up with the strongest of the others."""
-    count = max(1, int(np.sum(importance >= threshold)))
+    """Positions with an importance not below the threshold, rounded up with the strongest of the others.
+
+    If none reaches it, the strongest stays, with its equals (but for the last bits) unless all are zero.
+    """
+    reached = min(threshold, max(importance.max() * (1 - 1e-6), np.finfo(np.float64).tiny))
+    count = max(1, int(np.sum(importance >= reached)))
     count = min(len(importance), -(-count // round_to) * round_to)
     strongest_first = np.argsort(-importance, kind="stable")
     return np.sort(strongest_first[:count])

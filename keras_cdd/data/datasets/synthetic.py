@@ -13,7 +13,7 @@ QUERIES = 2
 
 
 def load(seed=0, train_identities=64, train_images=12, test_identities=64, test_images=8, cameras=6):
-    """Vehicles of one seed; each passes the cameras in an order of its own, its first two test photos are queries.
+    """Vehicles of one seed, each passing the cameras in its own order; two test photos of each are queries.
 
     Args:
         seed: other seeds are other vehicles, cameras and photos.

@@ -1,0 +1,187 @@
+"""Surgery's invariants, on tiny networks of all kinds."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_cdd.layers import GatedBasicBlock, GatedBottleneck
+from keras_cdd.models import cost_model, count_macs, count_params, gated_resnet
+from keras_cdd.optimization import MomentumSGD
+from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
+from keras_cdd.surgery.schedule import CutSchedule
+from keras_cdd.surgery.slicing import slice_all
+from keras_cdd.surgery.trigger import worth_rebuilding
+
+
+def tiny(indicators="both", **options):
+    """Two blocks of each kind, a branch, an odd image size: somebody's own functional model."""
+    image = keras.Input((15, 13, 3))
+    x = keras.layers.Conv2D(8, 3, name="stem")(image)
+    a = GatedBottleneck(4, 2, indicators, name="a")(x)
+    b = GatedBasicBlock(16, 2, indicators, name="b")(x)
+    x = keras.layers.Concatenate()([a, b])
+    x = GatedBottleneck(8, 1, indicators, name="c")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, keras.layers.Dense(5, name="top")(x), **options)
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if "variance" in weight.path:
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+        else:
+            weight.assign(weight + 0.05 * rng.normal(size=weight.shape))
+    return model
+
+
+def images(count=4):
+    return np.random.default_rng(1).normal(size=(count, 15, 13, 3)).astype("float32")
+
+
+OPTIMIZERS = {
+    "sgd": lambda: MomentumSGD(0.05, 0.9, 1e-3, {"top": 2.0}),
+    "keras_sgd": lambda: keras.optimizers.SGD(0.05, momentum=0.9),
+    "adam": lambda: keras.optimizers.Adam(1e-2),
+    "adamw": lambda: keras.optimizers.AdamW(1e-2, weight_decay=1e-3),
+    "loss_scale": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(1e-2)),
+}
+
+
+def train(model, optimizer, steps, start=0):
+    for step in range(start, start + steps):
+        x = tf.constant(np.random.default_rng(10 + step).normal(size=(4, 15, 13, 3)).astype("float32"))
+        with tf.GradientTape() as tape:
+            loss = optimizer.scale_loss(tf.reduce_mean(model(x, training=True) ** 2))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        # The training step keeps zeros at zero: rows of silenced filters would otherwise learn.
+        gradients = [
+            g * tf.cast(v != 0, g.dtype) if "indicator" in v.path else g
+            for g, v in zip(gradients, model.trainable_variables, strict=True)
+        ]
+        optimizer.apply(gradients, model.trainable_variables)
+
+
+@pytest.mark.parametrize("indicators", ["conv2", "both"])
+def test_keeping_everything_is_the_identity(indicators):
+    model = tiny(indicators)
+    plan = plan_surgery(model)
+    assert plan.is_identity and plan.macs[0] == plan.macs[1] == plan.full_macs
+    np.testing.assert_array_equal(rebuild(model, plan)(images()), model(images()))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("whole_filters", [True, False])
+def test_the_slim_run_follows_the_silenced_one(name, whole_filters):
+    """Same outputs after the surgery, and the same weights several steps later, momentum included."""
+    model, optimizer = tiny(), OPTIMIZERS[name]()
+    optimizer.build(model.trainable_variables)
+    train(model, optimizer, 2)
+    silence(model, plan_surgery(model, target_macs=0.6), optimizer, whole_filters)
+    plan = plan_surgery(model)
+    assert sum(cut.removed for cut in plan.cuts.values()) > 3
+    assert whole_filters == all(len(cut.inputs) == len(cut.outputs) for cut in plan.cuts.values())
+    slim, slim_optimizer = rebuild(model, plan, optimizer=optimizer)
+    np.testing.assert_allclose(slim(images()), model(images()), atol=1e-5)
+    train(model, optimizer, 3, start=2)
+    train(slim, slim_optimizer, 3, start=2)
+    np.testing.assert_allclose(slim(images()), model(images()), rtol=1e-3, atol=1e-4)
+    again = plan_surgery(model)
+    assert {s: c.outputs.tolist() for s, c in again.cuts.items()} == {s: c.outputs.tolist() for s, c in plan.cuts.items()}
+    expected = {weight.path: weight.numpy() for weight in rebuild(model, again).weights}
+    for weight in slim.weights:
+        np.testing.assert_allclose(weight, expected[weight.path], rtol=1e-3, atol=2e-4, err_msg=weight.path)
+
+
+def test_inputs_stay_untouched():
+    model, optimizer = tiny(), keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    before = [weight.numpy() for weight in [*model.weights, *optimizer.variables]]
+    rebuild(model, plan_surgery(model, target_macs=0.5), optimizer=optimizer)
+    for array, weight in zip(before, [*model.weights, *optimizer.variables], strict=True):
+        np.testing.assert_array_equal(array, weight)
+
+
+@pytest.mark.parametrize("indicators", ["conv2", "both"])
+@pytest.mark.parametrize("measure", ["macs", "params"])
+def test_a_budget_is_met_within_one_channel(indicators, measure):
+    model = tiny(indicators)
+    plan = plan_surgery(model, **{f"target_{measure}": 0.7})
+    before, after = getattr(plan, measure)
+    full = getattr(plan, f"full_{measure}")
+    assert before == full and 0.65 * full < after <= 0.7 * full
+    count = count_macs if measure == "macs" else count_params
+    deploy = fuse(rebuild(model, plan))
+    assert count(deploy) == count(rebuild(model, plan)) == after
+    if measure == "params":
+        assert deploy.count_params() == after
+
+
+def test_rounded_channel_counts():
+    model = gated_resnet("resnet18", width=16, image_size=(32, 32), embedding_size=8)
+    plan = plan_surgery(model, target_macs=0.5, round_to=8)
+    assert all(kept % 8 == 0 for kept in plan.kept_filters.values())
+    assert plan.macs[1] <= 0.5 * plan.full_macs
+
+
+def test_a_budget_below_the_floor_names_the_floor():
+    model = tiny()
+    costs = cost_model(model)
+    floor = costs.macs(dict.fromkeys(costs.widths, 1)) / costs.macs()
+    with pytest.raises(ValueError, match=f"{floor:.4f}"):
+        plan_surgery(model, target_macs=floor * 0.9)
+    plan = plan_surgery(model, target_macs=floor * 1.0001)
+    assert set(plan.kept_filters.values()) == {1}
+    slim = rebuild(model, plan)
+    assert np.isfinite(slim(images(1))).all() and np.isfinite(fuse(slim)(images(1))).all()
+    np.testing.assert_allclose(fuse(slim)(images(1)), slim(images(1)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "aims", [{"target_macs": 0.5, "target_params": 0.5}, {"target_macs": 1.5}, {"target_macs": 0.0}]
+)
+def test_wrong_aims_are_refused(aims):
+    with pytest.raises(ValueError, match="Received"):
+        plan_surgery(tiny(), **aims)
+
+
+def test_a_plan_prints_its_table():
+    plan = plan_surgery(tiny(), target_macs=0.6)
+    text = str(plan)
+    assert all(site in text for site in plan.cuts) and "% of the MACs" in text
+
+
+def test_fusing_changes_nothing_and_leaves_stock_layers(tmp_path):
+    model = gated_resnet("resnet50", width=4, image_size=(32, 32), num_classes=3, embedding_size=8, pooling="gem")
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(weight + 0.05 * np.abs(rng.normal(size=weight.shape)))
+    deploy = fuse(model)
+    x = rng.uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    expected = model(x)["embedding"].numpy()
+    assert list(deploy.output) == ["embedding"]
+    np.testing.assert_allclose(deploy(x)["embedding"], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    assert count_macs(deploy) == count_macs(model)
+    assert all(type(layer).__module__.startswith("keras.") for layer in deploy.layers)
+
+
+def test_slicing_is_strict():
+    arrays = {"a": np.zeros((3, 4)), "b": np.zeros(2)}
+    with pytest.raises(ValueError) as error:
+        slice_all(arrays, {"a": [(0, [0, 2])], "c": [(0, [0])]}, {"a": (3, 4), "d": (1,)})
+    for part in ("a was cut to (2, 4)", "b has no place", "d of the slim model", "a cut names c"):
+        assert part in str(error.value)
+
+
+def test_a_schedule_ends_at_its_target_and_is_gentle_near_the_end():
+    schedule = CutSchedule(target=0.3, floor=0.1, first_step=10, last_step=70, cuts=6)
+    assert schedule.steps() == [20, 30, 40, 50, 60, 70]
+    kept = [1.0, *(schedule.kept(cut) for cut in range(1, 7))]
+    assert kept[-1] == 0.3
+    drops = -np.diff(kept)
+    assert np.all(drops > 0) and np.all(np.diff(drops) < 0)
+
+
+def test_the_trigger():
+    assert worth_rebuilding(100, 80, finished=False)
+    assert not worth_rebuilding(100, 95, finished=False)
+    assert worth_rebuilding(100, 95, finished=True)
+    assert not worth_rebuilding(100, 100, finished=True)
