@@ -1,3 +1,51 @@
-"""Capacity Dynamic Distillation for Keras."""
+"""Capacity Dynamic Distillation for Keras: a heavy student learns from its teacher while it is shrunk."""
 
-from keras_cdd.layers import ChannelIndicator, GatedBasicBlock, GatedBottleneck
+try:
+    import keras  # noqa: F401
+except ImportError:
+    # Reading and resizing images (`keras_cdd.data.image`) needs neither Keras nor TensorFlow; all else does.
+    __all__ = []
+else:
+    from keras_cdd.distill import Distiller, EmbeddingQueue, GradientReset, LossWeights
+    from keras_cdd.evaluation import evaluate_ranking
+    from keras_cdd.layers import ChannelIndicator, FeatureRecorder, GatedBasicBlock, GatedBottleneck
+    from keras_cdd.losses import (
+        compression_loss,
+        embedding_distillation_loss,
+        feature_distillation_loss,
+        identity_loss,
+        logit_distillation_loss,
+        relation_distillation_loss,
+        triplet_loss,
+    )
+    from keras_cdd.models import count_macs, count_params, gate_model, gated_resnet, load_pretrained
+    from keras_cdd.surgery import SurgeryPlan, fuse, plan_surgery, rebuild, silence
+
+    __all__ = [
+        "ChannelIndicator",
+        "Distiller",
+        "EmbeddingQueue",
+        "FeatureRecorder",
+        "GatedBasicBlock",
+        "GatedBottleneck",
+        "GradientReset",
+        "LossWeights",
+        "SurgeryPlan",
+        "compression_loss",
+        "count_macs",
+        "count_params",
+        "embedding_distillation_loss",
+        "evaluate_ranking",
+        "feature_distillation_loss",
+        "fuse",
+        "gate_model",
+        "gated_resnet",
+        "identity_loss",
+        "load_pretrained",
+        "logit_distillation_loss",
+        "plan_surgery",
+        "rebuild",
+        "relation_distillation_loss",
+        "silence",
+        "triplet_loss",
+    ]

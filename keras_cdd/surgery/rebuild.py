@@ -85,8 +85,11 @@ def named_slots(optimizer, trainable_variables):
     """
     prefixes = sorted(((v.path.replace("/", "_"), v.path) for v in trainable_variables), key=lambda p: -len(p[0]))
     named, owners = {}, {}
+    inner = {id(slot) for slot in getattr(optimizer, "inner_optimizer", optimizer).variables}
     for slot in optimizer.variables:
+        # The first part is the optimizer's own name, which differs from one instance to the next.
         name = slot.path.split("/", 1)[-1]
+        name = name if id(slot) in inner else f"loss_scale:{name}"
         if name in named:
             raise ValueError(f"Optimizer slots need names of their own. Received: {name} twice")
         named[name] = slot

@@ -1,0 +1,156 @@
+"""The training step on tiny networks."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_cdd.distill import Distiller, EmbeddingQueue, GradientReset, LossWeights, reestimate_batch_norm
+from keras_cdd.layers import FeatureRecorder
+from keras_cdd.losses import compression_gradient, identity_loss, triplet_loss
+from keras_cdd.models import gated_resnet
+from keras_cdd.optimization import MomentumSGD
+from keras_cdd.surgery.sites import gated_units
+
+LABELS = np.repeat(np.arange(4), 2).astype("int32")
+
+
+def network(indicators="both", backbone="resnet18"):
+    keras.utils.set_random_seed(0)
+    return gated_resnet(
+        backbone, width=4, image_size=(16, 16), num_classes=4, embedding_size=8, indicators=indicators, stem="small"
+    )
+
+
+def images(seed=0):
+    return np.random.default_rng(seed).uniform(0, 255, (8, 16, 16, 3)).astype("float32")
+
+
+def batches(steps=4):
+    return tf.data.Dataset.from_tensor_slices((np.stack([images(s) for s in range(steps)]), [LABELS] * steps))
+
+
+def make_reset(student, teacher, **options):
+    units = gated_units(student)
+    widths = {site: unit.filters for site, unit in units.items()}
+    kept = {site: unit.indicator.output_channels for site, unit in units.items()}
+    return GradientReset(EmbeddingQueue(32, widths), kept, **options)
+
+
+def fit(distiller, optimizer=None, steps=4):
+    distiller.compile(optimizer or MomentumSGD(0.01), auto_scale_loss=False)
+    return distiller.fit(batches(steps), epochs=1, verbose=0, shuffle=False).history
+
+
+def test_one_forward_a_step_moves_statistics_once_and_the_teacher_never():
+    student, teacher = network(), network("none")
+    before = [weight.numpy() for weight in teacher.weights]
+    mean = student.get_layer("stem_bn").moving_mean.numpy()
+    fit(Distiller(student, teacher), MomentumSGD(0.0), steps=1)
+    batch = keras.Model(student.input, student.get_layer("stem_conv").output)(images()).numpy().mean((0, 1, 2))
+    np.testing.assert_allclose(student.get_layer("stem_bn").moving_mean, 0.9 * mean + 0.1 * batch, rtol=1e-4, atol=1e-5)
+    for array, weight in zip(before, teacher.weights, strict=True):
+        np.testing.assert_array_equal(array, weight)
+
+
+def test_every_loss_is_logged_and_weighted():
+    weights = LossWeights(embedding=5.0, relation=1.0)
+    student, teacher = network(), network("none")
+    teacher.get_layer("head_dense").kernel.assign(keras.random.normal(teacher.get_layer("head_dense").kernel.shape))
+    history = fit(Distiller(student, teacher, weights), steps=1)
+    parts = ("identity", "triplet", "logit", "feature", "embedding", "relation")
+    total = sum(getattr(weights, name) * history[f"{name}_loss"][0] for name in parts)
+    assert history["loss"][0] == pytest.approx(total, rel=1e-5)
+
+
+def test_a_teacher_alone_learns():
+    model = network("none")
+    first = fit(Distiller(model), MomentumSGD(0.02))["loss"][0]
+    for _ in range(10):
+        last = fit(Distiller(model), MomentumSGD(0.02))["loss"][0]
+    assert last < first
+
+
+class FactorRecorder(FeatureRecorder):
+    """Multiplies every gated activation by a factor of one image and channel: what a gate stands for."""
+
+    def gate(self, site, activation):
+        self.gates[site] = tf.ones([8, activation.shape[-1]])
+        self.tape.watch(self.gates[site])
+        return activation * self.gates[site][:, None, None, :]
+
+
+def test_gates_give_the_gradient_of_a_factor_on_each_channel():
+    student = network()
+    distiller = Distiller(student, with_fisher=True)
+    fit(distiller, MomentumSGD(0.0), steps=1)
+    assert float(distiller.fisher.images) == 8
+    with tf.GradientTape() as tape:
+        with FactorRecorder(tape=tape) as record:
+            outputs = student(images(), training=True)
+        # Of the sum over images, so that each image's gradient is its own.
+        loss = 8 * (identity_loss(LABELS, outputs["logits"]) + triplet_loss(LABELS, outputs["features"]))
+    for site, gradient in tape.gradient(loss, record.gates).items():
+        expected = tf.reduce_sum(gradient**2, axis=0)
+        np.testing.assert_allclose(distiller.fisher.sums[site], expected, rtol=1e-3, atol=1e-6)
+
+
+def test_the_mask_takes_the_tasks_pull_away():
+    student, teacher = network(), network("none")
+    reset = make_reset(student, teacher)
+    for mask in reset.masks.values():
+        mask.assign(tf.zeros_like(mask))
+    before = {site: unit.indicator.kernel.numpy() for site, unit in gated_units(student).items()}
+    weight, rate = 0.1, 0.01
+    distiller = Distiller(student, teacher, compression="lasso", compression_weight=weight, reset=reset)
+    fit(distiller, MomentumSGD(rate, 0.0), steps=1)
+    for site, unit in gated_units(student).items():
+        expected = before[site] - rate * weight * compression_gradient(before[site]).numpy()
+        # A zero outside the diagonal stays where it is only if its row and column live, as all do here.
+        np.testing.assert_allclose(unit.indicator.kernel, expected, atol=1e-6)
+
+
+def test_the_reset_waits_for_its_step_and_takes_its_turns():
+    student, teacher = network(), network("none")
+    reset = make_reset(student, teacher)
+    fit(Distiller(student, teacher, reset=reset, reset_step=2, reset_every=2), steps=6)
+    assert float(reset.updates) == 2.0 and int(reset.queue.written) == 16
+    counts = np.concatenate([count.numpy() for count in reset.counts.values()])
+    assert counts.max() <= 2.0 and counts.max() > 0
+
+
+def test_proximal_compression_ends_in_exact_zeros():
+    student = network()
+    distiller = Distiller(student, compression="proximal", compression_weight=30.0)
+    fit(distiller, MomentumSGD(0.01, 0.0), steps=6)
+    kernels = np.concatenate([unit.indicator.kernel.numpy().ravel() for unit in gated_units(student).values()])
+    assert not kernels.any()
+
+
+@pytest.mark.parametrize("indicators", ["conv2", "both"])
+def test_a_bottleneck_student_in_mixed_precision(indicators):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        student, teacher = network(indicators, "resnet50"), network("none", "resnet50")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    optimizer = keras.optimizers.LossScaleOptimizer(MomentumSGD(0.01), initial_scale=8.0)
+    reset = make_reset(student, teacher)
+    distiller = Distiller(student, teacher, compression="lasso", compression_weight=0.01, reset=reset, with_fisher=True)
+    history = fit(distiller, optimizer, steps=2)
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert all(np.isfinite(sums).all() and sums.numpy().any() for sums in distiller.fisher.sums.values())
+
+
+def test_a_teacher_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match="blocks"):
+        Distiller(network(backbone="resnet34"), network("none"))
+
+
+def test_statistics_follow_a_changed_network():
+    model = network()
+    kernel = model.get_layer("stem_conv").kernel
+    kernel.assign(3.0 * kernel)
+    reestimate_batch_norm(model, (images() for _ in range(80)))
+    batch = keras.Model(model.input, model.get_layer("stem_conv").output)(images()).numpy()
+    np.testing.assert_allclose(model.get_layer("stem_bn").moving_mean, batch.mean((0, 1, 2)), rtol=1e-2, atol=1e-3)
