@@ -2,6 +2,8 @@
 
 import dataclasses
 
+BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
 
 def option(default, text, choices=None):
     """A field with what a flag needs beside its type: help text and allowed values."""
@@ -30,7 +32,7 @@ class DataConfig:
 class NetworkConfig:
     """The architecture of teacher and heavy student."""
 
-    backbone: str = option("resnet50", "Depth and blocks.", ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"))
+    backbone: str = option("resnet50", "Depth and blocks.", BACKBONES)
     width: int = option(64, "Filters of the first stage; 64 is the standard.")
     indicators: str = option("both", "Where channel indicators stand.", ("conv2", "both"))
     stem: str = option("standard", "7x7 stride 2 with max-pool, or 3x3 for small images.", ("standard", "small"))
@@ -57,7 +59,7 @@ class TrainingConfig:
     head_learning_rate: float = option(1.5, "Factor on the learning rate of the head.")
     mixed_precision: bool = option(False, "Compute in float16 with a scaled loss.")
     strategy: str = option("none", "Several devices.", ("none", "mirrored", "multi_worker"))
-    deterministic: bool = option(False, "Deterministic kernels: a run repeats bit by bit on one machine, slower on GPUs.")
+    deterministic: bool = option(False, "Deterministic kernels: a run repeats bit by bit, slower on GPUs.")
     seed: int = option(0, "Of initial weights, batches and augmentation.")
 
 
@@ -98,7 +100,7 @@ class SurgeryConfig:
     target_macs: float | None = option(None, "Budget: fraction of the heavy student's MACs to keep.")
     target_params: float | None = option(None, "Budget: fraction of the heavy student's parameters to keep.")
     importance: str = option("fisher", "What ranks the channels.", ("norm", "fisher", "reset"))
-    importance_threshold: float | None = option(None, "Without a budget: cut indicator norms below it, after the last epoch.")
+    importance_threshold: float | None = option(None, "Without a budget: cut norms below it, after the last epoch.")
     cut: str = option("filters", "Cut whole filters, or indicator outputs only (the paper).", ("filters", "outputs"))
     num_cuts: int = option(13, "In how many cuts the budget is reached.")
     cut_start: float | None = option(None, "Epoch at which cutting starts; a tenth of the run by default.")
@@ -115,7 +117,7 @@ class RunConfig:
     workdir: str = option("runs/latest", "Folder of the run; a run that is there already is continued.")
     teacher: str | None = option(None, "A teacher.keras; without it a teacher is trained first.")
     pretrained: str | None = option(
-        None, "Initial weights: keras.applications .keras/.h5, torchvision or timm .safetensors/.pth, the authors' .pth/.npz."
+        None, "Initial weights under the names of torchvision, timm or the authors: .safetensors, .pth or .npz."
     )
     student: str = option("cdd", "Shrinks, is small from the start, or stays heavy.", ("cdd", "static", "heavy"))
     student_init: str = option("teacher", "Where the student starts.", ("random", "pretrained", "teacher"))

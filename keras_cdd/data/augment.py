@@ -37,9 +37,7 @@ class Augmentation:
                 f"Received: shift={self.shift}, rotation={self.rotation}, erasing={self.erasing}"
             )
         if not 0 < self.scale[0] <= self.scale[1]:
-            raise ValueError(
-                f"Argument `scale` must be (smallest, largest), above 0. Received: scale={self.scale}"
-            )
+            raise ValueError(f"Argument `scale` must be (smallest, largest), above 0. Received: scale={self.scale}")
 
     def __call__(self, images, seed):
         """Changes a batch.
@@ -75,8 +73,7 @@ class Augmentation:
         if self.flip:
             mirrored = tf.random.stateless_uniform([shape[0]], flip_seed) < 0.5
             x_of = tuple(
-                tf.where(mirrored, edge - value, value)
-                for value, edge in zip(x_of, (0, 0, 2 * cx), strict=True)
+                tf.where(mirrored, edge - value, value) for value, edge in zip(x_of, (0, 0, 2 * cx), strict=True)
             )
         return tf.stack([*x_of, *y_of, tf.zeros_like(cos), tf.zeros_like(cos)], axis=1)
 
@@ -106,7 +103,5 @@ def _erase(images, probability, which, where):
         return (middle >= start) & (middle < start + length[:, None])
 
     chosen = tf.random.stateless_uniform([count], which) < probability
-    hole = (
-        inside(height, top, high)[:, :, None] & inside(width, left, wide)[:, None, :] & chosen[:, None, None]
-    )
+    hole = inside(height, top, high)[:, :, None] & inside(width, left, wide)[:, None, :] & chosen[:, None, None]
     return tf.where(hole[..., None], 0.0, images)

@@ -28,9 +28,7 @@ def fetch_missing(data_dir, content, url, md5=None):
     target = folder / url.rsplit("/", 1)[1]
     part = target.with_name(f"{target.name}.part")
     try:
-        keras.utils.get_file(
-            part.name, url, file_hash=md5, hash_algorithm="md5", cache_dir=folder, cache_subdir=""
-        )
+        keras.utils.get_file(part.name, url, file_hash=md5, hash_algorithm="md5", cache_dir=folder, cache_subdir="")
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

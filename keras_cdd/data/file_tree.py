@@ -23,14 +23,10 @@ class FileTree:
 
     def __init__(self, root):
         if root is None:
-            raise ValueError(
-                "This data set is read from a folder; name it with `data_dir`. Received: data_dir=None"
-            )
+            raise ValueError("This data set is read from a folder; name it with `data_dir`. Received: data_dir=None")
         self.root = pathlib.Path(root).expanduser()
         if not self.root.is_dir():
-            raise FileNotFoundError(
-                f"There is no folder {root}; give the folder of the data set as `data_dir`."
-            )
+            raise FileNotFoundError(f"There is no folder {root}; give the folder of the data set as `data_dir`.")
         self._paths = {}
         archives = []
         for folder, folders, files in os.walk(self.root):

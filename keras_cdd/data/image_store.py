@@ -67,8 +67,7 @@ class ImageStore:
         _report(self.records, readable)
         if self.records and not readable.any():
             raise ValueError(
-                f"None of {len(readable)} images can be read, the first is {self.records[0].path}; "
-                "check the data."
+                f"None of {len(readable)} images can be read, the first is {self.records[0].path}; check the data."
             )
         self.records = tuple(itertools.compress(self.records, readable))
         return pixels if readable.all() else pixels[readable]
@@ -104,6 +103,4 @@ def _workers(records):
 def _report(records, readable):
     unreadable = [record.path for record, good in zip(records, readable, strict=True) if not good]
     if unreadable:
-        logging.warning(
-            "%d of %d images are unreadable, the first is %s", len(unreadable), len(records), unreadable[0]
-        )
+        logging.warning("%d of %d images are unreadable, the first is %s", len(unreadable), len(records), unreadable[0])

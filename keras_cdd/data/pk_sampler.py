@@ -49,9 +49,7 @@ class PKSampler:
         identities = np.empty(0, np.int64)
         batches = []
         for _ in range(self.steps_per_epoch):
-            chosen, identities = _deal(
-                identities, np.arange(len(self._images)), self.identities_per_batch, rng
-            )
+            chosen, identities = _deal(identities, np.arange(len(self._images)), self.identities_per_batch, rng)
             for identity in chosen:
                 taken, waiting[identity] = _deal(
                     waiting[identity], self._images[identity], self.images_per_identity, rng

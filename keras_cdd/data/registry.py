@@ -70,7 +70,5 @@ def load_dataset(name, data_dir=None, csv=None, seed=0, download=False, gallery_
     }
     taken = inspect.signature(LOADERS[name]).parameters
     if download and "data_dir" in taken and "download" not in taken:
-        raise ValueError(
-            f"Data set {name!r} cannot be downloaded; ask its authors for it and give its `data_dir`."
-        )
+        raise ValueError(f"Data set {name!r} cannot be downloaded; ask its authors for it and give its `data_dir`.")
     return LOADERS[name](**{key: value for key, value in given.items() if key in taken})

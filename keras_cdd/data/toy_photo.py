@@ -23,9 +23,7 @@ def take_photo(path):
     try:
         seed, identity, camera, shot = (int(part) for part in path.removeprefix(f"{SCHEME}://").split("/"))
     except ValueError:
-        raise ValueError(
-            f"A synthetic image is synthetic://seed/identity/camera/shot. Received: {path}"
-        ) from None
+        raise ValueError(f"A synthetic image is synthetic://seed/identity/camera/shot. Received: {path}") from None
     place = np.random.default_rng([seed, 2, camera])
     chance = np.random.default_rng([seed, 3, identity, camera, shot])
     vehicle = draw_vehicle(seed, identity)
@@ -35,9 +33,7 @@ def take_photo(path):
     picture.paste(seen, (0, 0), seen)
     if chance.random() < 0.35:
         _occlude(picture, chance)
-    picture = picture.reduce(2).filter(
-        ImageFilter.GaussianBlur(chance.uniform(0.0, 0.5) + place.uniform(0.0, 0.5))
-    )
+    picture = picture.reduce(2).filter(ImageFilter.GaussianBlur(chance.uniform(0.0, 0.5) + place.uniform(0.0, 0.5)))
     return _expose(np.asarray(picture, np.float32), place, chance)
 
 
@@ -63,9 +59,7 @@ def _background(place, chance):
     draw = ImageDraw.Draw(picture)
     for _ in range(4):
         left, high = chance.uniform(-20, SIDE), chance.uniform(10, 50)
-        draw.rectangle(
-            (left, horizon - high, left + chance.uniform(10, 50), horizon), fill=_grey(chance, 60, 200)
-        )
+        draw.rectangle((left, horizon - high, left + chance.uniform(10, 50), horizon), fill=_grey(chance, 60, 200))
     draw.rectangle((0, horizon, SIDE, SIDE), fill=ground)
     kerb = horizon + chance.uniform(20, 60)
     draw.line((0, kerb, SIDE, kerb + chance.uniform(-10, 10)), fill=_grey(chance, 60, 220), width=3)

@@ -65,9 +65,7 @@ def _draw_cabin(draw, rng, box, high, paint):
     colour = _pick(rng, (paint, paint, paint, *TRIMS[:2]))
     if rng.random() < 0.3:
         draw.rectangle((begin + lean_back, roof - 3, end - lean_front, roof), fill=_pick(rng, TRIMS))
-    draw.polygon(
-        [(begin, top + 6), (begin + lean_back, roof), (end - lean_front, roof), (end, top + 6)], fill=colour
-    )
+    draw.polygon([(begin, top + 6), (begin + lean_back, roof), (end - lean_front, roof), (end, top + 6)], fill=colour)
     glass = tuple(int(v) for v in rng.uniform((40, 60, 80), (120, 150, 180)))
     sill, lintel, panes, pillar = top - 1, roof + rng.uniform(2, 5), rng.integers(1, 5), rng.uniform(1.5, 4)
 
@@ -92,9 +90,7 @@ def _draw_trim(draw, rng, box):
         draw.rectangle((left, bottom - high * rng.uniform(0.25, 0.45), right, bottom), fill=trim)
     elif style == 3:
         start, wide = left + (right - left) * rng.uniform(0.1, 0.7), rng.uniform(4, 10)
-        draw.polygon(
-            [(start, bottom), (start + 8, top), (start + 8 + wide, top), (start + wide, bottom)], fill=trim
-        )
+        draw.polygon([(start, bottom), (start + 8, top), (start + 8 + wide, top), (start + wide, bottom)], fill=trim)
     lamp = top + high * rng.uniform(0.1, 0.4)
     draw.rectangle((right - 5, lamp, right - 1, lamp + rng.uniform(3, 8)), fill=(255, 240, 170))
     draw.rectangle((left + 1, lamp, left + 4, lamp + rng.uniform(3, 8)), fill=(220, 30, 20))
@@ -128,6 +124,4 @@ def _draw_wheels(draw, rng, box, radius):
         draw.ellipse((x - inner, y - inner, x + inner, y + inner), fill=rim)
         for spoke in range(spokes):
             angle = 2 * math.pi * spoke / spokes
-            draw.line(
-                (x, y, x + inner * math.cos(angle), y + inner * math.sin(angle)), fill=(60, 60, 64), width=2
-            )
+            draw.line((x, y, x + inner * math.cos(angle), y + inner * math.sin(angle)), fill=(60, 60, 64), width=2)

@@ -7,6 +7,7 @@ from keras_cdd import losses
 from keras_cdd.distill.fisher_score import FisherScore
 from keras_cdd.distill.gradient_reset import indicator_gradient
 from keras_cdd.distill.loss_weights import LossWeights
+from keras_cdd.distill.replicas import local, of_all_replicas
 from keras_cdd.layers import FeatureRecorder, GatedBlock
 
 COMPRESSIONS = ("none", "lasso", "proximal")
@@ -126,9 +127,7 @@ class Distiller(keras.Model):
         }
         if taught is not None:
             teacher, student = taught["embedding"], outputs["embedding"]
-            parts["logit"] = lambda: losses.logit_distillation_loss(
-                taught["logits"], outputs["logits"], w.temperature
-            )
+            parts["logit"] = lambda: losses.logit_distillation_loss(taught["logits"], outputs["logits"], w.temperature)
             parts["feature"] = lambda: self._feature_loss(record, teacher_record)
             parts["embedding"] = lambda: losses.embedding_distillation_loss(teacher, student)
             parts["relation"] = lambda: losses.relation_distillation_loss(teacher, student)
@@ -150,7 +149,7 @@ class Distiller(keras.Model):
     def _update_reset(self, teacher_record, record):
         def update():
             alive = {site: _alive_outputs(unit.indicator.kernel) for site, unit in self._gated_units.items()}
-            self.reset.update(_of_all_replicas(teacher_record.convolution), _of_all_replicas(record.indicator), alive)
+            self.reset.update(of_all_replicas(teacher_record.convolution), of_all_replicas(record.indicator), alive)
 
         if self.reset_step == 0 and self.reset_every == 1:
             update()
@@ -167,7 +166,7 @@ class Distiller(keras.Model):
         for variable, gradient in zip(variables, gradients, strict=True):
             if id(variable) in indicators:
                 kernel = tf.convert_to_tensor(variable)
-                mask = self.reset.masks[indicators[id(variable)]] if self.reset is not None else 1.0
+                mask = local(self.reset.masks[indicators[id(variable)]]) if self.reset is not None else 1.0
                 gradient = indicator_gradient(gradient, kernel, tf.convert_to_tensor(mask), weight)
                 alive = _alive_inputs(kernel)[:, None] & _alive_outputs(kernel)[None, :]
                 gradient = tf.where(alive, gradient, 0.0)
@@ -199,13 +198,6 @@ def _alive_inputs(kernel):
 
 def _alive_outputs(kernel):
     return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=0)
-
-
-def _of_all_replicas(vectors):
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return vectors
-    context = tf.distribute.get_replica_context()
-    return {site: context.all_gather(vector, axis=0) for site, vector in vectors.items()}
 
 
 def _sites(model):

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from keras_cdd.distill.replicas import local
+
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class EmbeddingQueue(keras.layers.Layer):
@@ -25,37 +27,41 @@ class EmbeddingQueue(keras.layers.Layer):
         self.channels = dict(channels)
         self.rows = {
             site: self.add_weight(
-                shape=(capacity, width), initializer="zeros", trainable=False, dtype="float32", name=_name(site)
+                shape=(capacity, width),
+                initializer="zeros",
+                trainable=False,
+                dtype="float32",
+                name=site.replace("/", "_"),
             )
             for site, width in self.channels.items()
         }
         self.written = self.add_weight(
-            shape=(), initializer="zeros", trainable=False, dtype="int32", name="written"
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            dtype="int32",
+            name="written",
         )
         self.built = True
 
     @property
     def filled(self):
         """How many rows hold a vector."""
-        return tf.minimum(tf.convert_to_tensor(self.written), self.capacity)
+        return tf.minimum(tf.convert_to_tensor(local(self.written.value)), self.capacity)
 
     def enqueue(self, batch):
         """Writes site -> (N, channels), overwriting the oldest; of more than `capacity` images the last stay."""
         count = tf.shape(next(iter(batch.values())))[0]
         first = tf.maximum(count - self.capacity, 0)
-        written = tf.convert_to_tensor(self.written)
+        counter = local(self.written.value)
+        written = tf.convert_to_tensor(counter)
         positions = tf.range(written + first, written + count) % self.capacity
         for site, vectors in batch.items():
-            self.rows[site].value.scatter_nd_update(
-                positions[:, None], tf.cast(tf.stop_gradient(vectors)[first:], tf.float32)
-            )
+            rows = tf.cast(tf.stop_gradient(vectors)[first:], tf.float32)
+            local(self.rows[site].value).scatter_nd_update(positions[:, None], rows)
         # Counts up to two rounds only, so that an endless run cannot overflow.
         total = written + count
-        self.written.assign(tf.where(total >= 2 * self.capacity, total % self.capacity + self.capacity, total))
+        counter.assign(tf.where(total >= 2 * self.capacity, total % self.capacity + self.capacity, total))
 
     def get_config(self):
         return {**super().get_config(), "capacity": self.capacity, "channels": self.channels}
-
-
-def _name(site):
-    return site.replace("/", "_")

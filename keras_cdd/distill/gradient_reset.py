@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from keras_cdd.distill.replicas import local
 from keras_cdd.losses import compression_gradient
 
 METRICS = ("cosine", "l2")
@@ -103,12 +104,13 @@ class GradientReset:
                 site, tf.stop_gradient(teacher[site]), tf.stop_gradient(student[site]), kept, (alive or {}).get(site)
             )
             never_needed = tf.reduce_all(unimportant, axis=[0, 1])
-            self.masks[site].assign(self.masks[site] * tf.cast(~never_needed, tf.float32))
-            self.counts[site].assign_add(tf.reduce_mean(tf.cast(unimportant, tf.float32), axis=[0, 1]))
-        self.updates.assign_add(1.0)
+            mask = local(self.masks[site])
+            mask.assign(mask * tf.cast(~never_needed, tf.float32))
+            local(self.counts[site]).assign_add(tf.reduce_mean(tf.cast(unimportant, tf.float32), axis=[0, 1]))
+        local(self.updates).assign_add(1.0)
 
     def _unimportant(self, site, teacher, student, kept, alive):
-        queue = tf.convert_to_tensor(self.queue.rows[site])
+        queue = tf.convert_to_tensor(local(self.queue.rows[site].value))
         nearest = nearest_rows(queue, self.queue.filled, tf.cast(teacher, tf.float32), self.neighbours, self.metric)
         neighbours = tf.gather(tf.gather(queue, nearest), kept, axis=-1)
         return unimportant_channels(neighbours, tf.cast(student, tf.float32), self.ratio, alive)

@@ -7,9 +7,7 @@ from keras_cdd.evaluation.ranking_metrics import RankingMetrics
 CHUNK_BYTES = 64 << 20
 
 
-def evaluate_ranking(
-    distances, query_ids, gallery_ids, query_cameras=None, gallery_cameras=None, max_rank=50
-):
+def evaluate_ranking(distances, query_ids, gallery_ids, query_cameras=None, gallery_cameras=None, max_rank=50):
     """CMC and mAP of a distance matrix, as fractions.
 
     Args:
@@ -86,9 +84,7 @@ def _score(distances, matches, junk):
     Junk - same identity, same camera - is neither right nor wrong: it moves behind everything else.
     """
     if distances.shape != matches.shape:
-        raise ValueError(
-            f"Distances must be (queries, gallery) = {matches.shape}. Received: shape {distances.shape}"
-        )
+        raise ValueError(f"Distances must be (queries, gallery) = {matches.shape}. Received: shape {distances.shape}")
     if junk is not None:
         distances = np.where(junk, np.inf, distances)
         matches = matches & ~junk

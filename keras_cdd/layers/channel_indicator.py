@@ -49,7 +49,11 @@ class ChannelIndicator(keras.layers.Layer):
                 f"Received: {len(self.input_channels)} channels, input shape {tuple(input_shape)}"
             )
         self.kernel = self.add_weight(
-            name="kernel", shape=(1, 1, channels, self.kept), initializer=self._identity
+            name="kernel",
+            shape=(1, 1, channels, self.kept),
+            initializer=self._identity,
+            # Replicas that shrink it all compute the same.
+            aggregation="only_first_replica",
         )
 
     def _identity(self, shape, dtype=None):

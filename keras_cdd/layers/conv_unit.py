@@ -35,9 +35,7 @@ class ConvUnit(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="conv",
         )
-        self.bn = FusedBatchNormalization(
-            momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy, name="bn"
-        )
+        self.bn = FusedBatchNormalization(momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy, name="bn")
         self.indicator = None
         if kept is not None:
             self.indicator = ChannelIndicator(

@@ -69,8 +69,8 @@ class GatedBlock(keras.layers.Layer):
                 for site, count in zip(sites, counts, strict=True)
                 if count < self.filters
             }
-        outside = [site for site, kept in kept_channels.items() if max(*kept["inputs"], *kept["outputs"]) >= self.filters]
-        if outside or set(kept_channels) - set(sites):
+        highest = [max(*kept["inputs"], *kept["outputs"]) for kept in kept_channels.values()]
+        if max(highest, default=0) >= self.filters or set(kept_channels) - set(sites):
             raise ValueError(
                 f"Argument `kept_channels` must name channels below {self.filters} of the indicators {sites}. "
                 f"Received: kept_channels={kept_channels}"

@@ -12,8 +12,8 @@ L = keras.layers
 def gate_model(model, indicators="conv2"):
     """Replaces the residual blocks of a functional Keras model by gated ones with the same weights.
 
-    A block is `conv1x1-BN-ReLU, conv3x3-BN-ReLU, conv1x1-BN, + shortcut, ReLU` (four times as wide outside as inside) or
-    `conv3x3-BN-ReLU, conv3x3-BN, + shortcut, ReLU`, as in `keras.applications.ResNet50`. All other layers stay.
+    A block is `conv1x1-BN-ReLU, conv3x3-BN-ReLU, conv1x1-BN, + shortcut, ReLU` (four times as wide outside as inside)
+    or `conv3x3-BN-ReLU, conv3x3-BN, + shortcut, ReLU`, as in `keras.applications.ResNet50`. All other layers stay.
 
     Args:
         model: functional model; stays untouched.

@@ -66,9 +66,7 @@ def gated_resnet(
         filters = width * 2 ** (stage - 1)
         for number in range(1, depth + 1):
             stride = {1: 1, 4: last_stride}.get(stage, 2) if number == 1 else 1
-            x = block(
-                filters, stride, indicators, stride_on=stride_on, name=f"stage{stage}_block{number}"
-            )(x)
+            x = block(filters, stride, indicators, stride_on=stride_on, name=f"stage{stage}_block{number}")(x)
     outputs = embedding_head(x, embedding_size, num_classes, pooling)
     return keras.Model(image, outputs, name=name or f"gated_{backbone}")
 

@@ -54,7 +54,9 @@ def load_pretrained(model, source):
         found[weight.path] = array
     backbone = [path for path in missing if path.startswith("st") and "/indicator/" not in path]
     if backbone:
-        raise ValueError(f"The weights lack {len(backbone)} of the backbone, such as {backbone[0]}; is it another depth?")
+        raise ValueError(
+            f"The weights lack {len(backbone)} of the backbone's, such as {backbone[0]}; is it another depth?"
+        )
     if style == "keras":
         _absorb_biases(model, arrays, found)
     for weight in model.weights:
@@ -77,11 +79,12 @@ def read_weights(source):
     except ImportError:
         raise ValueError(f"Reading {path.name} needs torch; install it, or convert the file to .safetensors.") from None
     except Exception as error:
-        raise ValueError(f"Weights file {path} cannot be read ({str(error).splitlines()[0]}); fetch it again.") from None
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"Weights file {path} cannot be read ({reason}); fetch it again.") from None
 
 
 def source_style(arrays):
-    """"authors", "torchvision" or "keras", told by the names."""
+    """ "authors", "torchvision" or "keras", told by the names."""
     names = [name.removeprefix("module.").removeprefix("base.") for name in arrays]
     if any(name.startswith("stage0.") for name in names):
         return "authors"

@@ -38,6 +38,4 @@ def reset_importance(unimportant_counts, updates):
 
 def only_living(importance, kernels):
     """Importance with channels that are exactly zero set to zero, so that they always go first."""
-    return {
-        site: np.where(np.any(kernels[site] != 0, axis=0), values, 0.0) for site, values in importance.items()
-    }
+    return {site: np.where(np.any(kernels[site] != 0, axis=0), values, 0.0) for site, values in importance.items()}

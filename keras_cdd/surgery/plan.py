@@ -58,22 +58,21 @@ class SurgeryPlan:
         )
 
     def __str__(self):
-        head = f"{'site':<28}{'channels':>13}{'block MACs':>21}{'block params':>19}{'lowest kept':>13}{'highest gone':>13}"
+        head = f"{'site':<28}{'channels':>13}{'block MACs':>22}{'block params':>22}{'least kept':>14}{'most gone':>14}"
         return "\n".join([head, *(self._row(site, cut) for site, cut in self.cuts.items()), self._total()])
 
     def _row(self, site, cut):
         (macs, params), (macs_after, params_after) = self.costs[site]
         channels = f"{cut.channels} -> {len(cut.outputs)}"
-        limits = "".join("            -" if np.isnan(v) else f"{v:13.3g}" for v in (cut.lowest_kept, cut.highest_removed))
-        return (
-            f"{site:<28}{channels:>13}{_change(macs, macs_after, 21)}{_change(params, params_after, 19)}{limits}"
-        )
+        limits = (cut.lowest_kept, cut.highest_removed)
+        shown = "".join(f"{'-' if np.isnan(value) else f'{value:.3g}':>14}" for value in limits)
+        return f"{site:<28}{channels:>13}{_change(macs, macs_after)}{_change(params, params_after)}{shown}"
 
     def _total(self):
-        share = f"{100 * self.macs[1] / self.full_macs:.1f} % of the MACs and {100 * self.params[1] / self.full_params:.1f} %"
+        macs, params = 100 * self.macs[1] / self.full_macs, 100 * self.params[1] / self.full_params
         return (
-            f"{'the whole network':<28}{'':>13}{_change(*self.macs, 21)}{_change(*self.params, 19)}"
-            f"   {share} of the parameters of the uncut network"
+            f"{'the whole network':<28}{'':>13}{_change(*self.macs)}{_change(*self.params)}\n"
+            f"{macs:.1f} % of the MACs and {params:.1f} % of the parameters of the uncut network"
         )
 
 
@@ -125,8 +124,8 @@ def _block_cost(costs, site, widths):
     return sum(s.macs(widths) for s in shapes), sum(s.params(widths) for s in shapes)
 
 
-def _change(before, after, width):
-    return f"{_short(before)} -> {_short(after)}".rjust(width)
+def _change(before, after):
+    return f"{_short(before)} -> {_short(after)}".rjust(22)
 
 
 def _short(number):

@@ -9,9 +9,7 @@ from keras_cdd.surgery.plan import make_plan
 from keras_cdd.surgery.sites import indicator_kernels
 
 
-def plan_surgery(
-    model, target_macs=None, target_params=None, importance_threshold=None, round_to=1, importance=None
-):
+def plan_surgery(model, target_macs=None, target_params=None, importance_threshold=None, round_to=1, importance=None):
     """Decides which channels stay; changes nothing.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class CutSchedule:
-    """Many small cuts instead of one: what is left above the floor falls geometrically, so the last cuts are the gentlest.
+    """Many small cuts instead of one: what is left above the floor falls geometrically, the last cuts are the gentlest.
 
     Attributes:
         target: fraction of the heavy student to keep at the end.

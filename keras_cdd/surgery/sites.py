@@ -25,6 +25,4 @@ def gated_units(model):
 
 def indicator_kernels(model):
     """Site name -> indicator kernel as a NumPy matrix (inputs, outputs)."""
-    return {
-        site: keras.ops.convert_to_numpy(unit.indicator.kernel)[0, 0] for site, unit in gated_units(model).items()
-    }
+    return {site: keras.ops.convert_to_numpy(unit.indicator.kernel)[0, 0] for site, unit in gated_units(model).items()}

@@ -39,10 +39,7 @@ def test_a_shift_moves_whole_pixels_and_shows_the_background():
     moves = set()
     for image, original in zip(changed(batch, shift=2), padded, strict=True):
         fits = [
-            (y, x)
-            for y in range(5)
-            for x in range(5)
-            if np.allclose(image, original[y : y + 9, x : x + 12], atol=1e-3)
+            (y, x) for y in range(5) for x in range(5) if np.allclose(image, original[y : y + 9, x : x + 12], atol=1e-3)
         ]
         assert len(fits) == 1
         moves.update(fits)

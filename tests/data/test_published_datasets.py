@@ -45,9 +45,7 @@ def test_veri776(tree, caplog):
     assert summary(dataset.query, root) == [("VeRi/image_query/0002_c002_00030600_0.jpg", 2, 2)]
     assert summary(dataset.gallery, root) == [("VeRi/image_test/0002_c003_00030640_1.jpg", 2, 3)]
     assert "found 1 training identities, 2 training images, 1 queries, 1 gallery images" in caplog.text
-    assert (
-        "published 576 training identities, 37778 training images, 1678 queries, 11579 gallery" in caplog.text
-    )
+    assert "published 576 training identities, 37778 training images, 1678 queries, 11579 gallery" in caplog.text
 
 
 def test_veri776_names_a_file_that_is_not_its_own(tree):
@@ -79,9 +77,7 @@ def vehicleid(tree):
         *(f"image/{number}.jpg" for number in numbers),
         lists={
             "train_test_split/train_list.txt": f"{numbers[0]} 7\n{numbers[1]} 7\n",
-            "train_test_split/test_list_800.txt": "".join(
-                f"{n} {8 + i % 2}\n" for i, n in enumerate(numbers[2:])
-            ),
+            "train_test_split/test_list_800.txt": "".join(f"{n} {8 + i % 2}\n" for i, n in enumerate(numbers[2:])),
         },
     )
 
@@ -100,9 +96,7 @@ def test_vehicleid_puts_one_random_image_of_each_vehicle_into_the_gallery(tree):
 
 def test_vehicleid_galleries_are_repeatable_and_ten(tree):
     root = vehicleid(tree)
-    assert load_dataset("vehicleid", root, gallery_trial=4) == load_dataset(
-        "vehicleid_small", root, gallery_trial=4
-    )
+    assert load_dataset("vehicleid", root, gallery_trial=4) == load_dataset("vehicleid_small", root, gallery_trial=4)
     with pytest.raises(ValueError, match="gallery_trial=10"):
         load_dataset("vehicleid", root, gallery_trial=10)
 
@@ -155,9 +149,7 @@ def test_inshop(tree):
     splits = ("train", "train", "query", "gallery")
     rows = [f"{image}   {image.split('/')[3]} {split}\n" for image, split in zip(images, splits, strict=True)]
     header = "4\nimage_name item_id evaluation_status\n"
-    root = tree(
-        *(f"Img/{image}" for image in images), lists={"Eval/list_eval_partition.txt": header + "".join(rows)}
-    )
+    root = tree(*(f"Img/{image}" for image in images), lists={"Eval/list_eval_partition.txt": header + "".join(rows)})
     dataset = load_dataset("inshop", root).validate()
     assert [record.identity for record in dataset.train] == ["id_00000002"] * 2
     assert summary(dataset.query, root) == [(f"Img/{images[2]}", "id_00000003", None)]
@@ -207,13 +199,9 @@ def test_archives_are_read_like_folders_and_shadows_of_a_mac_are_not(tmp_path):
     assert summary(dataset.train, tmp_path) == [("VeRi.zip!/VeRi/image_train/0001_c001_1_0.jpg", 1, 1)]
 
 
-@pytest.mark.parametrize(
-    "name", ["omniglot", "grocery", "veri776", "msmt17", "vehicleid_large", "sop", "folder"]
-)
+@pytest.mark.parametrize("name", ["omniglot", "grocery", "veri776", "msmt17", "vehicleid_large", "sop", "folder"])
 def test_a_missing_or_empty_folder_is_named_with_the_remedy(name, tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match="There is no folder .*absent; give the folder of the data set"
-    ):
+    with pytest.raises(FileNotFoundError, match="There is no folder .*absent; give the folder of the data set"):
         load_dataset(name, tmp_path / "absent")
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         load_dataset(name, tmp_path)

@@ -24,9 +24,7 @@ def raw_pixel_map(dataset):
     for query, row in zip(dataset.query, similarities, strict=True):
         ranked = [dataset.gallery[position] for position in np.argsort(-row)]
         hits = [
-            r.identity == query.identity
-            for r in ranked
-            if (r.identity, r.camera) != (query.identity, query.camera)
+            r.identity == query.identity for r in ranked if (r.identity, r.camera) != (query.identity, query.camera)
         ]
         ranks = np.flatnonzero(hits) + 1
         precisions.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
@@ -40,9 +38,7 @@ def test_the_quickstart_set_has_its_size_and_is_valid():
     assert {record.camera for record in dataset.train} == set(range(6))
     matches = collections.Counter()
     for query in dataset.query:
-        matches[query] = sum(
-            g.identity == query.identity and g.camera != query.camera for g in dataset.gallery
-        )
+        matches[query] = sum(g.identity == query.identity and g.camera != query.camera for g in dataset.gallery)
     assert min(matches.values()) >= 4
 
 

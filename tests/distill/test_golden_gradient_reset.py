@@ -58,7 +58,7 @@ def test_golden_masks_and_gradients(golden):
 
 
 def test_golden_trajectory(golden):
-    """Eight steps across the mask epoch. The teacher's pooled outputs are the reference's own (its BatchNorm trains)."""
+    """Eight steps across the mask epoch, fed with the reference's own pooled outputs: its teacher is in train mode."""
     data = golden("trajectory.npz")
     base, momentum, weight_decay, weight = data["hp_baselr_momentum_wd_lasso"]
     epochs, steps, mask_epoch, capacity, _ = (int(v) for v in data["meta_epochs_spe_maskepoch_queue_batch"])

@@ -53,7 +53,9 @@ def run(photos, workdir, teacher, student="cdd", epochs=4, budget=0.6, compressi
             dataset="folder", data_dir=str(photos), image_size=(16, 16), identities_per_batch=4, images_per_identity=4
         ),
         network=NetworkConfig(backbone="resnet18", width=4, stem="small", embedding_size=8),
-        training=TrainingConfig(epochs=epochs, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01, deterministic=True),
+        training=TrainingConfig(
+            epochs=epochs, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01, deterministic=True
+        ),
         compression=compression or CompressionConfig(),
         surgery=SurgeryConfig(target_macs=budget, **{"num_cuts": 4, "cut_start": 0.0, "cut_end": 3.0, **surgery}),
         run=RunConfig(
@@ -76,15 +78,19 @@ def whole(photos, teacher, tmp_path_factory):
 RESET = CompressionConfig(compression="lasso", compression_weight=0.01, gradient_reset_epoch=1.0, queue_size=32)
 
 
+def logged(workdir, name):
+    return [json.loads(line) for line in (workdir / name).read_text().splitlines()]
+
+
 def test_a_run_leaves_its_files_and_lands_on_its_budget(whole):
     workdir, summary = whole
     assert {path.name for path in workdir.iterdir()} >= FILES
-    assert not [path for path in workdir.rglob("*") if ".new" in path.name or ".old" in path.name or "new." in path.name]
+    assert not [path for path in workdir.rglob("*") if {"new", "old"} & set(path.name.split("."))]
     assert 40.0 <= summary["macs_saved"] < 41.0 and summary == json.loads((workdir / "summary.json").read_text())
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    lines = logged(workdir, "metrics.jsonl")
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
     assert all(np.diff([line["macs"] for line in lines]) <= 0)
-    surgeries = [json.loads(line) for line in (workdir / "surgery.jsonl").read_text().splitlines()]
+    surgeries = logged(workdir, "surgery.jsonl")
     assert surgeries and all(surgery["output_change"] < 1e-5 for surgery in surgeries)
     assert lines[-1]["macs"] == surgeries[-1]["macs_after"] == summary["deploy"]["macs"]
     deploy = keras.saving.load_model(workdir / "deploy.keras")
@@ -136,9 +142,7 @@ def test_a_killed_and_resumed_run_equals_the_uninterrupted_one(whole, photos, te
     assert [w.shape for w in resumed.weights] == [w.shape for w in expected.weights]
     for ours, theirs in zip(resumed.weights, expected.weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4, err_msg=theirs.path)
-    lines, others = (
-        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()] for folder in (tmp_path, workdir)
-    )
+    lines, others = (logged(folder, "metrics.jsonl") for folder in (tmp_path, workdir))
     for line, other in zip(lines, others, strict=True):
         assert line["epoch"] == other["epoch"] and line["macs"] == other["macs"]
         assert line["loss"] == pytest.approx(other["loss"], abs=1e-4)

@@ -61,9 +61,7 @@ def test_an_indicator_starts_as_the_identity_on_what_it_keeps():
     np.testing.assert_array_equal(indicator(x), x[..., 1:])
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"kept": 0}, {"input_channels": [1, 0]}, {"output_channels": [0, 1], "kept": 3}]
-)
+@pytest.mark.parametrize("arguments", [{"kept": 0}, {"input_channels": [1, 0]}, {"output_channels": [0, 1], "kept": 3}])
 def test_a_wrong_indicator_is_refused(arguments):
     with pytest.raises(ValueError, match="Received"):
         ChannelIndicator(**arguments)

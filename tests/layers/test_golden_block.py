@@ -77,7 +77,8 @@ def test_golden_head(golden):
     image = keras.Input((1, 1, features.shape[1]))
     outputs = embedding_head(image, data["head.eval.out0"].shape[1], data["head.eval.out1"].shape[1])
     head = keras.Model(image, outputs)
-    names = {"head_bn1": "add_block.0", "head_dense": "add_block.2", "head_bn2": "add_block.3", "head_logits": "classifier"}
+    names = {"head_bn1": "add_block.0", "head_dense": "add_block.2", "head_bn2": "add_block.3"}
+    names["head_logits"] = "classifier"
     kinds = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
     def golden_name(weight):

@@ -61,7 +61,8 @@ def test_torchvision_names(tmp_path, backbone):
 
 @pytest.mark.slow
 def test_keras_applications_weights():
-    source = randomise(keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3), pooling="avg"))
+    plain = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3), pooling="avg")
+    source = randomise(plain)
     ours = gated_resnet(
         image_size=(64, 64), last_stride=2, stride_on="conv1", rescaling=RESCALINGS["keras"], indicators="both"
     )

@@ -85,7 +85,8 @@ def test_the_slim_run_follows_the_silenced_one(name, whole_filters):
     train(slim, slim_optimizer, 3, start=2)
     np.testing.assert_allclose(slim(images()), model(images()), rtol=1e-3, atol=1e-4)
     again = plan_surgery(model)
-    assert {s: c.outputs.tolist() for s, c in again.cuts.items()} == {s: c.outputs.tolist() for s, c in plan.cuts.items()}
+    for site, cut in plan.cuts.items():
+        np.testing.assert_array_equal(again.cuts[site].outputs, cut.outputs)
     expected = {weight.path: weight.numpy() for weight in rebuild(model, again).weights}
     for weight in slim.weights:
         np.testing.assert_allclose(weight, expected[weight.path], rtol=1e-3, atol=2e-4, err_msg=weight.path)

@@ -29,9 +29,7 @@ def load(csv):
         table = csv_format.DictReader(file)
         missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
         if missing:
-            raise ValueError(
-                f"CSV file {csv} has no column {', '.join(missing)}; its first line must name {COLUMNS}."
-            )
+            raise ValueError(f"CSV file {csv} has no column {', '.join(missing)}; its first line must name {COLUMNS}.")
         entries = {}
         records = [_record(csv, table.line_num, row, entries) for row in table]
     if not records:

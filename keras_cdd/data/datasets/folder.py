@@ -24,9 +24,7 @@ def load(data_dir):
         for name, path in tree.images(split, required=False):
             identity, mark, file = name.partition("/")
             if not mark:
-                raise ValueError(
-                    f"Image {path} must lie in the folder of an identity, {split}/<identity>/{name}."
-                )
+                raise ValueError(f"Image {path} must lie in the folder of an identity, {split}/<identity>/{name}.")
             camera = CAMERA.search(file)
             records.append(ImageRecord(path, identity, int(camera[1]) if camera else None, split))
     if not records:

@@ -36,6 +36,4 @@ def listed_path(paths, name, where):
     try:
         return paths[name]
     except KeyError:
-        raise FileNotFoundError(
-            f"{where} lists {name}, which is not there; unpack the data set again."
-        ) from None
+        raise FileNotFoundError(f"{where} lists {name}, which is not there; unpack the data set again.") from None

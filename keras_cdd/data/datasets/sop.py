@@ -18,9 +18,7 @@ def load(data_dir):
     paths = tree.beside("Ebay_train.txt")
     train = [ImageRecord(path, product) for _, product, path in _listed(tree, paths, "Ebay_train.txt")]
     test = list(_listed(tree, paths, "Ebay_test.txt"))
-    searched = [
-        ImageRecord(path, product, image, s) for s in ("query", "gallery") for image, product, path in test
-    ]
+    searched = [ImageRecord(path, product, image, s) for s in ("query", "gallery") for image, product, path in test]
     return published_dataset("sop", train + searched, COUNTS)
 
 

@@ -30,9 +30,7 @@ def load(data_dir, size="small", gallery_trial=0):
         ValueError: for another `gallery_trial`.
     """
     if not 0 <= gallery_trial < TRIALS:
-        raise ValueError(
-            f"Argument `gallery_trial` must be 0 to {TRIALS - 1}. Received: gallery_trial={gallery_trial}"
-        )
+        raise ValueError(f"Argument `gallery_trial` must be 0 to {TRIALS - 1}. Received: gallery_trial={gallery_trial}")
     tree = FileTree(data_dir)
     paths = dict(tree.images("image"))
     records = [ImageRecord(path, vehicle) for path, vehicle in _listed(tree, paths, "train_list.txt")]

@@ -25,8 +25,6 @@ def load(data_dir):
         for name, path in tree.images(folder):
             found = NAME.match(name)
             if not found:
-                raise ValueError(
-                    f"Image {path} should be named like 0001_c001_00016450_0.jpg; rename or remove it."
-                )
+                raise ValueError(f"Image {path} should be named like 0001_c001_00016450_0.jpg; rename or remove it.")
             records.append(ImageRecord(path, int(found[1]), int(found[2]), split))
     return published_dataset("veri776", records, COUNTS)

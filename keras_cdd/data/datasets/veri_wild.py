@@ -29,9 +29,7 @@ def load(data_dir, size="small"):
         for line in tree.lines(f"train_test_split/{file}"):
             name = line.removesuffix(".jpg")
             path = listed_path(paths, f"{name}.jpg", file)
-            records.append(
-                ImageRecord(path, int(name.split("/")[0]), listed_path(cameras, name, file), split)
-            )
+            records.append(ImageRecord(path, int(name.split("/")[0]), listed_path(cameras, name, file), split))
     return published_dataset(f"veri_wild_{size}", records, COUNTS[size])
 
 
