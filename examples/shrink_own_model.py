@@ -1,0 +1,67 @@
+"""Gated blocks in somebody's own model: train, cut, rebuild with the optimizer, train on, fuse.
+
+    python -m examples.shrink_own_model
+
+A small classifier of noisy stripes stands for your model and your data; nothing here knows about retrieval.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+import keras_cdd
+
+
+def stripes(count, seed):
+    """Images (count, 25, 31, 3) of stripes in one of four directions under noise, and the direction."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, count)
+    y, x = np.mgrid[:25, :31]
+    angle = (labels * np.pi / 4)[:, None, None]
+    waves = np.sin(0.9 * (x * np.cos(angle) + y * np.sin(angle)) + rng.uniform(0, 6, (count, 1, 1)))
+    return (waves[..., None] + rng.normal(0, 1.0, (count, 25, 31, 3))).astype("float32"), labels
+
+
+def own_model():
+    """An odd image size, two branches, bottlenecks and a basic block."""
+    image = keras.Input((25, 31, 3))
+    x = keras.layers.Conv2D(16, 3, activation="relu")(image)
+    wide = keras_cdd.GatedBottleneck(8, stride=2, indicators="both", name="wide")(x)
+    deep = keras_cdd.GatedBasicBlock(32, stride=2, name="deep")(x)
+    x = keras.layers.Add()([wide, deep])
+    x = keras_cdd.GatedBottleneck(16, stride=2, indicators="both", name="last")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(4)(x))
+
+
+def train(model, optimizer, epochs):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    model.fit(*stripes(2048, seed=0), batch_size=64, epochs=epochs, verbose=0)
+    return model.evaluate(*stripes(1024, seed=1), verbose=0)[1]
+
+
+def main():
+    keras.utils.set_random_seed(0)
+    model, optimizer = own_model(), keras.optimizers.Adam(3e-3)
+    print(f"heavy:  {keras_cdd.count_macs(model):>9,} MACs, accuracy {train(model, optimizer, 3):.3f}")
+    for target in (0.7, 0.5, 0.35):
+        plan = keras_cdd.plan_surgery(model, target_macs=target)
+        model, optimizer = keras_cdd.rebuild(model, plan, optimizer=model.optimizer)
+        accuracy = train(model, optimizer, 2)
+        print(f"slim:   {keras_cdd.count_macs(model):>9,} MACs, accuracy {accuracy:.3f}")
+    print(plan)
+    deploy = keras_cdd.fuse(model)
+    images, _ = stripes(8, seed=2)
+    change = np.abs(deploy.predict(images, verbose=0) - model.predict(images, verbose=0)).max()
+    print(
+        f"fused:  {keras_cdd.count_macs(deploy):>9,} MACs, {deploy.count_params():,} parameters, outputs within {change:.0e}"
+    )
+    return change
+
+
+if __name__ == "__main__":
+    main()
