@@ -8,30 +8,30 @@ from absl import flags
 from keras_cdd.config import SECTIONS, Config
 
 
-def define_flags(sections=SECTIONS):
+def define_flags(sections=SECTIONS, values=flags.FLAGS):
     """Defines a flag for every field of the given sections (name -> dataclass); call it once, before parsing."""
     for section in sections.values():
         types = typing.get_type_hints(section)
         for field in dataclasses.fields(section):
-            _define(field.name, types[field.name], field.default, field.metadata)
-    flags.DEFINE_bool("debug", False, "Show the whole traceback of an error.")
+            _define(field.name, types[field.name], field.default, field.metadata, values)
+    flags.DEFINE_bool("debug", False, "Show the whole traceback of an error.", flag_values=values)
 
 
-def _define(name, kind, default, metadata):
+def _define(name, kind, default, metadata, values):
     kinds = {kind, *typing.get_args(kind)}
     text, choices = metadata["help"], metadata["choices"]
     if typing.get_origin(kind) is tuple:
-        flags.DEFINE_list(name, [str(value) for value in default], text)
+        flags.DEFINE_list(name, [str(value) for value in default], text, flag_values=values)
     elif choices and str in kinds:
-        flags.DEFINE_enum(name, default, list(choices), text)
+        flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
     elif bool in kinds:
-        flags.DEFINE_bool(name, default, text)
+        flags.DEFINE_bool(name, default, text, flag_values=values)
     elif int in kinds:
-        flags.DEFINE_integer(name, default, text)
+        flags.DEFINE_integer(name, default, text, flag_values=values)
     elif float in kinds:
-        flags.DEFINE_float(name, default, text)
+        flags.DEFINE_float(name, default, text, flag_values=values)
     else:
-        flags.DEFINE_string(name, default, text)
+        flags.DEFINE_string(name, default, text, flag_values=values)
 
 
 def config_from_flags(values=flags.FLAGS):

@@ -1,13 +1,7 @@
 """Trains a teacher and shrinks a student: `python -m keras_cdd.train --flagfile=... --workdir=...`."""
 
-import os
-
-# Convolution gradients on processors for which TensorFlow does not switch oneDNN on by itself are several times slower.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-from keras_cdd.cli import run_command  # noqa: E402
-from keras_cdd.flags import config_from_flags, define_flags, flagfile_text  # noqa: E402
+from keras_cdd.cli import run_command
+from keras_cdd.flags import config_from_flags, define_flags, flagfile_text
 
 
 def main(_):

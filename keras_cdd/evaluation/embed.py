@@ -4,6 +4,7 @@ import pathlib
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_cdd.evaluation.metrics import unit_length
 
@@ -17,7 +18,7 @@ def embed(model, batches, flip=False):
         batches: iterable of such images.
         flip: add the mirrored image's embedding, both at length 1.
     """
-    compute = _keras_embedder(model) if isinstance(model, keras.Model) else model
+    compute = KerasEmbedder(model) if isinstance(model, keras.Model) else model
     parts = []
     for images in batches:
         embedding = np.asarray(compute(images))
@@ -40,28 +41,34 @@ def load_embedder(path):
     try:
         if path.suffix == ".tflite":
             return TFLiteEmbedder(path)
-        embedder = _keras_embedder(keras.saving.load_model(path, compile=False))
+        return KerasEmbedder(keras.saving.load_model(path, compile=False))
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"Model {path} cannot be loaded ({reason}); export or train it again.") from None
-    return embedder
 
 
-class _KerasEmbedder:
+class KerasEmbedder:
+    """Runs a Keras model with one image input; of a dict of outputs the `embedding` is taken.
+
+    Raises:
+        ValueError: if the model has several outputs and none of that name.
+    """
+
     def __init__(self, model):
         outputs = model.output
         output = outputs["embedding"] if isinstance(outputs, dict) and "embedding" in outputs else outputs
+        output = next(iter(output.values())) if isinstance(output, dict) and len(output) == 1 else output
         if isinstance(output, dict | list | tuple):
             raise ValueError("the model has several outputs and none is called `embedding`")
-        self._model = keras.Model(model.input, output)
-        self.image_size = tuple(keras.tree.flatten(model.input)[0].shape[1:3])
+        shape = keras.tree.flatten(model.input)[0].shape
+        network = keras.Model(model.input, output)
+        # One trace for batches of every size.
+        signature = [tf.TensorSpec((None, *shape[1:]), tf.float32)]
+        self._compute = tf.function(lambda images: network(images, training=False), input_signature=signature)
+        self.image_size = tuple(shape[1:3])
 
     def __call__(self, images):
-        return self._model.predict_on_batch(images)
-
-
-def _keras_embedder(model):
-    return _KerasEmbedder(model)
+        return self._compute(tf.cast(images, tf.float32)).numpy()
 
 
 class TFLiteEmbedder:

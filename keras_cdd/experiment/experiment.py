@@ -1,6 +1,5 @@
 """A whole run: teacher, student, deployed form, summary."""
 
-import contextlib
 import time
 
 import keras
@@ -9,14 +8,15 @@ import tensorflow as tf
 from keras_cdd.data.registry import load_dataset
 from keras_cdd.distill import reestimate_batch_norm
 from keras_cdd.evaluation import Evaluator
-from keras_cdd.experiment.networks import copy_weights, make_network, static_student
+from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student
 from keras_cdd.experiment.run_log import deployed_cost
 from keras_cdd.experiment.stage import Stage
 from keras_cdd.experiment.surgeon import Surgeon
 from keras_cdd.experiment.training_data import TrainingData
 from keras_cdd.experiment.workdir import Workdir, environment
-from keras_cdd.models import cost_model
+from keras_cdd.models import cost_model, with_indicators
 from keras_cdd.surgery import fuse
+from keras_cdd.surgery.sites import gated_blocks
 
 
 def run_experiment(config, flagfile):
@@ -58,28 +58,40 @@ def _strategy(name):
         return tf.distribute.MirroredStrategy()
     if name == "multi_worker":
         return tf.distribute.MultiWorkerMirroredStrategy()
-    return contextlib.nullcontext() if name is None else tf.distribute.get_strategy()
+    return tf.distribute.get_strategy()
 
 
 def _teacher(config, data, workdir):
     """The teacher: given, trained before, or trained now."""
     if config.run.teacher is not None:
-        return _load_teacher(config.run.teacher)
+        return _load_teacher(config.run.teacher, config, data.dataset)
     if workdir.has("teacher.keras"):
-        return _load_teacher(workdir / "teacher.keras")
+        return _load_teacher(workdir / "teacher.keras", config, data.dataset)
     keras.utils.set_random_seed(config.training.seed)
-    fresh = make_network(config, data.dataset, "none", data.dataset.num_identities)
+    fresh = make_teacher(config, data.dataset)
+    if config.run.student == "cdd":
+        # A budget out of reach is refused now, not when the teacher is there.
+        Surgeon(config, with_indicators(fresh, config.network.indicators), data.steps_per_epoch)
     teacher = Stage("teacher", config, data, workdir, config.training.teacher_epochs).run(fresh)
     workdir.save_model("teacher.keras", teacher)
     return teacher
 
 
-def _load_teacher(path):
+def _load_teacher(path, config, dataset):
     try:
-        return keras.saving.load_model(path, compile=False)
+        teacher = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"--teacher {path} cannot be loaded ({reason}); give a teacher.keras of a run.") from None
+    outputs = teacher.output if isinstance(teacher.output, dict) else {}
+    wanted = (dataset.num_identities, tuple(config.data.image_size))
+    found = (outputs["logits"].shape[-1] if "logits" in outputs else None, tuple(teacher.input.shape[1:3]))
+    if found != wanted or not gated_blocks(teacher):
+        raise ValueError(
+            f"--teacher {path} does not fit: it knows {found[0]} identities on images of {found[1]}, the run has "
+            f"{wanted[0]} on {wanted[1]}; give a teacher of the same data set and --image_size."
+        )
+    return teacher
 
 
 def _student(config, data, workdir, teacher):
@@ -87,18 +99,15 @@ def _student(config, data, workdir, teacher):
     if workdir.has("student.keras"):
         return keras.saving.load_model(workdir / "student.keras", compile=False)
     keras.utils.set_random_seed(config.training.seed + 1)
-    heavy = make_network(config, data.dataset, config.network.indicators, data.dataset.num_identities)
-    if config.run.student_init == "teacher":
-        copy_weights(teacher, heavy)
-    surgeon = None
+    student, surgeon = make_heavy_student(config, teacher), None
     if config.run.student == "cdd":
-        surgeon = Surgeon(config, heavy, data.steps_per_epoch)
+        surgeon = Surgeon(config, student, data.steps_per_epoch)
     elif config.run.student == "static":
-        heavy = static_student(heavy, config.run.kept_filters, random=config.run.student_init == "random")
-    student = Stage("student", config, data, workdir, config.training.epochs, teacher, surgeon).run(heavy)
+        student = static_student(student, config.run.kept_filters, random=config.run.student_init == "random")
+    student = Stage("student", config, data, workdir, config.training.epochs, teacher, surgeon).run(student)
     if config.surgery.bn_reestimate:
-        batches = data.batches(start_epoch=config.training.epochs)
-        reestimate_batch_norm(student, (images for images, _ in batches.take(config.surgery.bn_reestimate)))
+        batches = data.batches(start_epoch=config.training.epochs).take(config.surgery.bn_reestimate)
+        reestimate_batch_norm(student, (images for images, _ in batches))
     workdir.save_model("student.keras", student)
     return student
 

@@ -3,42 +3,59 @@
 import keras
 import numpy as np
 
-from keras_cdd.models import cost_model, gated_resnet
+from keras_cdd.models import cost_model, gated_resnet, load_pretrained, with_indicators
+from keras_cdd.models.pretrained import RESCALINGS, read_weights, source_style
 from keras_cdd.surgery import rebuild
 from keras_cdd.surgery.plan import make_plan
 from keras_cdd.surgery.sites import gated_units, indicator_kernels
 
 
-def make_network(config, dataset, indicators, num_classes):
-    """A fresh network."""
-    network = config.network
-    return gated_resnet(
+def make_teacher(config, dataset):
+    """A fresh plain network, with `--pretrained` weights where they are given."""
+    network, rescaling, stride_on, arrays = config.network, dataset.rescaling, None, None
+    if config.run.pretrained is not None:
+        arrays = read_weights(config.run.pretrained)
+        style = source_style(arrays)
+        rescaling = dataset.rescaling if style == "authors" else RESCALINGS[style]
+        stride_on = "conv1" if style == "keras" else None
+    teacher = gated_resnet(
         network.backbone,
         width=network.width,
         image_size=tuple(config.data.image_size),
-        num_classes=num_classes,
+        num_classes=dataset.num_identities,
         embedding_size=network.embedding_size,
-        indicators=indicators,
+        indicators="none",
         stem=network.stem,
         last_stride=network.last_stride,
         pooling=network.pooling,
-        rescaling=dataset.rescaling,
+        rescaling=rescaling,
+        stride_on=stride_on,
     )
+    if arrays is not None:
+        _load_backbone(teacher, arrays)
+    return teacher
+
+
+def make_heavy_student(config, teacher):
+    """The teacher's architecture with indicators; its weights too, or fresh ones, or `--pretrained` ones."""
+    heavy = with_indicators(teacher, config.network.indicators)
+    if config.run.student_init == "teacher":
+        copy_weights(teacher, heavy)
+    elif config.run.student_init == "pretrained":
+        _load_backbone(heavy, read_weights(config.run.pretrained))
+    return heavy
+
+
+def _load_backbone(model, arrays):
+    """Loads what fits: a classifier of other identities stays behind."""
+    classes = {weight.path: tuple(weight.shape) for weight in model.weights}.get("head_logits/kernel", (0, 0))[1]
+    logits = "classifier.classifier.weight"
+    load_pretrained(model, {n: a for n, a in arrays.items() if not (n.endswith(logits) and len(a) != classes)})
 
 
 def copy_weights(source, target):
-    """Gives every weight of `source` to the weight of the same path; gates of the target stay open.
-
-    Raises:
-        ValueError: naming weights of the source without a place, or with another shape.
-    """
+    """Gives every weight of `source` to the weight of the same path; what only `target` has stays as it is."""
     places = {weight.path: weight for weight in target.weights}
-    wrong = [w.path for w in source.weights if w.path not in places or places[w.path].shape != w.shape]
-    if wrong:
-        raise ValueError(
-            f"The teacher does not fit the student: {len(wrong)} weights such as {wrong[0]}; "
-            "train both with the same --backbone, --width, --embedding_size and data set."
-        )
     for weight in source.weights:
         places[weight.path].assign(weight)
 

@@ -8,7 +8,7 @@ from keras_cdd.distill import Distiller, EmbeddingQueue, GradientReset, LossWeig
 from keras_cdd.experiment.optimizers import make_optimizer
 from keras_cdd.experiment.run_log import RunLog
 from keras_cdd.surgery.rebuild import named_slots
-from keras_cdd.surgery.sites import gated_units
+from keras_cdd.surgery.sites import gated_units, units_by_site
 
 
 class Stage:
@@ -153,7 +153,7 @@ class Stage:
         if config.gradient_reset_epoch < 0:
             return None
         units = gated_units(model)
-        widths = {site: unit.conv.filters for site, unit in gated_units_of_teacher(self.teacher, units).items()}
+        widths = {site: unit.filters for site, unit in units_by_site(self.teacher).items() if site in units}
         return GradientReset(
             EmbeddingQueue(config.queue_size, widths),
             {site: unit.indicator.output_channels for site, unit in units.items()},
@@ -165,15 +165,6 @@ class Stage:
     def _state(self, distiller):
         slots, _ = named_slots(distiller.optimizer, distiller.student.trainable_variables)
         return {**{f"optimizer:{name}": slot for name, slot in slots.items()}, **_helper_variables(distiller)}
-
-
-def gated_units_of_teacher(teacher, units):
-    """The teacher's convolutions at the student's gated sites."""
-    from keras_cdd.layers import GatedBlock
-
-    blocks = [layer for layer in teacher._flatten_layers() if isinstance(layer, GatedBlock)]
-    found = {block.site(unit): unit for block in blocks for unit in block.inner}
-    return {site: found[site] for site in units}
 
 
 def _helper_variables(distiller):

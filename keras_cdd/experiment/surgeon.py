@@ -31,7 +31,6 @@ class Surgeon(keras.callbacks.Callback):
         if config.has_budget:
             name = "target_macs" if self.config.target_macs is not None else "target_params"
             target = getattr(self.config, name)
-            # A budget out of reach is refused here, before anything is trained.
             plan_surgery(student, **{name: target}, round_to=self.config.round_to)
             self.aim = {"name": name}
             self.schedule = CutSchedule(

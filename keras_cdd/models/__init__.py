@@ -1,7 +1,7 @@
 """Networks, what they cost, and weights from elsewhere."""
 
 from keras_cdd.models.cost import CostModel, cost_model, count_macs, count_params
-from keras_cdd.models.gate_model import gate_model
+from keras_cdd.models.gate_model import gate_model, with_indicators
 from keras_cdd.models.gated_resnet import BACKBONES, gated_resnet
 from keras_cdd.models.pretrained import load_pretrained
 
@@ -14,4 +14,5 @@ __all__ = [
     "gate_model",
     "gated_resnet",
     "load_pretrained",
+    "with_indicators",
 ]

@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from keras_cdd.layers import GatedBasicBlock, GatedBottleneck
+from keras_cdd.layers import GatedBasicBlock, GatedBlock, GatedBottleneck
 
 L = keras.layers
 
@@ -53,6 +53,23 @@ def gate_model(model, indicators="conv2"):
         return copies[id(layer)](*args, **kwargs)
 
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
+def with_indicators(model, indicators):
+    """The same architecture with other indicators, freshly initialised: a heavy student for a plain teacher.
+
+    Args:
+        model: functional model of uncut gated blocks.
+        indicators: "conv2", "both" or "none".
+    """
+
+    def clone(layer):
+        config = layer.get_config()
+        if isinstance(layer, GatedBlock):
+            config |= {"indicators": indicators, "kept_filters": None, "kept_channels": None}
+        return layer.__class__.from_config(config)
+
+    return keras.models.clone_model(model, clone_function=clone)
 
 
 @dataclasses.dataclass

@@ -23,6 +23,11 @@ def gated_units(model):
     return {site: unit for block in gated_blocks(model) for site, unit in block.gated_units.items()}
 
 
+def units_by_site(model):
+    """Site name -> `ConvUnit`, for every inner convolution of the blocks, with an indicator or without."""
+    return {block.site(unit): unit for block in gated_blocks(model) for unit in block.inner}
+
+
 def indicator_kernels(model):
     """Site name -> indicator kernel as a NumPy matrix (inputs, outputs)."""
     return {site: keras.ops.convert_to_numpy(unit.indicator.kernel)[0, 0] for site, unit in gated_units(model).items()}
