@@ -2,9 +2,9 @@
 
 from keras_cdd.evaluation.embed import embed, load_embedder
 from keras_cdd.evaluation.evaluator import Evaluator
-from keras_cdd.evaluation.metrics import evaluate_ranking, rank_embeddings
+from keras_cdd.evaluation.metrics import evaluate_ranking, rank_embeddings, rank_metrics
 from keras_cdd.evaluation.ranking_metrics import RankingMetrics
-from keras_cdd.evaluation.rerank import rerank
+from keras_cdd.evaluation.rerank import rerank, reranked_distances
 
 __all__ = [
     "Evaluator",
@@ -13,5 +13,7 @@ __all__ = [
     "evaluate_ranking",
     "load_embedder",
     "rank_embeddings",
+    "rank_metrics",
     "rerank",
+    "reranked_distances",
 ]

@@ -4,9 +4,9 @@ import dataclasses
 
 from keras_cdd.data.image_store import ImageStore
 from keras_cdd.data.pipeline import evaluation_batches
-from keras_cdd.evaluation.embed import embed
+from keras_cdd.evaluation.embed import as_embedder, embed
 from keras_cdd.evaluation.metrics import rank_embeddings, rank_metrics
-from keras_cdd.evaluation.rerank import rerank
+from keras_cdd.evaluation.rerank import reranked_distances
 
 
 @dataclasses.dataclass
@@ -36,8 +36,9 @@ class Evaluator:
 
     def embeddings(self, model):
         """(queries, D) and (gallery, D)."""
+        embedder = as_embedder(model)
         stores = (self.query, self.gallery)
-        return [embed(model, evaluation_batches(store, self.batch_size), self.flip) for store in stores]
+        return [embed(embedder, evaluation_batches(store, self.batch_size), self.flip) for store in stores]
 
     def evaluate(self, model):
         """`RankingMetrics` of a Keras model, or of what `load_embedder` gives."""
@@ -48,6 +49,5 @@ class Evaluator:
         sides = (self.query.records, self.gallery.records)
         who = [[r.identity for r in side] for side in sides] + [[r.camera for r in side] for side in sides]
         if self.rerank:
-            distances = rerank(query, gallery)
-            return rank_metrics(lambda rows: distances[rows], *who)
+            return rank_metrics(reranked_distances(query, gallery), *who)
         return rank_embeddings(query, gallery, *who)

@@ -5,63 +5,102 @@ import numpy as np
 from keras_cdd.evaluation.ranking_metrics import RankingMetrics
 
 CHUNK_BYTES = 64 << 20
+UNKNOWN_CAMERAS = (None, -1)
 
 
-def evaluate_ranking(distances, query_ids, gallery_ids, query_cameras=None, gallery_cameras=None, max_rank=50):
+def evaluate_ranking(
+    distances, query_ids, gallery_ids, query_cameras=None, gallery_cameras=None, max_rank=50
+):
     """CMC and mAP of a distance matrix, as fractions.
+
+    A gallery image of the query's identity from the query's camera is junk: it is left out of that query's
+    ranking. Queries without any other image of their identity do not count. Equal distances keep the order of
+    the gallery.
 
     Args:
         distances: (queries, gallery), smaller is more alike.
-        query_ids, gallery_ids: identities (integers or strings).
-        query_cameras, gallery_cameras: cameras; without them nothing is junk.
-        max_rank: length of the CMC; at most the size of the gallery.
+        query_ids, gallery_ids: identities, integers or strings.
+        query_cameras, gallery_cameras: cameras, integers or strings. Without them, and where a camera is
+            unknown (None or -1), nothing is junk.
+        max_rank: length of the CMC, which is shorter if the gallery is smaller.
 
     Returns:
-        `(cmc, m_ap)`.
+        `(cmc, m_ap)`, cmc being (min(max_rank, gallery),).
 
     Raises:
-        ValueError: if no query has a match in the gallery, or the shapes disagree.
+        ValueError: if no query has a match in the gallery, a distance is NaN, or the shapes disagree.
     """
+    distances = np.asarray(distances)
+    _check_shape(distances, len(query_ids), len(gallery_ids))
     metrics = rank_metrics(
-        lambda rows: distances[rows], query_ids, gallery_ids, query_cameras, gallery_cameras, max_rank
+        distances.__getitem__, query_ids, gallery_ids, query_cameras, gallery_cameras, max_rank
     )
-    return metrics.cmc, metrics.m_ap
+    return metrics.cmc, metrics.mAP
 
 
 def rank_embeddings(
-    query_embeddings, gallery_embeddings, query_ids, gallery_ids, query_cameras=None, gallery_cameras=None, max_rank=50
+    query_embeddings,
+    gallery_embeddings,
+    query_ids,
+    gallery_ids,
+    query_cameras=None,
+    gallery_cameras=None,
+    max_rank=50,
 ):
-    """`RankingMetrics` by cosine of embeddings (N, D); never more than a few queries times the gallery in memory."""
-    query, gallery = unit_length(query_embeddings), unit_length(gallery_embeddings)
+    """`RankingMetrics` by cosine of embeddings (N, D), some queries at a time so that memory stays bounded.
+
+    The other arguments are those of `evaluate_ranking`.
+    """
+    if len(query_embeddings) != len(query_ids):
+        raise ValueError(
+            "Arguments `query_embeddings` and `query_ids` must be of one length. "
+            f"Received: {len(query_embeddings)} and {len(query_ids)}"
+        )
+    query, opposite = unit_length(query_embeddings), -unit_length(gallery_embeddings).T
     return rank_metrics(
-        lambda rows: -(query[rows] @ gallery.T), query_ids, gallery_ids, query_cameras, gallery_cameras, max_rank
+        lambda rows: query[rows] @ opposite, query_ids, gallery_ids, query_cameras, gallery_cameras, max_rank
     )
 
 
 def rank_metrics(distances_of, query_ids, gallery_ids, query_cameras=None, gallery_cameras=None, max_rank=50):
     """`RankingMetrics` of distances that come a slice of queries at a time.
 
+    The other arguments are those of `evaluate_ranking`.
+
     Args:
         distances_of: function of a slice of queries, gives (queries in the slice, gallery).
     """
-    query_ids, gallery_ids = np.asarray(query_ids), np.asarray(gallery_ids)
-    cameras = _cameras(query_cameras, gallery_cameras)
-    max_rank = min(max_rank, len(gallery_ids))
-    rows = max(1, CHUNK_BYTES // (8 * max(1, len(gallery_ids))))
-    parts = []
-    for start in range(0, len(query_ids), rows):
-        chunk = slice(start, start + rows)
-        matches = query_ids[chunk, None] == gallery_ids[None]
-        junk = None if cameras is None else matches & (cameras[0][chunk, None] == cameras[1][None])
-        parts.append(_score(np.asarray(distances_of(chunk)), matches, junk))
-    if not parts or not any(np.isfinite(precision).any() for precision, _, _ in parts):
+    if max_rank < 1:
+        raise ValueError(f"Argument `max_rank` must be at least 1. Received: max_rank={max_rank}")
+    identities = _codes("ids", query_ids, gallery_ids)
+    cameras = [np.full(len(side), -1) for side in identities]
+    if query_cameras is not None and gallery_cameras is not None:
+        cameras = _codes("cameras", query_cameras, gallery_cameras, UNKNOWN_CAMERAS)
+    if [len(side) for side in cameras] != [len(side) for side in identities]:
+        raise ValueError(
+            "Arguments `query_cameras` and `gallery_cameras` must name a camera for each identity. "
+            f"Received: {[len(side) for side in cameras]} for {[len(side) for side in identities]}"
+        )
+    scores = np.array(list(_scores(distances_of, *identities, *cameras))).reshape(-1, 3)
+    precision, penalty, first = scores.T
+    valid = np.isfinite(first)
+    if not valid.any():
         raise ValueError("No query has a match in the gallery; check identities and cameras of both.")
-    precision, penalty, first = (np.concatenate(column) for column in zip(*parts, strict=True))
-    valid = np.isfinite(precision)
-    cmc = np.mean(first[valid, None] <= np.arange(max_rank)[None], axis=0)
+    ranks = np.arange(1, min(max_rank, len(gallery_ids)) + 1)
     return RankingMetrics(
-        float(precision[valid].mean()), float(penalty[valid].mean()), cmc, precision, int(valid.sum())
+        mAP=float(precision[valid].mean()),
+        mINP=float(penalty[valid].mean()),
+        cmc=np.mean(first[valid, None] <= ranks, axis=0),
+        num_valid_queries=int(valid.sum()),
+        average_precisions=precision,
+        inverse_negative_penalties=penalty,
     )
+
+
+def slices(count, width, item_bytes=8):
+    """Slices of `count` rows, each of at most `CHUNK_BYTES` if a row has `width` items."""
+    rows = max(1, CHUNK_BYTES // (item_bytes * max(1, width)))
+    return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
 
 
 def unit_length(embeddings):
@@ -70,33 +109,44 @@ def unit_length(embeddings):
     return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
 
 
-def _cameras(query_cameras, gallery_cameras):
-    if query_cameras is None or gallery_cameras is None:
-        return None
-    if any(camera is None for camera in [*query_cameras, *gallery_cameras]):
-        return None
-    return np.asarray(query_cameras), np.asarray(gallery_cameras)
+def _check_shape(distances, queries, gallery):
+    if distances.shape != (queries, gallery):
+        raise ValueError(
+            f"Distances must be (queries, gallery), {(queries, gallery)}. Received: shape {distances.shape}"
+        )
 
 
-def _score(distances, matches, junk):
-    """Average precision, inverse negative penalty (NaN without a match) and rank of the first match, from 0.
+def _codes(what, query_names, gallery_names, unknown=()):
+    """The names of both sides as integers, the same for the same name; -1 for unknown ones."""
+    codes = dict.fromkeys(unknown, -1)
+    sides = [np.asarray(names, dtype=object) for names in (query_names, gallery_names)]
+    if any(side.ndim != 1 for side in sides):
+        raise ValueError(f"Query and gallery {what} must be flat lists. Received: {[s.shape for s in sides]}")
+    return [np.array([codes.setdefault(name, len(codes)) for name in side], np.int64) for side in sides]
 
-    Junk - same identity, same camera - is neither right nor wrong: it moves behind everything else.
+
+def _scores(distances_of, query_ids, gallery_ids, query_cameras, gallery_cameras):
+    """Yields each query's average precision, inverse negative penalty and first match's rank, or NaNs."""
+    for chunk in slices(len(query_ids), len(gallery_ids)):
+        distances = np.asarray(distances_of(chunk))
+        _check_shape(distances, chunk.stop - chunk.start, len(gallery_ids))
+        if np.isnan(distances).any():
+            raise ValueError("Distances must be numbers; a model that gives NaN has diverged. Received: NaN")
+        for row, identity, camera in zip(distances, query_ids[chunk], query_cameras[chunk], strict=True):
+            same = gallery_ids == identity
+            ranks = _match_ranks(row, same, same & (gallery_cameras == camera) & (camera >= 0))
+            number = np.arange(1, len(ranks) + 1)
+            yield (np.mean(number / ranks), len(ranks) / ranks[-1], ranks[0]) if len(ranks) else [np.nan] * 3
+
+
+def _match_ranks(distances, same, junk):
+    """Ranks, from 1, of one query's matches among all that is not junk.
+
+    What is farther away than the farthest match needs no sorting; most of a gallery is.
     """
-    if distances.shape != matches.shape:
-        raise ValueError(f"Distances must be (queries, gallery) = {matches.shape}. Received: shape {distances.shape}")
-    if junk is not None:
-        distances = np.where(junk, np.inf, distances)
-        matches = matches & ~junk
-    order = np.argsort(distances, axis=1, kind="stable")
-    hits = np.take_along_axis(matches, order, axis=1)
-    counts = hits.sum(axis=1)
-    valid = np.maximum(counts, 1)
-    query, rank = np.nonzero(hits)
-    number = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts) + 1
-    precision = np.bincount(query, number / (rank + 1), minlength=len(hits)) / valid
-    last = np.zeros(len(hits))
-    last[query] = rank + 1
-    first = np.where(counts > 0, hits.argmax(axis=1), hits.shape[1])
-    penalty = counts / np.maximum(last, 1)
-    return np.where(counts > 0, precision, np.nan), np.where(counts > 0, penalty, np.nan), first
+    matches = same & ~junk
+    if not matches.any():
+        return np.empty(0)
+    near = np.flatnonzero((distances <= distances[matches].max()) & ~junk)
+    nearest_first = near[np.argsort(distances[near], kind="stable")]
+    return np.flatnonzero(same[nearest_first]) + 1

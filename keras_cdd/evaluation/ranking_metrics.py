@@ -10,24 +10,52 @@ class RankingMetrics:
     """Means over the queries that have a match in the gallery; fractions 0..1.
 
     Attributes:
-        m_ap: mean average precision, no interpolation.
-        m_inp: mean inverse negative penalty: matches divided by the rank of the last one (Ye et al., TPAMI 2021).
-        cmc: (max_rank,) share of queries with a match among the first r + 1.
-        average_precisions: (queries,), NaN where a query does not count.
+        mAP: mean average precision, no interpolation.
+        mINP: mean inverse negative penalty: matches divided by the rank of the last one (Ye et al., TPAMI
+            2021).
+        cmc: (ranks,) share of queries with a match among the first r + 1.
         num_valid_queries: how many count.
+        average_precisions: (queries,), NaN where a query does not count.
+        inverse_negative_penalties: (queries,), NaN where a query does not count.
     """
 
-    m_ap: float
-    m_inp: float
+    mAP: float
+    mINP: float
     cmc: np.ndarray
-    average_precisions: np.ndarray
     num_valid_queries: int
+    average_precisions: np.ndarray
+    inverse_negative_penalties: np.ndarray
+
+    @property
+    def rank1(self):
+        """Share of queries whose first result is a match."""
+        return self.rank(1)
+
+    @property
+    def rank5(self):
+        """Share of queries with a match among the first 5."""
+        return self.rank(5)
+
+    @property
+    def rank10(self):
+        """Share of queries with a match among the first 10."""
+        return self.rank(10)
 
     def rank(self, k):
-        """CMC at rank k, from 1."""
-        return float(self.cmc[min(k, len(self.cmc)) - 1])
+        """CMC at rank k, from 1. Beyond a small gallery's end it stays 1.
+
+        Raises:
+            ValueError: if the CMC was cut off before k.
+        """
+        if k <= len(self.cmc):
+            return float(self.cmc[k - 1])
+        if self.cmc[-1] < 1:
+            raise ValueError(
+                f"Rank {k} is beyond the CMC; raise `max_rank`. Received: max_rank={len(self.cmc)}"
+            )
+        return 1.0
 
     def as_percent(self):
-        """`mAP, mINP, rank1, rank5, rank10` in percent."""
-        values = {"mAP": self.m_ap, "mINP": self.m_inp, **{f"rank{k}": self.rank(k) for k in (1, 5, 10)}}
-        return {name: round(100 * float(value), 3) for name, value in values.items()}
+        """`mAP, mINP, rank1, rank5, rank10` in percent, to three decimals."""
+        names = ("mAP", "mINP", "rank1", "rank5", "rank10")
+        return {name: round(100 * getattr(self, name), 3) for name in names}

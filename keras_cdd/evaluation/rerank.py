@@ -1,83 +1,124 @@
-"""k-reciprocal re-ranking (Zhong et al., CVPR 2017) with sparse neighbour vectors."""
+"""k-reciprocal re-ranking (Zhong et al., CVPR 2017), with sparse neighbourhoods (NumPy, SciPy).
+
+All sets of neighbours are rows of sparse (N, N) matrices, N counting queries and gallery together, so that
+memory grows with N times k1. Nothing dense is larger than some rows of the distance matrix.
+"""
 
 import numpy as np
 import scipy.sparse
 
-from keras_cdd.evaluation.metrics import unit_length
+from keras_cdd.evaluation.metrics import slices, unit_length
+
+TINY = 1e-12
 
 
 def rerank(query_embeddings, gallery_embeddings, k1=20, k2=6, weight=0.3, normalize=True):
-    """Distances (queries, gallery) that mix the original distance with the Jaccard distance of k-reciprocal neighbours.
+    """Re-ranked distances (queries, gallery) float32; the arguments are those of `reranked_distances`."""
+    distances_of = reranked_distances(query_embeddings, gallery_embeddings, k1, k2, weight, normalize)
+    parts = slices(len(query_embeddings), len(gallery_embeddings))
+    return np.concatenate([distances_of(rows) for rows in parts])
+
+
+def reranked_distances(query_embeddings, gallery_embeddings, k1=20, k2=6, weight=0.3, normalize=True):
+    """Mixes the original distance with the Jaccard distance of k-reciprocal neighbourhoods (equation 12).
 
     Args:
         query_embeddings, gallery_embeddings: (N, D).
         k1: size of the neighbourhoods.
-        k2: neighbours over which a neighbourhood is averaged (1 switches that off).
-        weight: of the original distance.
+        k2: neighbours over which a neighbourhood is averaged; 1 switches that off.
+        weight: of the original distance, 0..1.
         normalize: scale embeddings to length 1 first.
+
+    Returns:
+        A function of a slice of queries that gives their distances (queries in the slice, gallery) float32.
+
+    Raises:
+        ValueError: if k1, k2 or `weight` is out of range.
     """
+    if k1 < 1 or k2 < 1 or not 0 <= weight <= 1:
+        raise ValueError(
+            "Arguments `k1` and `k2` must be at least 1 and `weight` within 0..1. "
+            f"Received: k1={k1}, k2={k2}, weight={weight}"
+        )
     x = np.concatenate([query_embeddings, gallery_embeddings]).astype(np.float32)
     x = unit_length(x) if normalize else x
     queries = len(query_embeddings)
-    ranks = _nearest(x, max(k1, k2) + 1)
-    encoded = _encode(x, ranks, k1)
-    if k2 > 1:
-        # Each row becomes the mean over its k2 nearest (query expansion).
-        rows = np.repeat(np.arange(len(x)), k2)
-        mean = scipy.sparse.csr_matrix((np.full(len(rows), 1 / k2, np.float32), (rows, ranks[:, :k2].ravel())))
-        encoded = (mean @ encoded).tocsr()
-    original = _relative_distances(x, np.arange(queries))[:, queries:]
-    return (1 - weight) * _jaccard(encoded, queries) + weight * original
+    neighbours, farthest = _nearest(x, max(k1 + 1, k2))
+    encoded = _average(_encode(x, neighbours, farthest, k1), neighbours[:, :k2])
+    members = encoded[queries:].T.tocsr()
+
+    def distances_of(rows):
+        near = _jaccard_distances(encoded[:queries][rows], members)
+        far = _relative_distances(x[:queries][rows], x[queries:], farthest[:queries][rows])
+        return (1 - weight) * near + weight * far
+
+    return distances_of
 
 
-def _relative_distances(x, rows):
-    """`2 - 2 cosine` from the given rows to all, divided by each row's largest."""
-    distances = 2.0 - 2.0 * (x[rows] @ x.T)
-    return distances / distances.max(axis=1, keepdims=True)
+def _relative_distances(rows, columns, farthest):
+    """`2 - 2 cosine`, in units of the farthest that each row has among all."""
+    return (2.0 - 2.0 * (rows @ columns.T)) / farthest[:, None]
 
 
-def _nearest(x, count, chunk=512):
+def _nearest(x, count):
+    """The nearest of each row, nearest first (N, count), and the distance of the farthest (N,)."""
     count = min(count, len(x))
-    parts = []
-    for start in range(0, len(x), chunk):
-        distances = _relative_distances(x, np.arange(start, min(start + chunk, len(x))))
-        parts.append(np.argsort(distances, axis=1, kind="stable")[:, :count])
-    return np.concatenate(parts)
+    neighbours, farthest = np.empty((len(x), count), np.int64), np.empty(len(x), np.float32)
+    for rows in slices(len(x), len(x), item_bytes=16):
+        distances = 2.0 - 2.0 * (x[rows] @ x.T)
+        farthest[rows] = np.maximum(distances.max(axis=1), TINY)
+        near = np.sort(np.argpartition(distances, count - 1, axis=1)[:, :count], axis=1)
+        order = np.argsort(np.take_along_axis(distances, near, axis=1), axis=1, kind="stable")
+        neighbours[rows] = np.take_along_axis(near, order, axis=1)
+    return neighbours, farthest
 
 
-def _reciprocal(ranks, row, k):
-    """Neighbours of `row` within k that have it within their k as well."""
-    forward = ranks[row, : k + 1]
-    return forward[np.any(ranks[forward, : k + 1] == row, axis=1)]
+def _sets(neighbours):
+    """Sparse (N, N) of ones: row i holds the set of i's neighbours."""
+    count, width = neighbours.shape
+    ones, starts = np.ones(count * width, np.float32), np.arange(count + 1) * width
+    return scipy.sparse.csr_matrix((ones, neighbours.ravel(), starts), (count, count))
 
 
-def _encode(x, ranks, k1):
-    """Sparse rows: `exp(-distance)` to the k-reciprocal neighbours and to those that share most of theirs."""
-    half = int(np.around(k1 / 2))
-    near = [_reciprocal(ranks, row, half) for row in range(len(x))]
-    rows, columns, values = [], [], []
-    for row in range(len(x)):
-        own = _reciprocal(ranks, row, k1)
-        joined = [near[c] for c in own if len(np.intersect1d(near[c], own)) > 2 / 3 * len(near[c])]
-        members = np.unique(np.concatenate([own, *joined]))
-        distances = _relative_distances(x, np.array([row]))[0, members]
-        weights = np.exp(-distances)
-        rows.append(np.full(len(members), row))
-        columns.append(members)
-        values.append(weights / weights.sum())
-    flat = np.concatenate(values).astype(np.float32), (np.concatenate(rows), np.concatenate(columns))
-    return scipy.sparse.csr_matrix(flat, shape=(len(x), len(x)))
+def _reciprocal(neighbours, k):
+    """R(p, k) of equation 3: those of p's nearest k (and p) that have p among theirs."""
+    near = _sets(neighbours[:, : k + 1])
+    return near.multiply(near.T).tocsr()
 
 
-def _jaccard(encoded, queries):
-    """`1 - sum(min) / sum(max)` of the rows' vectors, queries against the others."""
-    gallery = encoded[queries:].tocsc()
-    distances = np.empty((queries, encoded.shape[0] - queries), np.float32)
-    for query in range(queries):
-        shared = np.zeros(distances.shape[1], np.float32)
-        row = encoded[query]
-        for column, value in zip(row.indices, row.data, strict=True):
-            span = slice(gallery.indptr[column], gallery.indptr[column + 1])
-            shared[gallery.indices[span]] += np.minimum(value, gallery.data[span])
-        distances[query] = 1.0 - shared / (2.0 - shared)
-    return distances
+def _encode(x, neighbours, farthest, k1):
+    """Equations 5 and 7: exp(-distance) to the expanded k-reciprocal neighbours, each row summing to 1."""
+    own, half = _reciprocal(neighbours, k1), _reciprocal(neighbours, int(np.around(k1 / 2)))
+    # A neighbour's smaller neighbourhood joins if more than two thirds of it are in p's own.
+    shared = own.multiply(own @ half.T).tocoo()
+    joins = shared.data > 2 / 3 * np.diff(half.indptr)[shared.col]
+    joining = scipy.sparse.csr_matrix((shared.data[joins], (shared.row[joins], shared.col[joins])), own.shape)
+    expanded = (own + joining @ half).tocoo()
+    values = np.empty(expanded.nnz, np.float32)
+    for part in slices(expanded.nnz, x.shape[1]):
+        row, column = expanded.row[part], expanded.col[part]
+        similarity = np.einsum("nd,nd->n", x[row], x[column])
+        values[part] = np.exp(-(2.0 - 2.0 * similarity) / farthest[row])
+    sums = np.bincount(expanded.row, values, minlength=len(x))
+    return scipy.sparse.csr_matrix(
+        ((values / sums[expanded.row]).astype(np.float32), (expanded.row, expanded.col)), expanded.shape
+    )
+
+
+def _average(encoded, neighbours):
+    """Local query expansion (equation 11): each row becomes the mean over its neighbours'."""
+    return ((_sets(neighbours) / neighbours.shape[1]) @ encoded).tocsr()
+
+
+def _jaccard_distances(encoded, members):
+    """`1 - sum(min) / sum(max)` (equation 10) of sparse rows (n, N) and the gallery's, given as (N, gallery).
+
+    Rows sum to 1, so sum(max) is 2 - sum(min), and only what a query's row touches has to be looked at.
+    """
+    touched = members[encoded.indices]
+    lengths = np.diff(touched.indptr)
+    smaller = np.minimum(np.repeat(encoded.data, lengths), touched.data)
+    row = np.repeat(np.repeat(np.arange(encoded.shape[0]), np.diff(encoded.indptr)), lengths)
+    shape = encoded.shape[0], members.shape[1]
+    shared = np.bincount(row * shape[1] + touched.indices, smaller, minlength=shape[0] * shape[1])
+    return (1.0 - shared / (2.0 - shared)).astype(np.float32).reshape(shape)

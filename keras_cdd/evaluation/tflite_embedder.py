@@ -1,0 +1,97 @@
+"""A TFLite file as a function of images (NumPy and a TFLite interpreter, no TensorFlow)."""
+
+import os
+
+import numpy as np
+
+
+class TFLiteEmbedder:
+    """Runs a `.tflite` file with one image input; of several outputs, the one called `embedding`.
+
+    Integer inputs (uint8, int8) are quantized and integer outputs dequantized with the file's own scales.
+    Files of a fixed batch get one image at a time.
+
+    Args:
+        path: of the file.
+        threads: of the interpreter; as many as processors if None.
+
+    Attributes:
+        image_size: (height, width).
+
+    Raises:
+        ValueError: if the file is damaged, does not take images, or has several outputs and none called
+            `embedding`.
+        ImportError: if there is no interpreter.
+    """
+
+    def __init__(self, path, threads=None):
+        self._interpreter = _interpreter_class()(model_path=str(path), num_threads=threads or os.cpu_count())
+        inputs = self._interpreter.get_input_details()
+        shapes = [tuple(int(side) for side in details["shape"]) for details in inputs]
+        if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
+            raise ValueError(f"A model that embeds takes images (N, H, W, 3). Received: inputs {shapes}")
+        self.image_size = shapes[0][1:3]
+        self._input, self._output = inputs[0], _embedding(self._interpreter)
+        self._any_batch = self._input["shape_signature"][0] == -1
+        self._batch = None
+
+    def __call__(self, images):
+        """Embeddings (N, D) float32 of images (N, height, width, 3) in 0..255.
+
+        Raises:
+            ValueError: if the images have another size.
+        """
+        images = np.asarray(images)
+        if images.shape[1:] != (*self.image_size, 3):
+            expected = f"(N, {self.image_size[0]}, {self.image_size[1]}, 3)"
+            raise ValueError(f"Argument `images` must be {expected}. Received: shape {images.shape}")
+        if self._any_batch:
+            return self._run(images)
+        return np.concatenate([self._run(images[n : n + 1]) for n in range(len(images))])
+
+    def _run(self, images):
+        index = self._input["index"]
+        if len(images) != self._batch:
+            self._interpreter.resize_tensor_input(index, images.shape)
+            self._interpreter.allocate_tensors()
+            self._batch = len(images)
+        self._interpreter.set_tensor(index, np.ascontiguousarray(_quantized(images, self._input)))
+        self._interpreter.invoke()
+        return _dequantized(self._interpreter.get_tensor(self._output["index"]), self._output)
+
+
+def _embedding(interpreter):
+    """The details of the output that is the embedding."""
+    outputs = interpreter.get_output_details()
+    if len(outputs) == 1:
+        return outputs[0]
+    signature = next(iter(interpreter.get_signature_list()), None)
+    named = interpreter.get_signature_runner(signature).get_output_details() if signature else {}
+    if "embedding" not in named:
+        raise ValueError(f"One of several outputs must be called `embedding`. Received: {sorted(named)}")
+    return named["embedding"]
+
+
+def _quantized(values, details):
+    scale, zero = details["quantization"]
+    if not scale:
+        return values.astype(details["dtype"])
+    limits = np.iinfo(details["dtype"])
+    return np.clip(np.rint(values / scale + zero), limits.min, limits.max).astype(details["dtype"])
+
+
+def _dequantized(values, details):
+    scale, zero = details["quantization"]
+    values = values.astype(np.float32)
+    return (values - zero) * np.float32(scale) if scale else values
+
+
+def _interpreter_class():
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        try:
+            from tflite_runtime.interpreter import Interpreter
+        except ImportError:
+            raise ImportError("No interpreter for .tflite files; pip install ai-edge-litert") from None
+    return Interpreter

@@ -1,0 +1,105 @@
+"""From a data set's files to metrics."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_cdd.data import ImageRecord, RetrievalDataset
+from keras_cdd.evaluation import Evaluator, load_embedder, rank_embeddings, rank_metrics, rerank
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Two query and five gallery images of each of 6 identities; an identity is a colour, more or less."""
+    rng = np.random.default_rng(0)
+    records = []
+    for identity, colour in enumerate(rng.uniform(40, 215, (6, 3))):
+        for shot in range(7):
+            pixels = np.clip(colour + rng.normal(0, 25, 3) + rng.normal(0, 5, (8, 6, 3)), 0, 255)
+            path = tmp_path / f"{identity}_{shot}.png"
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+            split = "query" if shot < 2 else "gallery"
+            records.append(ImageRecord(str(path), f"colour{identity}", shot % 3, split))
+    return records
+
+
+@pytest.fixture
+def dataset(records):
+    return RetrievalDataset.from_records("colours", records)
+
+
+def literal_embeddings(model, records):
+    pixels = np.stack([np.asarray(Image.open(record.path), np.float32) for record in records])
+    return model.predict_on_batch(pixels)["embedding"]
+
+
+def names(dataset):
+    sides = dataset.query, dataset.gallery
+    return [[getattr(r, key) for r in side] for key in ("identity", "camera") for side in sides]
+
+
+@pytest.fixture
+def embeddings(model, dataset):
+    return [literal_embeddings(model, side) for side in (dataset.query, dataset.gallery)]
+
+
+@pytest.mark.parametrize("batch_size", [5, 64])
+def test_evaluates_what_the_files_show(model, dataset, embeddings, batch_size):
+    result = Evaluator(dataset, (8, 6), batch_size).evaluate(model)
+    expected = rank_embeddings(*embeddings, *names(dataset))
+    np.testing.assert_allclose(result.average_precisions, expected.average_precisions)
+    assert result.num_valid_queries == 12
+    assert result.mAP != rank_embeddings(*embeddings, *names(dataset)[:2]).mAP
+
+
+def test_reranks(model, dataset, embeddings):
+    result = Evaluator(dataset, (8, 6), rerank=True).evaluate(model)
+    expected = rank_metrics(rerank(*embeddings).__getitem__, *names(dataset))
+    np.testing.assert_allclose(result.average_precisions, expected.average_precisions)
+
+
+def test_flips(dataset):
+    """The model averages the left half; of the mirrored image, that is the right half."""
+    image = keras.Input((8, 6, 3))
+    left = keras.layers.Cropping2D(((0, 0), (0, 3)))(image)
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(left))
+    plain, flipped = (Evaluator(dataset, (8, 6), flip=flip).embeddings(model)[0] for flip in (False, True))
+    pixels = np.stack([np.asarray(Image.open(r.path), np.float32) for r in dataset.query])
+    halves = [pixels[:, :, side].mean(axis=(1, 2)) for side in (slice(None, 3), slice(3, None))]
+    np.testing.assert_allclose(plain, halves[0], rtol=1e-5)
+    unit = [half / np.linalg.norm(half, axis=1, keepdims=True) for half in halves]
+    np.testing.assert_allclose(flipped, (unit[0] + unit[1]) / 2, rtol=1e-5)
+
+
+def test_tflite_file(model, dataset, tflite_file):
+    embedder = load_embedder(tflite_file("float32"))
+    evaluator = Evaluator(dataset, embedder.image_size, 5)
+    result = evaluator.evaluate(embedder)
+    np.testing.assert_allclose(
+        result.average_precisions, evaluator.evaluate(model).average_precisions, atol=1e-6
+    )
+
+
+def test_unreadable_images_are_skipped_with_their_records(model, dataset, records):
+    broken = {dataset.query[3].path, dataset.gallery[0].path}
+    for path in broken:
+        with open(path, "w") as file:
+            file.write("no image")
+    evaluator = Evaluator(dataset, (8, 6))
+    readable = RetrievalDataset.from_records("readable", [r for r in records if r.path not in broken])
+    assert evaluator.query.records == readable.query
+    expected = Evaluator(readable, (8, 6)).evaluate(model)
+    np.testing.assert_array_equal(evaluator.evaluate(model).average_precisions, expected.average_precisions)
+
+
+def test_an_unreadable_image_is_an_error_if_strict(dataset):
+    with open(dataset.gallery[0].path, "w") as file:
+        file.write("no image")
+    with pytest.raises(ValueError, match=dataset.gallery[0].path):
+        Evaluator(dataset, (8, 6), strict=True)
+
+
+def test_an_empty_split_is_named(dataset):
+    with pytest.raises(ValueError, match="'colours' has no gallery images"):
+        Evaluator(RetrievalDataset("colours", (), dataset.query, ()), (8, 6))
