@@ -9,23 +9,30 @@ METRICS = ("cosine", "l2")
 
 
 def nearest_rows(queue, filled, batch, neighbours, metric="cosine"):
-    """Indices (N, neighbours) of the remembered vectors nearest to each of the batch's.
+    """Indices (N, neighbours) of the remembered vectors nearest to each of the batch's, the nearest first.
+
+    While fewer than `neighbours` rows are filled, the nearest one stands in for those that are missing.
 
     Args:
-        queue: (capacity, C); only the first `filled` rows count.
+        queue: (capacity, C); only the first `filled` rows count, at least one.
         batch: (N, C).
+        neighbours: at most `capacity`.
         metric: "cosine" or "l2".
     """
+    queue, batch = tf.cast(queue, tf.float32), tf.cast(batch, tf.float32)
     if metric == "cosine":
-        similarity = tf.matmul(tf.math.l2_normalize(batch, -1), tf.math.l2_normalize(queue, -1), transpose_b=True)
+        units = tf.math.l2_normalize(queue, axis=-1)
+        similarity = tf.matmul(tf.math.l2_normalize(batch, axis=-1), units, transpose_b=True)
     else:
+        # Less the image's own square, the same for all rows, this is the negative squared distance.
         similarity = 2.0 * tf.matmul(batch, queue, transpose_b=True) - tf.reduce_sum(queue**2, axis=-1)
     similarity = tf.where(tf.range(tf.shape(queue)[0]) < filled, similarity, similarity.dtype.min)
-    return tf.math.top_k(similarity, neighbours, sorted=True).indices
+    indices = tf.math.top_k(similarity, neighbours, sorted=True).indices
+    return tf.where(tf.range(neighbours) < filled, indices, indices[:, :1])
 
 
 def unimportant_channels(neighbours, student, ratio, alive=None):
-    """For every image and neighbour, the channels that contribute least to `sum |t * s|`.
+    """For every image and neighbour, the channels that contribute least to `sum |t * s|`; ties by index.
 
     Args:
         neighbours: (N, k, C) teacher vectors.
@@ -36,14 +43,28 @@ def unimportant_channels(neighbours, student, ratio, alive=None):
     Returns:
         bool (N, k, C).
     """
-    contribution = tf.abs(neighbours * student[:, None, :])
+    contribution = tf.abs(tf.cast(neighbours, tf.float32) * tf.cast(student, tf.float32)[:, None, :])
     alive = tf.ones_like(contribution[0, 0], tf.bool) if alive is None else alive
     contribution = tf.where(alive, contribution, contribution.dtype.max)
-    # The small constant keeps products like 0.7 * 10 from being rounded below their integer.
-    count = tf.cast(tf.reduce_sum(tf.cast(alive, tf.float32)) * ratio + 1e-4, tf.int32)
+    # In float64, so that the count is Python's `int(channels * ratio)` for every ratio.
+    count = tf.cast(tf.reduce_sum(tf.cast(alive, tf.float64)) * ratio, tf.int32)
     ascending = tf.argsort(contribution, axis=-1, stable=True)
     ranks = tf.argsort(ascending, axis=-1)
     return (ranks < count) & alive
+
+
+def reset_mask(unimportant):
+    """What a batch says of every channel.
+
+    Args:
+        unimportant: bool (N, k, C), of `unimportant_channels`.
+
+    Returns:
+        `(mask, frequency)`, float32 (C,) both: the mask is 0 where a channel is unimportant for all images
+        and all neighbours, else 1; the frequency is the share of them that find it unimportant.
+    """
+    mask = tf.cast(~tf.reduce_all(unimportant, axis=[0, 1]), tf.float32)
+    return mask, tf.reduce_mean(tf.cast(unimportant, tf.float32), axis=[0, 1])
 
 
 def indicator_gradient(task_gradient, kernel, gradient_mask, weight):
@@ -54,7 +75,8 @@ def indicator_gradient(task_gradient, kernel, gradient_mask, weight):
         gradient_mask: (outputs,), 0 where the task's pull is reset.
         weight: of the compression loss.
     """
-    return gradient_mask * task_gradient + weight * compression_gradient(kernel)
+    task = tf.cast(gradient_mask, tf.float32) * tf.cast(task_gradient, tf.float32)
+    return task + weight * compression_gradient(kernel)
 
 
 class GradientReset:
@@ -70,8 +92,11 @@ class GradientReset:
     Attributes:
         masks: site -> (channels,) variable, 1 until every image and neighbour of one batch found the channel
             unimportant, 0 ever after.
-        counts: site -> (channels,) variable, how often a channel was unimportant (mean over images and neighbours).
+        counts: site -> (channels,) variable, the sum over batches of `reset_mask`'s frequency.
         updates: how many batches were counted.
+
+    Raises:
+        ValueError: for a ratio outside [0, 1), an unknown metric, neighbours below 1 or beyond the capacity.
     """
 
     def __init__(self, queue, kept_channels, ratio=0.5, neighbours=2, metric="cosine"):
@@ -79,6 +104,11 @@ class GradientReset:
             raise ValueError(
                 f"The reset needs 0 <= ratio < 1, neighbours >= 1 and a metric of {METRICS}. "
                 f"Received: ratio={ratio}, neighbours={neighbours}, metric={metric!r}"
+            )
+        if neighbours > queue.capacity:
+            raise ValueError(
+                f"Argument `neighbours` must not exceed the queue's capacity of {queue.capacity}. "
+                f"Received: neighbours={neighbours}"
             )
         self.queue = queue
         self.kept_channels = {site: list(kept) for site, kept in kept_channels.items()}
@@ -100,17 +130,17 @@ class GradientReset:
         """
         self.queue.enqueue({site: teacher[site] for site in self.queue.rows})
         for site, kept in self.kept_channels.items():
-            unimportant = self._unimportant(
-                site, tf.stop_gradient(teacher[site]), tf.stop_gradient(student[site]), kept, (alive or {}).get(site)
+            neighbours = tf.gather(self._retrieve(site, tf.stop_gradient(teacher[site])), kept, axis=-1)
+            living = (alive or {}).get(site)
+            batch_mask, frequency = reset_mask(
+                unimportant_channels(neighbours, tf.stop_gradient(student[site]), self.ratio, living)
             )
-            never_needed = tf.reduce_all(unimportant, axis=[0, 1])
             mask = local(self.masks[site])
-            mask.assign(mask * tf.cast(~never_needed, tf.float32))
-            local(self.counts[site]).assign_add(tf.reduce_mean(tf.cast(unimportant, tf.float32), axis=[0, 1]))
+            mask.assign(mask * batch_mask)
+            local(self.counts[site]).assign_add(frequency)
         local(self.updates).assign_add(1.0)
 
-    def _unimportant(self, site, teacher, student, kept, alive):
+    def _retrieve(self, site, teacher):
+        """The remembered neighbours (N, k, teacher's width) of the teacher's vectors (N, teacher's width)."""
         queue = tf.convert_to_tensor(local(self.queue.rows[site].value))
-        nearest = nearest_rows(queue, self.queue.filled, tf.cast(teacher, tf.float32), self.neighbours, self.metric)
-        neighbours = tf.gather(tf.gather(queue, nearest), kept, axis=-1)
-        return unimportant_channels(neighbours, tf.cast(student, tf.float32), self.ratio, alive)
+        return tf.gather(queue, nearest_rows(queue, self.queue.filled, teacher, self.neighbours, self.metric))

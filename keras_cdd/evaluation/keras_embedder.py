@@ -41,9 +41,7 @@ def _embedding(model):
     elif isinstance(model.output, dict) and "embedding" in model.output:
         output = model.output["embedding"]
     else:
-        raise ValueError(
-            f"One of several outputs must be called `embedding`. Received: {len(model.outputs)} outputs"
-        )
+        raise ValueError(f"One of several outputs must be called `embedding`. Received: {len(model.outputs)} outputs")
     if len(output.shape) != 2:
         raise ValueError(f"An embedding must be of shape (N, D). Received: output {output.shape}")
     return output

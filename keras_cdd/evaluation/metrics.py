@@ -8,9 +8,7 @@ CHUNK_BYTES = 64 << 20
 UNKNOWN_CAMERAS = (None, -1)
 
 
-def evaluate_ranking(
-    distances, query_ids, gallery_ids, query_cameras=None, gallery_cameras=None, max_rank=50
-):
+def evaluate_ranking(distances, query_ids, gallery_ids, query_cameras=None, gallery_cameras=None, max_rank=50):
     """CMC and mAP of a distance matrix, as fractions.
 
     A gallery image of the query's identity from the query's camera is junk: it is left out of that query's
@@ -32,9 +30,7 @@ def evaluate_ranking(
     """
     distances = np.asarray(distances)
     _check_shape(distances, len(query_ids), len(gallery_ids))
-    metrics = rank_metrics(
-        distances.__getitem__, query_ids, gallery_ids, query_cameras, gallery_cameras, max_rank
-    )
+    metrics = rank_metrics(distances.__getitem__, query_ids, gallery_ids, query_cameras, gallery_cameras, max_rank)
     return metrics.cmc, metrics.mAP
 
 

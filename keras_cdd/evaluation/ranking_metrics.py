@@ -50,9 +50,7 @@ class RankingMetrics:
         if k <= len(self.cmc):
             return float(self.cmc[k - 1])
         if self.cmc[-1] < 1:
-            raise ValueError(
-                f"Rank {k} is beyond the CMC; raise `max_rank`. Received: max_rank={len(self.cmc)}"
-            )
+            raise ValueError(f"Rank {k} is beyond the CMC; raise `max_rank`. Received: max_rank={len(self.cmc)}")
         return 1.0
 
     def as_percent(self):

@@ -10,6 +10,9 @@ def compression_loss(kernels):
 
     Args:
         kernels: sequence of (1, 1, inputs, outputs).
+
+    Its automatic gradient is 0 for channels below 1e-19, whose squares float32 cannot hold;
+    `compression_gradient` keeps their direction.
     """
     return sum(ops.sum(channel_norms(kernel)) for kernel in kernels)
 
@@ -30,8 +33,16 @@ def compression_gradient(kernel):
 def proximal_step(kernel, threshold):
     """Shrinks the norm of every output channel by `threshold`, down to exact zero (group soft-thresholding).
 
-    It is the proximal operator of `threshold * compression_loss`: what a gradient step on the loss only hovers around.
+    It is the proximal operator of `threshold * compression_loss`; gradient steps only hover around 0.
+
+    Args:
+        kernel: (1, 1, inputs, outputs).
+        threshold: at least 0, in units of the norm.
+
+    Returns:
+        float32, of the kernel's shape.
     """
+    kernel = ops.cast(kernel, "float32")
     norms = channel_norms(kernel)
     factors = ops.relu(1.0 - threshold / ops.maximum(norms, 1e-30))
     return kernel * factors

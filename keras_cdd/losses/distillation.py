@@ -9,7 +9,12 @@ def logit_distillation_loss(teacher_logits, student_logits, temperature=2.0):
     """`T^2 * KL(teacher || student)` of the softened predictions, mean over the batch (Hinton et al., 2015).
 
     Both arguments: (N, classes). No gradient reaches the teacher.
+
+    Raises:
+        ValueError: unless `temperature` is positive.
     """
+    if temperature <= 0:
+        raise ValueError(f"Argument `temperature` must be positive. Received: temperature={temperature}")
     teacher = ops.log_softmax(ops.stop_gradient(ops.cast(teacher_logits, "float32")) / temperature, axis=-1)
     student = ops.log_softmax(ops.cast(student_logits, "float32") / temperature, axis=-1)
     divergence = ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
@@ -20,7 +25,15 @@ def feature_distillation_loss(teacher_features, student_features):
     """Sum over blocks of the batch mean of the L2 distance between pooled features (FitNets, as CDD uses it).
 
     Both arguments: sequences of (N, C), a pair a block. Equal rows give gradient 0.
+
+    Raises:
+        ValueError: unless both hold as many blocks.
     """
+    if len(teacher_features) != len(student_features):
+        raise ValueError(
+            "Teacher and student must have as many feature blocks. "
+            f"Received: {len(teacher_features)} and {len(student_features)}"
+        )
     return sum(
         ops.mean(safe_norm(ops.stop_gradient(ops.cast(teacher, "float32")) - ops.cast(student, "float32")))
         for teacher, student in zip(teacher_features, student_features, strict=True)

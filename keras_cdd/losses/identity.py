@@ -9,9 +9,15 @@ def identity_loss(labels, logits, label_smoothing=0.1):
     Args:
         labels: (N,) integers.
         logits: (N, classes).
-        label_smoothing: share of the target spread evenly over all classes.
+        label_smoothing: share of the target spread evenly over all classes, in [0, 1).
+
+    Raises:
+        ValueError: for another `label_smoothing`.
     """
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"Argument `label_smoothing` must lie in [0, 1). Received: {label_smoothing}")
     log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
     classes = log_probabilities.shape[-1]
-    target = ops.one_hot(labels, classes) * (1.0 - label_smoothing) + label_smoothing / classes
+    hard = ops.one_hot(labels, classes, dtype="float32")
+    target = hard * (1.0 - label_smoothing) + label_smoothing / classes
     return -ops.mean(ops.sum(target * log_probabilities, axis=-1))

@@ -6,21 +6,36 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class MomentumSGD(keras.optimizers.SGD):
-    """`v = momentum * v + (gradient + weight_decay * w)`, then `w = w - learning_rate * v` (torch's convention).
+    """`v = momentum * v + (gradient + weight_decay * w)`, then `w = w - learning_rate * v`, as torch has it.
 
-    Keras's own SGD folds the learning rate into the velocity, which differs as soon as the rate changes, and decouples
-    weight decay. Slots keep Keras's names.
+    Keras's own SGD folds the learning rate into the velocity, which differs as soon as the rate changes, and
+    decouples weight decay. Slots keep Keras's names.
 
     Args:
         learning_rate: number or schedule.
         momentum: of the velocity.
         coupled_weight_decay: added to the gradient of every weight, in units of the weight.
-        lr_multipliers: substring of the weight's path -> factor on its learning rate, for example `{"head": 1.5}`.
+        lr_multipliers: substring of the weight's path -> factor on its learning rate, for example
+            `{"head": 1.5}`; the factors of several matches multiply.
+
+    Raises:
+        ValueError: for Keras's `weight_decay`, which would decay a second time, decoupled.
     """
 
     def __init__(
-        self, learning_rate=0.01, momentum=0.9, coupled_weight_decay=0.0, lr_multipliers=None, name="sgd", **kwargs
+        self,
+        learning_rate=0.01,
+        momentum=0.9,
+        coupled_weight_decay=0.0,
+        lr_multipliers=None,
+        name="sgd",
+        **kwargs,
     ):
+        if kwargs.get("weight_decay") is not None:
+            raise ValueError(
+                "Argument `weight_decay` is Keras's decoupled one; use `coupled_weight_decay`. "
+                f"Received: weight_decay={kwargs['weight_decay']}"
+            )
         super().__init__(learning_rate=learning_rate, momentum=momentum, name=name, **kwargs)
         self.coupled_weight_decay = coupled_weight_decay
         self.lr_multipliers = dict(lr_multipliers or {})

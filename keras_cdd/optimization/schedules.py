@@ -1,5 +1,7 @@
 """Learning rates that warm up and then fall; constant within an epoch."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -10,6 +12,10 @@ class _EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, base, steps_per_epoch, warmup_epochs, warmup_factor, warmup, **rest):
         if warmup not in ("linear", "constant"):
             raise ValueError(f"Argument `warmup` must be 'linear' or 'constant'. Received: warmup={warmup!r}")
+        if steps_per_epoch < 1:
+            raise ValueError(
+                f"Argument `steps_per_epoch` must be at least 1. Received: steps_per_epoch={steps_per_epoch}"
+            )
         self.base = base
         self.steps_per_epoch = steps_per_epoch
         self.warmup_epochs = warmup_epochs
@@ -63,15 +69,28 @@ class WarmupCosine(_EpochSchedule):
     def after_warmup(self, epoch):
         epochs, delay, minimum = (self.rest[name] for name in ("epochs", "delay", "minimum"))
         progress = ops.clip((epoch - delay) / max(epochs - delay, 1), 0.0, 1.0)
-        return minimum + (self.base - minimum) * 0.5 * (1.0 + ops.cos(3.141592653589793 * progress))
+        return minimum + (self.base - minimum) * 0.5 * (1.0 + ops.cos(math.pi * progress))
 
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class WarmupMultiStep(_EpochSchedule):
-    """Warm-up, then the base rate times `gamma` for every milestone (in epochs) that has passed."""
+    """Warm-up, then the base rate times `gamma` for every milestone (in epochs) that has passed.
+
+    Args:
+        base, steps_per_epoch, warmup_epochs, warmup_factor, warmup: as for `WarmupCosine`.
+        milestones: epochs, counted from 0, with which the rate falls.
+        gamma: factor at every milestone.
+    """
 
     def __init__(
-        self, base, milestones, steps_per_epoch, gamma=0.1, warmup_epochs=0, warmup_factor=0.1, warmup="linear"
+        self,
+        base,
+        milestones,
+        steps_per_epoch,
+        gamma=0.1,
+        warmup_epochs=0,
+        warmup_factor=0.1,
+        warmup="linear",
     ):
         rest = {"milestones": list(milestones), "gamma": gamma}
         super().__init__(base, steps_per_epoch, warmup_epochs, warmup_factor, warmup, **rest)

@@ -25,7 +25,8 @@ def settings(family):
 
 def make_reset(data, family):
     widths = data["meta_dims"]
-    queue = EmbeddingQueue(int(data["meta_batch_nbatch_queue"][2]), {f"b{j}": int(w) for j, w in enumerate(widths)})
+    capacity = int(data["meta_batch_nbatch_queue"][2])
+    queue = EmbeddingQueue(capacity, {f"b{j}": int(w) for j, w in enumerate(widths)})
     return GradientReset(queue, {f"b{j}": range(w) for j, w in enumerate(widths)}, **settings(family))
 
 
@@ -58,7 +59,7 @@ def test_golden_masks_and_gradients(golden):
 
 
 def test_golden_trajectory(golden):
-    """Eight steps across the mask epoch, fed with the reference's own pooled outputs: its teacher is in train mode."""
+    """Eight steps across the mask epoch, on the reference's pooled outputs (its teacher is in train mode)."""
     data = golden("trajectory.npz")
     base, momentum, weight_decay, weight = data["hp_baselr_momentum_wd_lasso"]
     epochs, steps, mask_epoch, capacity, _ = (int(v) for v in data["meta_epochs_spe_maskepoch_queue_batch"])
@@ -68,7 +69,8 @@ def test_golden_trajectory(golden):
     optimizer = MomentumSGD(schedule, momentum, coupled_weight_decay=weight_decay)
     optimizer.build([kernel])
     width = data["s_map"].shape[-1]
-    reset = GradientReset(EmbeddingQueue(capacity, {"b": width}), {"b": range(width)}, ratio=0.5, neighbours=2)
+    queue = EmbeddingQueue(capacity, {"b": width})
+    reset = GradientReset(queue, {"b": range(width)}, ratio=0.5, neighbours=2)
     for step in range(epochs * steps):
         rate = float(schedule(tf.constant(step)))
         assert rate == pytest.approx(float(data["lr_at_step"][step]), rel=1e-5)

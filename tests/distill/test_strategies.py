@@ -39,8 +39,9 @@ def train(strategy, compression):
                               reset=reset, with_fisher=True)
         distiller.compile(MomentumSGD(0.01), auto_scale_loss=False)
         # Both halves are equal, so each replica's batch statistics and triplets are those of the whole.
-        batches = tf.data.Dataset.from_tensors((np.concatenate([HALF, HALF]), LABELS)).repeat(2)
-        distiller.fit(batches, epochs=1, verbose=0, shuffle=False)
+        images = tf.data.Dataset.from_tensor_slices((np.concatenate([HALF, HALF]), LABELS))
+        batches = images.repeat().batch(8, drop_remainder=True)
+        distiller.fit(batches, epochs=1, steps_per_epoch=2, verbose=0, shuffle=False)
     return student, reset, distiller.fisher
 
 

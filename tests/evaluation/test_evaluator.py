@@ -76,9 +76,7 @@ def test_tflite_file(model, dataset, tflite_file):
     embedder = load_embedder(tflite_file("float32"))
     evaluator = Evaluator(dataset, embedder.image_size, 5)
     result = evaluator.evaluate(embedder)
-    np.testing.assert_allclose(
-        result.average_precisions, evaluator.evaluate(model).average_precisions, atol=1e-6
-    )
+    np.testing.assert_allclose(result.average_precisions, evaluator.evaluate(model).average_precisions, atol=1e-6)
 
 
 def test_unreadable_images_are_skipped_with_their_records(model, dataset, records):

@@ -111,6 +111,8 @@ def test_chunks_change_nothing(random_search, monkeypatch):
 def test_equal_distances_keep_the_order_of_the_gallery():
     assert score([[1, 1, 1, 1]], [7], [3, 7, 3, 7]).mAP == (1 / 2 + 2 / 4) / 2
     assert score([[1, 1, 1, 0]], [7], [3, 7, 3, 7]).mAP == (1 / 1 + 2 / 3) / 2
+    many = np.arange(300) % 3
+    assert score(many[None] == 9, [0], many).mINP == 100 / 298
 
 
 def test_perfect_embeddings_give_one():

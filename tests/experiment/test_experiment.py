@@ -59,7 +59,7 @@ def teacher(photos, tmp_path_factory):
     return workdir / "teacher.keras"
 
 
-def run(photos, workdir, teacher, student="cdd", epochs=4, budget=0.6, compression=None, kept_filters=None, **surgery):
+def run(photos, workdir, teacher, student="cdd", epochs=4, budget=0.6, compression=None, kept_filters=None):
     config = Config(
         data=DataConfig(
             dataset="folder", data_dir=str(photos), image_size=(16, 16), identities_per_batch=4, images_per_identity=4
@@ -69,7 +69,7 @@ def run(photos, workdir, teacher, student="cdd", epochs=4, budget=0.6, compressi
             epochs=epochs, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01, deterministic=True
         ),
         compression=compression or CompressionConfig(),
-        surgery=SurgeryConfig(target_macs=budget, **{"num_cuts": 4, "cut_start": 0.0, "cut_end": min(3.0, epochs), **surgery}),
+        surgery=SurgeryConfig(target_macs=budget, num_cuts=4, cut_start=0.0, cut_end=min(3.0, epochs)),
         run=RunConfig(
             workdir=str(workdir),
             teacher=None if teacher is None else str(teacher),
