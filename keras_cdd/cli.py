@@ -9,7 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging  # noqa: E402
 
-USER_ERRORS = (ValueError, OSError)
+USER_ERRORS = (ValueError, OSError, ImportError)
 
 
 def run_command(main):
@@ -19,8 +19,6 @@ def run_command(main):
     """
 
     def guarded(argv):
-        if len(argv) > 1:
-            raise app.UsageError(f"Unknown argument {argv[1]!r}; flags start with --.")
         try:
             return main(argv)
         except USER_ERRORS as error:
@@ -38,7 +36,10 @@ def run_command(main):
 
 def _parse(argv):
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
+        if len(rest) > 1:
+            raise flags.Error(f"Unknown argument {rest[1]!r}; flags start with --.")
+        return rest
     except flags.Error as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

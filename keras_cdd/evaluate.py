@@ -29,28 +29,43 @@ class EvaluateFlags:
 
 def main(_):
     values = flags.FLAGS
-    if values.model is None:
-        raise ValueError("--model is missing; give a .keras or .tflite file.")
+    _check(values)
     from keras_cdd.data import load_dataset
     from keras_cdd.evaluation import Evaluator, load_embedder
 
     model = load_embedder(values.model)
-    trials = []
-    for trial in range(values.gallery_trials):
-        dataset = load_dataset(values.dataset, values.data_dir, values.csv, gallery_trial=trial)
-        evaluator = Evaluator(
-            dataset, model.image_size, values.batch_size, values.rerank, values.flip, values.strict_data
-        )
-        trials.append(evaluator.evaluate(model).as_percent())
+    if None in model.image_size:
+        raise ValueError(f"--model {values.model} takes images of any size; save it with one height and width.")
+    # Every list is read before the first image: a mistake in them shows at once.
+    datasets = [
+        load_dataset(values.dataset, values.data_dir, values.csv, gallery_trial=trial)
+        for trial in range(values.gallery_trials)
+    ]
+    options = (model.image_size, values.batch_size, values.rerank, values.flip, values.strict_data)
+    trials = [Evaluator(dataset, *options).evaluate(model).as_percent() for dataset in datasets]
     result = {name: round(sum(trial[name] for trial in trials) / len(trials), 3) for name in trials[0]}
     print("  ".join(f"{name} {value:.2f}" for name, value in result.items()))
     if values.json:
-        _write(values.json, {"model": values.model, "dataset": values.dataset, **result})
+        asked = {name: values[name].value for name in ("model", "dataset", "gallery_trials", "rerank", "flip")}
+        _write(values.json, asked | result)
+
+
+def _check(values):
+    """Raises for what needs no model and no data to be seen."""
+    if values.model is None:
+        raise ValueError("--model is missing; give a .keras or .tflite file.")
+    if values.batch_size < 1:
+        raise ValueError(f"--batch_size must be positive. Received: {values.batch_size}")
+    trials, most = values.gallery_trials, 10 if values.dataset.startswith("vehicleid") else 1
+    if not 1 <= trials <= most:
+        raise ValueError(f"--gallery_trials is 1, for vehicleid up to 10. Received: {trials}")
+    if values.json and not os.path.isdir(os.path.dirname(values.json) or "."):
+        raise FileNotFoundError(f"There is no folder for --json={values.json}; make it first.")
 
 
 def _write(path, result):
     with open(f"{path}.new", "w") as file:
-        json.dump(result, file, indent=2)
+        file.write(json.dumps(result, indent=2) + "\n")
     os.replace(f"{path}.new", path)
 
 

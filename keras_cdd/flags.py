@@ -7,6 +7,9 @@ from absl import flags
 
 from keras_cdd.config import SECTIONS, Config
 
+# The flags belong to the command that defines them here: its --help lists them.
+flags.disclaim_key_flags()
+
 
 def define_flags(sections=SECTIONS, values=flags.FLAGS):
     """Defines a flag for every field of the given sections (name -> dataclass); call it once, before parsing."""

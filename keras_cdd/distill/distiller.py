@@ -77,6 +77,10 @@ class Distiller(keras.Model):
         self._means = {}
         self.built = True
 
+    def compile(self, optimizer, jit_compile=False, auto_scale_loss=False, **kwargs):
+        """Like `keras.Model.compile`, but without XLA (compiling anew after a surgery costs more than it gains)."""
+        super().compile(optimizer, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
+
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # There is nothing to infer from data; without this, `fit` fails under several workers.
         if not self.optimizer.built:

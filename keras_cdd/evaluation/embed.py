@@ -1,6 +1,7 @@
 """From images to embeddings, with a Keras model or a TFLite file."""
 
 import pathlib
+import zipfile
 
 import keras
 import numpy as np
@@ -54,6 +55,9 @@ def load_embedder(path):
     try:
         if path.suffix == ".tflite":
             return TFLiteEmbedder(path)
+        if not zipfile.is_zipfile(path):
+            # Keras would say that there is no such file.
+            raise ValueError("it is no complete .keras archive")
         return KerasEmbedder(keras.saving.load_model(path, compile=False))
     except ImportError:
         raise

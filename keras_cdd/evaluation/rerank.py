@@ -89,8 +89,8 @@ def _reciprocal(neighbours, k):
 def _encode(x, neighbours, farthest, k1):
     """Equations 5 and 7: exp(-distance) to the expanded k-reciprocal neighbours, each row summing to 1."""
     own, half = _reciprocal(neighbours, k1), _reciprocal(neighbours, int(np.around(k1 / 2)))
-    # A neighbour's smaller neighbourhood joins if more than two thirds of it are in p's own. Being reciprocal is
-    # symmetric, so `half` is its own transpose.
+    # A neighbour's smaller neighbourhood joins if more than two thirds of it are in p's own. Being reciprocal
+    # is symmetric, so `half` is its own transpose.
     shared = own.multiply(own @ half).tocoo()
     joins = shared.data > 2 / 3 * np.diff(half.indptr)[shared.col]
     joining = scipy.sparse.csr_matrix((shared.data[joins], (shared.row[joins], shared.col[joins])), own.shape)

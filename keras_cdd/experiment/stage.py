@@ -145,7 +145,7 @@ class Stage:
             reset_every=config.compression.reset_every,
             with_fisher=fisher,
         )
-        distiller.compile(optimizer=optimizer, auto_scale_loss=False)
+        distiller.compile(optimizer)
         return distiller
 
     def _reset(self, model):

@@ -15,6 +15,17 @@ from keras_cdd.surgery.sites import gated_units
 LABELS = np.repeat(np.arange(4), 2).astype("int32")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def eager():
+    """A few steps of a tiny network run sooner than their graphs are traced."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
+
+
 def network(indicators="both", backbone="resnet18"):
     keras.utils.set_random_seed(0)
     return gated_resnet(
@@ -38,7 +49,7 @@ def make_reset(student, teacher, **options):
 
 
 def fit(distiller, optimizer=None, steps=4):
-    distiller.compile(optimizer or MomentumSGD(0.01), auto_scale_loss=False)
+    distiller.compile(optimizer or MomentumSGD(0.01))
     return distiller.fit(batches(steps), epochs=1, verbose=0, shuffle=False).history
 
 

@@ -123,6 +123,14 @@ def test_truncated_file(model, tflite_file, tmp_path, suffix, kept):
     _assert_unusable(path)
 
 
+def test_a_truncated_file_is_not_called_missing(model, tmp_path):
+    path = tmp_path / "m.keras"
+    model.save(path)
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(ValueError, match="no complete .keras archive"):
+        load_embedder(path)
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".tflite"])
 def test_foreign_file(tmp_path, suffix):
     path = tmp_path / f"m{suffix}"
