@@ -34,7 +34,7 @@ for line in sys.stdin:
     print(json.dumps([status, *texts]), flush=True)
 """
 RESULTS = {"teacher.keras", "student.keras", "deploy.keras", "summary.json", "metrics.jsonl", "surgery.jsonl"}
-TINY = ("--image_size=8,8", "--backbone=resnet18", "--width=4", "--identities_per_batch=2", "--images_per_identity=2")
+TINY = ("--image_size=16,16", "--stem=small", "--backbone=resnet18", "--width=4", "--identities_per_batch=2")
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_lists(run, photos, tmp_path, lines, words):
 
 @pytest.fixture(scope="module")
 def other_model(tmp_path_factory):
-    """A model that embeds, but neither 8x8 images nor known identities."""
+    """A model that embeds, but neither 16x16 images nor known identities."""
     path = tmp_path_factory.mktemp("models") / "other.keras"
     image = keras.Input((6, 4, 3))
     keras.Model(image, keras.layers.Flatten()(image)).save(path)
