@@ -7,6 +7,7 @@ import shutil
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 
 def save_checkpoint(folder, model, variables, state):
@@ -19,12 +20,11 @@ def save_checkpoint(folder, model, variables, state):
         state: JSON-able facts, such as the epoch.
     """
     folder = pathlib.Path(folder)
-    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    fresh, old = folder.with_name(folder.name + ".new"), _settled(folder)
+    shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     model.save(fresh / "model.keras")
-    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in variables.items()}
+    arrays = {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
     np.savez(fresh / "variables.npz", **arrays)
     (fresh / "state.json").write_text(json.dumps(state))
     if folder.exists():
@@ -40,9 +40,7 @@ def load_checkpoint(folder):
         ValueError: if the checkpoint cannot be read.
     """
     folder = pathlib.Path(folder)
-    if not folder.exists():
-        # A kill between the two renames leaves the one before under this name.
-        folder = folder.with_name(folder.name + ".old")
+    _settled(folder)
     if not folder.exists():
         return None
     try:
@@ -53,6 +51,15 @@ def load_checkpoint(folder):
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"Checkpoint {folder} cannot be read ({reason}); remove it to start again.") from None
+
+
+def _settled(folder):
+    """Undoes what a kill between the two renames left; returns the name for the checkpoint before, now free."""
+    old = folder.with_name(folder.name + ".old")
+    if not folder.exists() and old.exists():
+        os.rename(old, folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return old
 
 
 def restore_variables(variables, arrays):

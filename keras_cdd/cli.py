@@ -1,13 +1,8 @@
 """How every command starts and fails: one clear line, exit status 1."""
 
-import os
 import sys
 
-# Convolution gradients on processors for which TensorFlow does not switch oneDNN on by itself are several times slower.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-from absl import app, flags, logging  # noqa: E402
+from absl import app, flags, logging
 
 USER_ERRORS = (ValueError, OSError, ImportError)
 

@@ -11,6 +11,8 @@ from keras_cdd.distill.replicas import local, of_all_replicas
 from keras_cdd.layers import FeatureRecorder, GatedBlock
 
 COMPRESSIONS = ("none", "lasso", "proximal")
+LABEL_LOSSES = ("identity", "triplet")
+TEACHER_LOSSES = ("logit", "feature", "embedding", "relation")
 
 
 class Distiller(keras.Model):
@@ -74,7 +76,10 @@ class Distiller(keras.Model):
             missing = self._last_units.keys() - _sites(teacher)
             if missing:
                 raise ValueError(f"The teacher must have the student's blocks. Received: none for {sorted(missing)}")
-        self._means = {}
+        names = ("loss", *(f"{name}_loss" for name in self._parts_that_count()))
+        names += ("compression_loss",) if compression != "none" else ()
+        # Made here and not in the first step: on several devices a traced step may not make variables.
+        self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
     def compile(self, optimizer, jit_compile=False, auto_scale_loss=False, **kwargs):
@@ -122,6 +127,11 @@ class Distiller(keras.Model):
         with FeatureRecorder() as record:
             return self.teacher(images, training=False), record
 
+    def _parts_that_count(self):
+        """Names of the losses with a weight; those of distillation need a teacher."""
+        names = LABEL_LOSSES if self.teacher is None else LABEL_LOSSES + TEACHER_LOSSES
+        return [name for name in names if getattr(self.weighting, name)]
+
     def _loss_parts(self, labels, outputs, record, taught, teacher_record):
         """Name -> (weight, value) of every loss that counts."""
         w = self.weighting
@@ -135,7 +145,7 @@ class Distiller(keras.Model):
             parts["feature"] = lambda: self._feature_loss(record, teacher_record)
             parts["embedding"] = lambda: losses.embedding_distillation_loss(teacher, student)
             parts["relation"] = lambda: losses.relation_distillation_loss(teacher, student)
-        return {name: (getattr(w, name), loss()) for name, loss in parts.items() if getattr(w, name)}
+        return {name: (getattr(w, name), parts[name]()) for name in self._parts_that_count()}
 
     def _feature_loss(self, record, teacher_record):
         """Feature distillation on the filters that are still there."""
@@ -151,9 +161,12 @@ class Distiller(keras.Model):
         return losses.feature_distillation_loss(taught, learnt)
 
     def _update_reset(self, teacher_record, record):
+        # Replicas meet here, outside of the condition: a branch may not wait for other devices.
+        taught, learnt = of_all_replicas(teacher_record.convolution), of_all_replicas(record.indicator)
+
         def update():
             alive = {site: _alive_outputs(unit.indicator.kernel) for site, unit in self._gated_units.items()}
-            self.reset.update(of_all_replicas(teacher_record.convolution), of_all_replicas(record.indicator), alive)
+            self.reset.update(taught, learnt, alive)
 
         if self.reset_step == 0 and self.reset_every == 1:
             update()
@@ -189,10 +202,8 @@ class Distiller(keras.Model):
         if self.compression != "none":
             kernels = [unit.indicator.kernel for unit in self._gated_units.values()]
             values["compression_loss"] = losses.compression_loss(kernels)
-        for name, value in values.items():
-            if name not in self._means:
-                self._means[name] = keras.metrics.Mean(name=name)
-            self._means[name].update_state(value)
+        for name, mean in self._means.items():
+            mean.update_state(values[name])
         return {name: mean.result() for name, mean in self._means.items()}
 
 

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_cdd.models import cost_model, count_macs
 from keras_cdd.surgery import plan_surgery, rebuild, silence
@@ -48,7 +49,7 @@ class Surgeon(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.schedule is None:
             return
-        step = int(self.model.optimizer.iterations)
+        step = _steps_done(self.model)
         due = self.schedule.steps()
         if step in due:
             last = len(due) - due[::-1].index(step)
@@ -70,15 +71,15 @@ class Surgeon(keras.callbacks.Callback):
         """Site -> (channels,), by the run's choice."""
         if self.config.importance == "fisher" and distiller.fisher is not None:
             sums = {site: variable.numpy() for site, variable in distiller.fisher.sums.items()}
-            return fisher_importance(sums, float(distiller.fisher.images))
+            return fisher_importance(sums, float(distiller.fisher.images.numpy()))
         if self.config.importance == "reset" and distiller.reset is not None:
             counts = {site: variable.numpy() for site, variable in distiller.reset.counts.items()}
-            return reset_importance(counts, float(distiller.reset.updates))
+            return reset_importance(counts, float(distiller.reset.updates.numpy()))
         return relative_norm_importance(indicator_kernels(distiller.student))
 
     def wants_rebuild(self, distiller, epoch):
         """Whether the zeros that are there by the end of this epoch (from 1) shall leave now."""
-        finished = not self.cuts_left(int(distiller.optimizer.iterations))
+        finished = not self.cuts_left(_steps_done(distiller))
         plan = plan_surgery(distiller.student)
         if plan.is_identity:
             return False
@@ -110,6 +111,11 @@ class Surgeon(keras.callbacks.Callback):
                 round_to=self.config.round_to,
             )
         return plan_surgery(student)
+
+
+def _steps_done(distiller):
+    # The detour is for several devices, whose variables are no numbers.
+    return int(tf.convert_to_tensor(distiller.optimizer.iterations))
 
 
 def _floor(student, name, round_to):

@@ -43,8 +43,8 @@ class Workdir:
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
 
     def _check_settings(self, settings):
-        if not (self.path / "flags.flags").exists():
-            return
+        if not self.has("flags.flags") or not any(self.has(name) for name in RUN_FILES[2:]):
+            return  # Nothing but a start that failed: its mistake may be mended in place.
         before, now = _facts((self.path / "flags.flags").read_text()), _facts(settings)
         if before != now:
             raise ValueError(

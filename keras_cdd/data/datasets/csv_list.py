@@ -3,6 +3,7 @@
 import csv as csv_format
 import os
 import pathlib
+import zipfile
 
 from keras_cdd.data.image import ZIP_MARK, open_zip
 from keras_cdd.data.records import SPLITS, ImageRecord, RetrievalDataset
@@ -48,7 +49,7 @@ def _record(csv, line, row, entries):
         raise ValueError(f"{where}: split must be one of {SPLITS}. Received: split={split!r}")
     path = str(csv.parent / path)
     if not _exists(path, entries):
-        raise FileNotFoundError(f"{where}: there is no image {path}; mend or remove the row.")
+        raise FileNotFoundError(f"{where}: there is no image {path}, or no archive that can be read; mend the row.")
     return ImageRecord(path, identity, camera or None, split)
 
 
@@ -57,5 +58,5 @@ def _exists(path, entries):
     if not mark:
         return os.path.isfile(path)
     if archive not in entries:
-        entries[archive] = set(open_zip(archive).namelist()) if os.path.isfile(archive) else set()
+        entries[archive] = set(open_zip(archive).namelist()) if zipfile.is_zipfile(archive) else set()
     return entry in entries[archive]

@@ -1,0 +1,42 @@
+"""A whole run on two devices: it cuts, rebuilds, and leaves what a run on one leaves."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from keras_cdd.data import write_synthetic
+
+SCRIPT = """
+import sys
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+from keras_cdd.config import *
+from keras_cdd.experiment import run_experiment
+
+photos, workdir = sys.argv[1:]
+config = Config(
+    DataConfig("folder", photos, image_size=(16, 16), identities_per_batch=4, images_per_identity=2, shift=1),
+    NetworkConfig("resnet18", width=4, stem="small", embedding_size=8),
+    TrainingConfig(epochs=2, teacher_epochs=1, warmup_epochs=1, strategy="mirrored"),
+    surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.5, cut_end=1.0),
+    run=RunConfig(workdir),
+)
+run_experiment(config, "")
+"""
+
+
+@pytest.mark.slow
+def test_a_mirrored_run(tmp_path):
+    write_synthetic(tmp_path / "photos", train_identities=8, train_images=6, test_identities=4, test_images=4)
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "photos"), str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr[-3000:]
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    surgeries = (tmp_path / "run" / "surgery.jsonl").read_text().splitlines()
+    assert 39 <= summary["macs_saved"] <= 42
+    assert surgeries and all(json.loads(line)["output_change"] < 1e-5 for line in surgeries)
