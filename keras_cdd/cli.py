@@ -22,7 +22,7 @@ def run_command(main):
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
-            print("stopped; the same command continues the run.", file=sys.stderr)
+            print("stopped; the same command starts it again and continues what was saved.", file=sys.stderr)
             sys.exit(130)
 
     logging.set_verbosity(logging.WARNING)

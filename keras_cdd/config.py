@@ -161,7 +161,8 @@ class Config:
             _require(value is None or 0 < value <= 1, f"--{name} is a fraction above 0 and at most 1", value)
         budgets = [self.surgery.target_macs, self.surgery.target_params]
         _require(None in budgets, "--target_macs and --target_params exclude each other", budgets)
-        _require(len(self.data.image_size) == 2, "--image_size is height,width", self.data.image_size)
+        size = self.data.image_size
+        _require(len(size) == 2 and min(size) > 0, "--image_size is height,width, both positive", size)
         _require(len(self.data.scale) == 2, "--scale is smallest,largest", self.data.scale)
         positive = {
             "width": self.network.width,

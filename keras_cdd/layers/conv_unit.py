@@ -46,7 +46,7 @@ class ConvUnit(keras.layers.Layer):
             )
 
     def build(self, input_shape):
-        self.conv.build(input_shape)
+        self.conv.build(self._padded_shape(input_shape))
         shape = self._convolved_shape(input_shape)
         self.bn.build(shape)
         if self.indicator is not None:
@@ -65,10 +65,13 @@ class ConvUnit(keras.layers.Layer):
             return inputs
         return keras.ops.pad(inputs, ((0, 0), (self.margin,) * 2, (self.margin,) * 2, (0, 0)))
 
-    def _convolved_shape(self, input_shape):
+    def _padded_shape(self, input_shape):
         batch, height, width, channels = input_shape
         size = (None if side is None else side + 2 * self.margin for side in (height, width))
-        return self.conv.compute_output_shape((batch, *size, channels))
+        return (batch, *size, channels)
+
+    def _convolved_shape(self, input_shape):
+        return self.conv.compute_output_shape(self._padded_shape(input_shape))
 
     def compute_output_shape(self, input_shape):
         shape = self._convolved_shape(input_shape)

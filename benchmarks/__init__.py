@@ -1,0 +1,1 @@
+"""One script a question; all times are ratios within one run."""

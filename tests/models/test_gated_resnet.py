@@ -1,0 +1,40 @@
+"""The ResNet of gated blocks: sizes, doors and errors."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_cdd.layers import GatedBlock
+from keras_cdd.models import gated_resnet
+
+TINY = {"width": 4, "embedding_size": 8, "num_classes": 3}
+
+
+@pytest.mark.parametrize("stem", ["standard", "small"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 8)])
+def test_any_image_size(stem, size):
+    model = gated_resnet("resnet18", image_size=size, stem=stem, **TINY)
+    outputs = model(np.zeros((2, *size, 3), "float32"))
+    shapes = {name: tuple(value.shape) for name, value in outputs.items()}
+    assert shapes == {"features": (2, 32), "embedding": (2, 8), "logits": (2, 3)}
+
+
+@pytest.mark.parametrize("last_stride", [1, 2])
+@pytest.mark.parametrize("pooling", ["avg", "gem"])
+def test_choices_survive_the_config(last_stride, pooling):
+    model = gated_resnet("resnet18", image_size=(32, 32), last_stride=last_stride, pooling=pooling, **TINY)
+    again = keras.Model.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    image = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype("float32")
+    np.testing.assert_array_equal(again(image)["embedding"], model(image)["embedding"])
+    last = [layer for layer in again.layers if isinstance(layer, GatedBlock)][-1]
+    assert last.output.shape[1] == 2 // last_stride
+
+
+@pytest.mark.parametrize(
+    "wrong, text",
+    [({"backbone": "resnet19"}, "resnet19"), ({"stem": "big"}, "big"), ({"last_stride": 3}, "last_stride=3")],
+)
+def test_errors_name_the_argument(wrong, text):
+    with pytest.raises(ValueError, match=text):
+        gated_resnet(**({"backbone": "resnet18"} | wrong))
