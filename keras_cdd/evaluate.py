@@ -1,4 +1,7 @@
-"""What a model file is worth: `python -m keras_cdd.evaluate --model=deploy.keras --dataset=csv --csv=split.csv`."""
+"""What a model file is worth for retrieval.
+
+    python -m keras_cdd.evaluate --model=runs/x/deploy.keras --dataset=csv --csv=split.csv --json=out.json
+"""
 
 import dataclasses
 import json
@@ -8,12 +11,11 @@ from absl import flags
 
 from keras_cdd.cli import run_command
 from keras_cdd.config import option
-from keras_cdd.flags import define_flags
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateFlags:
-    """What this command takes."""
+    """What is evaluated, and how."""
 
     model: str | None = option(None, "A .keras or .tflite file that embeds images.")
     dataset: str = option("synthetic", "Data set or protocol; a wrong name lists the known ones.")
@@ -69,6 +71,9 @@ def _write(path, result):
     os.replace(f"{path}.new", path)
 
 
+def run():
+    run_command(main, {"evaluate": EvaluateFlags})
+
+
 if __name__ == "__main__":
-    define_flags({"evaluate": EvaluateFlags})
-    run_command(main)
+    run()

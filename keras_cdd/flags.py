@@ -1,14 +1,12 @@
 """Every flag, made from the fields of `config.py`, and the way back from flags to a `Config`."""
 
 import dataclasses
+import textwrap
 import typing
 
 from absl import flags
 
 from keras_cdd.config import SECTIONS, Config
-
-# The flags belong to the command that defines them here: its --help lists them.
-flags.disclaim_key_flags()
 
 
 def define_flags(sections=SECTIONS, values=flags.FLAGS):
@@ -37,6 +35,23 @@ def _define(name, kind, default, metadata, values):
         flags.DEFINE_string(name, default, text, flag_values=values)
 
 
+def help_text(about, sections=SECTIONS):
+    """What a command says of itself: `about`, then every flag with its default, a group a section."""
+    lines = [about.strip()]
+    for section in sections.values():
+        lines += ["", section.__doc__.split("\n")[0]]
+        for field in dataclasses.fields(section):
+            shown = "" if field.default is None else "=" + _as_text(field.default)
+            name = f"  --[no]{field.name}" if isinstance(field.default, bool) else f"  --{field.name}{shown}"
+            text = field.metadata["help"] + (" On by default." if field.default is True else "")
+            if field.metadata["choices"]:
+                text += f" One of {', '.join(map(str, field.metadata['choices']))}."
+            first, *rest = textwrap.wrap(text, 78)
+            lines += [f"{name:<34}{first}" if len(name) < 33 else f"{name}\n{'':34}{first}"]
+            lines += [f"{'':34}{line}" for line in rest]
+    return "\n".join([*lines, "", "Also --flagfile=F (a flag a line) and --debug (the whole traceback of an error)."])
+
+
 def config_from_flags(values=flags.FLAGS):
     """The parsed flags as a `Config`.
 
@@ -61,6 +76,10 @@ def _value(name, kind, value):
         raise ValueError(f"--{name} is a list of numbers separated by commas. Received: {','.join(value)}") from None
 
 
+def _as_text(value):
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def flagfile_text(config):
     """The configuration as a flagfile that repeats the run."""
     lines = []
@@ -68,8 +87,6 @@ def flagfile_text(config):
         for name, value in dataclasses.asdict(getattr(config, section)).items():
             if isinstance(value, bool):
                 lines.append(f"--{name}" if value else f"--no{name}")
-            elif isinstance(value, list | tuple):
-                lines.append(f"--{name}={','.join(map(str, value))}")
             elif value is not None:
-                lines.append(f"--{name}={value}")
+                lines.append(f"--{name}={_as_text(value)}")
     return "\n".join(lines) + "\n"

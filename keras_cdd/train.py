@@ -1,7 +1,11 @@
-"""Trains a teacher and shrinks a student: `python -m keras_cdd.train --flagfile=... --workdir=...`."""
+"""Trains a teacher and shrinks a student.
+
+    python -m keras_cdd.train --flagfile=keras_cdd/configs/quickstart.flags --workdir=runs/quickstart
+"""
 
 from keras_cdd.cli import run_command
-from keras_cdd.flags import config_from_flags, define_flags, flagfile_text
+from keras_cdd.config import SECTIONS
+from keras_cdd.flags import config_from_flags, flagfile_text
 
 
 def main(_):
@@ -23,6 +27,9 @@ def table(summary):
     return "\n".join(lines)
 
 
+def run():
+    run_command(main, SECTIONS)
+
+
 if __name__ == "__main__":
-    define_flags()
-    run_command(main)
+    run()

@@ -1,5 +1,6 @@
 """Mistakes on the command line: one clear line, the exit status, no traceback, nothing that looks like a result."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -9,6 +10,9 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+
+from keras_cdd.config import SECTIONS
+from keras_cdd.evaluate import EvaluateFlags
 
 pytestmark = [
     pytest.mark.slow,
@@ -94,6 +98,18 @@ def test_without_a_shortcut_a_wrong_flag_ends_with_status_2(module):
 )
 def test_flag_syntax_ends_with_status_2(run, arguments, words):
     check(run("train", *arguments), words, expected=2)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_help_shows_an_example_and_every_flag(run, command):
+    status, shown, _ = run(command, "--help")
+    sections = SECTIONS.values() if command == "train" else [EvaluateFlags]
+    fields = [field for section in sections for field in dataclasses.fields(section)]
+    assert status == 0 and f"python -m keras_cdd.{command} --" in shown
+    for field in fields:
+        assert f"--{field.name}" in shown or f"--[no]{field.name}" in shown
+    if command == "train":
+        assert "--target_macs " in shown and "--width=64 " in shown and "One of resnet18, resnet34" in shown
 
 
 @pytest.mark.parametrize(
