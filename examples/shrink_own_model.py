@@ -15,14 +15,14 @@ import numpy as np
 import keras_cdd
 
 
-def stripes(count, seed):
-    """Images (count, 25, 31, 3) of stripes in one of four directions under noise, and the direction."""
+def stripes(count, seed, size=(25, 31)):
+    """Images (count, *size, 3) of stripes in one of four directions under noise, and the direction."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, count)
-    y, x = np.mgrid[:25, :31]
+    y, x = np.mgrid[: size[0], : size[1]]
     angle = (labels * np.pi / 4)[:, None, None]
     waves = np.sin(0.9 * (x * np.cos(angle) + y * np.sin(angle)) + rng.uniform(0, 6, (count, 1, 1)))
-    return (waves[..., None] + rng.normal(0, 1.0, (count, 25, 31, 3))).astype("float32"), labels
+    return (waves[..., None] + rng.normal(0, 1.0, (count, *size, 3))).astype("float32"), labels
 
 
 def own_model():
@@ -37,11 +37,13 @@ def own_model():
     return keras.Model(image, keras.layers.Dense(4)(x))
 
 
-def train(model, optimizer, epochs):
+def train(model, optimizer, epochs, count=2048):
+    """Trains on stripes; returns the accuracy on others."""
+    size = model.input.shape[1:3]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"])
-    model.fit(*stripes(2048, seed=0), batch_size=64, epochs=epochs, verbose=0)
-    return model.evaluate(*stripes(1024, seed=1), verbose=0)[1]
+    model.fit(*stripes(count, 0, size), batch_size=64, epochs=epochs, verbose=0)
+    return model.evaluate(*stripes(count // 2, 1, size), verbose=0)[1]
 
 
 def main():

@@ -34,6 +34,8 @@ class Distiller(keras.Model):
         reset_step: the optimizer step from which the reset works; the queue starts to fill there as well.
         reset_every: take part in every n-th step only.
         with_fisher: gather the Fisher score of every gated channel.
+        own_losses: name -> (weight, function) of further losses; a function of the labels, the student's outputs and
+            the teacher's (None without a teacher) that gives a scalar.
 
     Raises:
         ValueError: for an unknown `compression`, or a teacher that lacks a block of the student.
@@ -50,6 +52,7 @@ class Distiller(keras.Model):
         reset_step=0,
         reset_every=1,
         with_fisher=False,
+        own_losses=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -60,6 +63,7 @@ class Distiller(keras.Model):
         self.student = student
         self.teacher = teacher
         self.weighting = weights or LossWeights()
+        self.own_losses = own_losses or {}
         self.compression = compression
         self.compression_weight = compression_weight
         self.reset = reset
@@ -76,7 +80,7 @@ class Distiller(keras.Model):
             missing = self._last_units.keys() - _sites(teacher)
             if missing:
                 raise ValueError(f"The teacher must have the student's blocks. Received: none for {sorted(missing)}")
-        names = ("loss", *(f"{name}_loss" for name in self._parts_that_count()))
+        names = ("loss", *(f"{name}_loss" for name in (*self._parts_that_count(), *self.own_losses)))
         names += ("compression_loss",) if compression != "none" else ()
         # Made here and not in the first step: on several devices a traced step may not make variables.
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
@@ -145,7 +149,8 @@ class Distiller(keras.Model):
             parts["feature"] = lambda: self._feature_loss(record, teacher_record)
             parts["embedding"] = lambda: losses.embedding_distillation_loss(teacher, student)
             parts["relation"] = lambda: losses.relation_distillation_loss(teacher, student)
-        return {name: (getattr(w, name), parts[name]()) for name in self._parts_that_count()}
+        counted = {name: (getattr(w, name), parts[name]()) for name in self._parts_that_count()}
+        return counted | {name: (by, loss(labels, outputs, taught)) for name, (by, loss) in self.own_losses.items()}
 
     def _feature_loss(self, record, teacher_record):
         """Feature distillation on the filters that are still there."""

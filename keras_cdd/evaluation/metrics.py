@@ -1,6 +1,9 @@
 """mAP, mINP and CMC with the camera rule (NumPy)."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_cdd.evaluation.ranking_metrics import RankingMetrics
 
@@ -8,7 +11,14 @@ CHUNK_BYTES = 64 << 20
 UNKNOWN_CAMERAS = (None, -1)
 
 
-def evaluate_ranking(distances, query_ids, gallery_ids, query_cameras=None, gallery_cameras=None, max_rank=50):
+def evaluate_ranking(
+    distances: ArrayLike,
+    query_ids: Sequence,
+    gallery_ids: Sequence,
+    query_cameras: Sequence | None = None,
+    gallery_cameras: Sequence | None = None,
+    max_rank: int = 50,
+) -> tuple[np.ndarray, float]:
     """CMC and mAP of a distance matrix, as fractions.
 
     A gallery image of the query's identity from the query's camera is junk: it is left out of that query's

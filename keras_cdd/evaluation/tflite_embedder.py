@@ -1,6 +1,7 @@
 """A TFLite file as a function of images (NumPy and a TFLite interpreter, no TensorFlow)."""
 
 import os
+import sys
 
 import numpy as np
 
@@ -17,10 +18,13 @@ class TFLiteEmbedder:
 
     Attributes:
         image_size: (height, width).
+        embedding_size: D.
+        input_type, output_type: names of the numbers that go in and come out, as "uint8" or "float32".
+        output_quantization: (scale, zero_point) of integer outputs; (0.0, 0) of others.
 
     Raises:
         ValueError: if the file is damaged, does not take images, or has several outputs and none called
-            `embedding`.
+            `embedding`, or an output that is not (N, D).
         ImportError: if there is no interpreter.
     """
 
@@ -32,6 +36,11 @@ class TFLiteEmbedder:
             raise ValueError(f"A model that embeds takes images (N, H, W, 3). Received: inputs {shapes}")
         self.image_size = shapes[0][1:3]
         self._input, self._output = inputs[0], _embedding(self._interpreter)
+        if len(self._output["shape"]) != 2:
+            raise ValueError(f"An embedding must be of shape (N, D). Received: output {tuple(self._output['shape'])}")
+        self.embedding_size = int(self._output["shape"][1])
+        self.input_type, self.output_type = (np.dtype(end["dtype"]).name for end in (self._input, self._output))
+        self.output_quantization = self._output["quantization"]
         self._any_batch = self._input["shape_signature"][0] == -1
         self._batch = None
 
@@ -95,3 +104,17 @@ def _interpreter_class():
         except ImportError:
             raise ImportError("No interpreter for .tflite files; pip install ai-edge-litert") from None
     return Interpreter
+
+
+def _try(path):
+    """Embeds one black image."""
+    embedder = TFLiteEmbedder(path, threads=1)
+    embedder(np.zeros((1, *embedder.image_size, 3), np.uint8))
+
+
+if __name__ == "__main__":
+    # `model_file` runs this file in a process of its own.
+    try:
+        _try(sys.argv[1])
+    except Exception as error:
+        sys.exit(str(error))

@@ -1,5 +1,6 @@
 """A whole run: teacher, student, deployed form, summary."""
 
+import functools
 import time
 
 import keras
@@ -7,12 +8,13 @@ import tensorflow as tf
 
 from keras_cdd.data.registry import load_dataset
 from keras_cdd.distill import reestimate_batch_norm
-from keras_cdd.evaluation import Evaluator
+from keras_cdd.experiment.latency import latency_ms
 from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student
 from keras_cdd.experiment.run_log import deployed_cost
 from keras_cdd.experiment.stage import Stage
 from keras_cdd.experiment.surgeon import Surgeon
 from keras_cdd.experiment.training_data import TrainingData
+from keras_cdd.experiment.watch import Watch
 from keras_cdd.experiment.workdir import Workdir, environment
 from keras_cdd.models import cost_model, with_indicators
 from keras_cdd.surgery import fuse
@@ -31,18 +33,26 @@ def run_experiment(config, flagfile):
     workdir.write_json("environment.json", environment(config.training.seed))
     _set_up(config.training)
     data = TrainingData(dataset, config.data, config.training.seed)
-    with _strategy(config.training.strategy).scope():
+    watch = Watch(config, dataset, workdir)
+    with watch.report, _strategy(config.training.strategy).scope():
         started = time.perf_counter()
-        teacher = _teacher(config, data, workdir)
+        teacher = _teacher(config, data, workdir, watch)
         taught = time.perf_counter()
-        student = _student(config, data, workdir, teacher)
+        student = _student(config, data, workdir, watch, teacher)
         deploy = fuse(student)
         workdir.save_model("deploy.keras", deploy)
         learnt = time.perf_counter()
-        evaluator = Evaluator(dataset, tuple(config.data.image_size), strict=config.data.strict_data)
-        summary = _summary(config, evaluator, teacher, student, deploy)
-    summary["seconds"] = {"teacher": round(taught - started, 1), "student": round(learnt - taught, 1)}
-    workdir.write_json("summary.json", summary)
+        models = {"teacher": teacher, "student": student, "deploy": deploy}
+        embeddings = {
+            name: watch.evaluator.embeddings(model)
+            for name, model in models.items()
+            if name != "teacher" or config.run.evaluate_teacher
+        }
+        metrics = {name: watch.evaluator.rank(*sides) for name, sides in embeddings.items()}
+        summary = _summary(models, metrics, watch.evaluator.image_size)
+        summary["seconds"] = {"teacher": round(taught - started, 1), "student": round(learnt - taught, 1)}
+        workdir.write_json("summary.json", summary)
+        watch.finish(models, embeddings, metrics)
     return summary
 
 
@@ -61,7 +71,7 @@ def _strategy(name):
     return tf.distribute.get_strategy()
 
 
-def _teacher(config, data, workdir):
+def _teacher(config, data, workdir, watch):
     """The teacher: given, trained before, or trained now."""
     if config.run.teacher is not None:
         return _load_teacher(config.run.teacher, config, data.dataset)
@@ -72,7 +82,7 @@ def _teacher(config, data, workdir):
     if config.run.student == "cdd":
         # A budget out of reach is refused now, not when the teacher is there.
         Surgeon(config, with_indicators(fresh, config.network.indicators), data.steps_per_epoch)
-    teacher = Stage("teacher", config, data, workdir, config.training.teacher_epochs).run(fresh)
+    teacher = Stage("teacher", config, data, workdir, config.training.teacher_epochs, watch).run(fresh)
     workdir.save_model("teacher.keras", teacher)
     return teacher
 
@@ -94,17 +104,17 @@ def _load_teacher(path, config, dataset):
     return teacher
 
 
-def _student(config, data, workdir, teacher):
+def _student(config, data, workdir, watch, teacher):
     """The student: trained before, or trained and shrunk now."""
     if workdir.has("student.keras"):
         return keras.saving.load_model(workdir / "student.keras", compile=False)
     keras.utils.set_random_seed(config.training.seed + 1)
     student, surgeon = make_heavy_student(config, teacher), None
     if config.run.student == "cdd":
-        surgeon = Surgeon(config, student, data.steps_per_epoch)
+        surgeon = Surgeon(config, student, data.steps_per_epoch, functools.partial(workdir.append, "cuts.jsonl"))
     elif config.run.student == "static":
         student = static_student(student, config.run.kept_filters, random=config.run.student_init == "random")
-    student = Stage("student", config, data, workdir, config.training.epochs, teacher, surgeon).run(student)
+    student = Stage("student", config, data, workdir, config.training.epochs, watch, teacher, surgeon).run(student)
     if config.surgery.bn_reestimate:
         batches = data.batches(start_epoch=config.training.epochs).take(config.surgery.bn_reestimate)
         reestimate_batch_norm(student, (images for images, _ in batches))
@@ -112,17 +122,17 @@ def _student(config, data, workdir, teacher):
     return student
 
 
-def _summary(config, evaluator, teacher, student, deploy):
+def _summary(models, metrics, image_size):
     """What came out; savings are those of the deployed form against the heavy student's."""
     summary = {}
-    models = {"teacher": teacher, "student": student, "deploy": deploy}
     for name, model in models.items():
         macs, params = deployed_cost(model)
         summary[name] = {"num_params": params, "macs": macs}
-        if name != "teacher" or config.run.evaluate_teacher:
-            summary[name] = evaluator.evaluate(model).as_percent() | summary[name]
-    costs = cost_model(student)
+        if name in metrics:
+            summary[name] = metrics[name].as_percent() | summary[name]
+    costs = cost_model(models["student"])
     full_macs, full_params = costs.macs(costs.full_widths), costs.params(costs.full_widths)
     summary["macs_saved"] = round(100 * (1 - summary["deploy"]["macs"] / full_macs), 3)
     summary["params_saved"] = round(100 * (1 - summary["deploy"]["num_params"] / full_params), 3)
+    summary["latency_ms"] = {name: latency_ms(model, image_size) for name, model in models.items()}
     return summary

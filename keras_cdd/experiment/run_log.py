@@ -1,5 +1,6 @@
 """What a run shows and writes while it trains."""
 
+import shutil
 import sys
 import time
 
@@ -7,55 +8,64 @@ import keras
 import tensorflow as tf
 import tqdm
 
-from keras_cdd.models import count_macs, count_params
+from keras_cdd.models import cost_model, count_macs, count_params
+from keras_cdd.report.duration import duration
 from keras_cdd.surgery import plan_surgery
 from keras_cdd.surgery.sites import gated_units
 
 
 class RunLog(keras.callbacks.Callback):
-    """Writes a line an epoch to `metrics.jsonl` and TensorBoard; shows a bar on a terminal, lines elsewhere.
+    """Writes a line an epoch to `metrics.jsonl` and TensorBoard; shows a bar on a terminal, and a line an epoch.
 
     Args:
-        workdir: `Workdir`.
-        stage: "teacher" or "student".
-        phase: number of the phase, from 0.
-        epochs: of the whole stage.
+        stage: the `Stage` that trains.
         batch_size: images a step.
     """
 
-    def __init__(self, workdir, stage, phase, epochs, batch_size):
+    def __init__(self, stage, batch_size):
         super().__init__()
-        self.workdir = workdir
         self.stage = stage
-        self.phase = phase
-        self.epochs = epochs
         self.batch_size = batch_size
-        self.writer = tf.summary.create_file_writer(str(workdir / "tensorboard" / stage))
+        self.writer = tf.summary.create_file_writer(str(stage.workdir / "tensorboard" / stage.name))
         self.bar = None
 
     def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
         self.started = time.perf_counter()
         self.steps = 0
         if sys.stderr.isatty():
-            title = f"{self.stage} epoch {epoch + 1}/{self.epochs}, phase {self.phase}"
-            self.bar = tqdm.tqdm(total=self.params["steps"], desc=title, leave=False)
+            # A pseudo terminal may say that it has no width; then this says 80 by 24.
+            size = shutil.get_terminal_size()
+            self.bar = tqdm.tqdm(
+                total=self.params["steps"],
+                desc=f"{self._place()}: {self._cost(*deployed_cost(self.model.student))}",
+                bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}",
+                leave=False,
+                ncols=size.columns - 1,
+                nrows=size.lines,
+            )
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps += 1
         if self.bar is not None:
+            elapsed = time.perf_counter() - self.started
+            left = self._left(self.epoch, self.steps / self.params["steps"], elapsed)
+            self.bar.set_postfix_str(f"loss {float(logs['loss']):.2f}, {left}", refresh=False)
             self.bar.update()
-            self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}")
 
     def on_epoch_end(self, epoch, logs=None):
         if self.bar is not None:
             self.bar.close()
         seconds = time.perf_counter() - self.started
+        watch, stage = self.stage.watch, self.stage
+        watch.time_left.epoch_took(stage.name, epoch, seconds)
         macs, params = deployed_cost(self.model.student)
         record = {
-            "stage": self.stage,
+            "stage": stage.name,
             "epoch": epoch + 1,
-            "phase": self.phase,
+            "phase": stage.phase,
             **{name: float(value) for name, value in logs.items()},
+            **watch.accuracy(stage.name, epoch + 1, self.model.student),
             "learning_rate": float(self.model.optimizer.learning_rate),
             "num_params": params,
             "macs": macs,
@@ -63,12 +73,12 @@ class RunLog(keras.callbacks.Callback):
             "seconds": round(seconds, 3),
             "images_per_second": round(self.steps * self.batch_size / seconds, 1),
         }
-        self.workdir.append("metrics.jsonl", record)
+        stage.workdir.append("metrics.jsonl", record)
         self._tensorboard(record)
-        left = seconds * (self.epochs - epoch - 1)
+        accuracy = f"mAP {record['mAP']:.2f}, " if "mAP" in record else ""
         print(
-            f"{self.stage} {epoch + 1}/{self.epochs} phase {self.phase}: loss {record['loss']:.3f}, "
-            f"{macs / 1e6:.2f} M MACs, {record['images_per_second']:.0f} images/s, {left / 60:.1f} min left",
+            f"{self._place()}: loss {record['loss']:.3f}, {accuracy}{self._cost(macs, params)}, "
+            f"{record['images_per_second']:.0f} images/s, {self._left(epoch + 1)}",
             flush=True,
         )
 
@@ -78,6 +88,24 @@ class RunLog(keras.callbacks.Callback):
                 if isinstance(value, int | float) and name != "epoch":
                     tf.summary.scalar(name, value)
         self.writer.flush()
+
+    def _place(self):
+        return f"{self.stage.name} {self.epoch + 1}/{self.stage.epochs} phase {self.stage.phase}"
+
+    def _cost(self, macs, params):
+        """What the budget is about, now and at the end; MACs where there is no budget."""
+        surgeon = self.stage.surgeon
+        if surgeon is None or surgeon.schedule is None:
+            return f"{macs / 1e6:.2f} M MACs"
+        costs, target = cost_model(self.model.student), surgeon.schedule.target
+        if surgeon.aim["name"] == "target_macs":
+            return f"{macs / 1e6:.2f} -> {target * costs.macs(costs.full_widths) / 1e6:.2f} M MACs"
+        goal = target * costs.params(costs.full_widths)
+        return f"{macs / 1e6:.2f} M MACs, {params / 1e3:.1f} -> {goal / 1e3:.1f} k parameters"
+
+    def _left(self, epoch, fraction=0.0, elapsed=0.0):
+        seconds = self.stage.watch.time_left.seconds(self.stage.name, epoch, fraction, elapsed)
+        return "" if seconds is None else f"{duration(seconds)} left in all"
 
 
 def deployed_cost(model):

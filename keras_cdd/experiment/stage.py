@@ -20,16 +20,18 @@ class Stage:
         data: `TrainingData`.
         workdir: `Workdir`.
         epochs: to train.
+        watch: `Watch`.
         teacher: frozen model, or None.
         surgeon: `Surgeon`, or None for a model that is not cut.
     """
 
-    def __init__(self, name, config, data, workdir, epochs, teacher=None, surgeon=None):
+    def __init__(self, name, config, data, workdir, epochs, watch, teacher=None, surgeon=None):
         self.name = name
         self.config = config
         self.data = data
         self.workdir = workdir
         self.epochs = epochs
+        self.watch = watch
         self.teacher = teacher
         self.surgeon = surgeon
         self.phase = 0
@@ -51,7 +53,7 @@ class Stage:
             if self.surgeon is not None and epoch and self.surgeon.wants_rebuild(distiller, epoch):
                 distiller = self._operate(distiller, epoch)
             epoch = self._fit(distiller, epoch)
-        if self.surgeon is not None and not (plan := self.surgeon.last_plan(distiller.student)).is_identity:
+        if self.surgeon is not None and not (plan := self.surgeon.last_plan(distiller.student, epoch)).is_identity:
             distiller = self._operate(distiller, epoch, plan)
         return distiller.student
 
@@ -59,7 +61,7 @@ class Stage:
         """Trains until a rebuild is due or the stage is over; returns the epochs done."""
         callbacks = [
             *([self.surgeon] if self.surgeon is not None else []),
-            RunLog(self.workdir, self.name, self.phase, self.epochs, self.data.sampler.batch_size),
+            RunLog(self, self.data.sampler.batch_size),
             _EpochEnd(self),
         ]
         history = distiller.fit(
@@ -74,10 +76,11 @@ class Stage:
         return history.epoch[-1] + 1
 
     def epoch_end(self, distiller, epoch):
-        """Saves a checkpoint and stops `fit` where the model has to change."""
+        """Saves a checkpoint, draws the report and stops `fit` where the model has to change."""
         save_checkpoint(
             self.checkpoint, distiller.student, self._state(distiller), {"epoch": epoch, "phase": self.phase}
         )
+        self.watch.report.epoch_done()
         if self.surgeon is not None and epoch < self.epochs and self.surgeon.wants_rebuild(distiller, epoch):
             distiller.stop_training = True
 

@@ -2,11 +2,17 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from keras_cdd.experiment.cut_record import cut_record
 from keras_cdd.models import cost_model, count_macs
 from keras_cdd.surgery import plan_surgery, rebuild, silence
-from keras_cdd.surgery.importance import fisher_importance, relative_norm_importance, reset_importance
+from keras_cdd.surgery.importance import (
+    fisher_importance,
+    norm_importance,
+    only_living,
+    relative_norm_importance,
+    reset_importance,
+)
 from keras_cdd.surgery.schedule import CutSchedule
 from keras_cdd.surgery.sites import indicator_kernels
 from keras_cdd.surgery.trigger import worth_rebuilding
@@ -19,14 +25,17 @@ class Surgeon(keras.callbacks.Callback):
         config: `Config` of the run.
         student: the heavy student, for the budget's floor.
         steps_per_epoch: optimizer steps an epoch.
+        log: called with a record of every cut, see `cut_record`; None keeps none.
 
     Raises:
         ValueError: if the budget is below the floor, naming it.
     """
 
-    def __init__(self, config, student, steps_per_epoch):
+    def __init__(self, config, student, steps_per_epoch, log=None):
         super().__init__()
         self.config = config.surgery
+        self.steps_per_epoch = steps_per_epoch
+        self.log = log
         self.aim = {}
         self.schedule = None
         if config.has_budget:
@@ -46,10 +55,14 @@ class Surgeon(keras.callbacks.Callback):
         """Whether any cut comes after this optimizer step."""
         return self.schedule is not None and any(due > step for due in self.schedule.steps())
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
     def on_train_batch_end(self, batch, logs=None):
         if self.schedule is None:
             return
-        step = _steps_done(self.model)
+        # The optimizer's own count would lag behind where a scaled loss overflows and its step is left out.
+        step = self.epoch * self.steps_per_epoch + batch + 1
         due = self.schedule.steps()
         if step in due:
             last = len(due) - due[::-1].index(step)
@@ -57,15 +70,24 @@ class Surgeon(keras.callbacks.Callback):
 
     def _cut(self, kept, final):
         distiller = self.model
+        importance = self.importance(distiller)
         plan = plan_surgery(
             distiller.student,
             **{self.aim["name"]: kept},
             round_to=self.config.round_to if final else 1,
-            importance=self.importance(distiller),
+            importance=importance,
         )
+        self._record(self.epoch + 1, distiller.student, plan, importance, self.aim["name"].removeprefix("target_"))
         silence(distiller.student, plan, distiller.optimizer, whole_filters=self.config.cut == "filters")
         if distiller.fisher is not None:
             distiller.fisher.restart()
+
+    def _record(self, epoch, student, plan, importance, measure):
+        if self.log is None:
+            return
+        living = only_living(importance, indicator_kernels(student))
+        if (record := cut_record(plan, living, cost_model(student), measure)) is not None:
+            self.log({"stage": "student", "epoch": epoch} | record)
 
     def importance(self, distiller):
         """Site -> (channels,), by the run's choice."""
@@ -79,7 +101,7 @@ class Surgeon(keras.callbacks.Callback):
 
     def wants_rebuild(self, distiller, epoch):
         """Whether the zeros that are there by the end of this epoch (from 1) shall leave now."""
-        finished = not self.cuts_left(_steps_done(distiller))
+        finished = not self.cuts_left(epoch * self.steps_per_epoch)
         plan = plan_surgery(distiller.student)
         if plan.is_identity:
             return False
@@ -102,20 +124,17 @@ class Surgeon(keras.callbacks.Callback):
         change = float(np.abs(after - before).max() / max(float(np.abs(before).max()), 1e-12))
         return slim, slim_optimizer, plan, change
 
-    def last_plan(self, student):
+    def last_plan(self, student, epoch):
         """What to cut after the last epoch: zeros, and without a budget what lies below the threshold."""
         if self.schedule is None and self.config.importance_threshold is not None:
-            return plan_surgery(
+            plan = plan_surgery(
                 student,
                 importance_threshold=self.config.importance_threshold,
                 round_to=self.config.round_to,
             )
+            self._record(epoch, student, plan, norm_importance(indicator_kernels(student)), "norm")
+            return plan
         return plan_surgery(student)
-
-
-def _steps_done(distiller):
-    # The detour is for several devices, whose variables are no numbers.
-    return int(tf.convert_to_tensor(distiller.optimizer.iterations))
 
 
 def _floor(student, name, round_to):

@@ -90,7 +90,7 @@ class Workdir:
 
     def rewind(self, stage, epoch):
         """Forgets what the stage logged after an epoch, because the run goes on from there."""
-        for name in ("metrics.jsonl", "surgery.jsonl"):
+        for name in ("metrics.jsonl", "surgery.jsonl", "cuts.jsonl"):
             kept = [r for r in self.lines(name) if r.get("stage") != stage or r["epoch"] <= epoch]
             if self.has(name):
                 self.write_text(name, "".join(json.dumps(record) + "\n" for record in kept))
@@ -107,6 +107,9 @@ RUN_FILES = (
     "summary.json",
     "checkpoints",
     "tensorboard",
+    "cuts.jsonl",
+    "examples.json",
+    "report.html",
 )
 _PLACE_FLAGS = ("--workdir=", "--resume", "--noresume")
 

@@ -1,11 +1,13 @@
 """What pushes channel indicators down: the group lasso over output channels, and its proximal step."""
 
+from collections.abc import Iterable
+
 from keras import ops
 
-from keras_cdd.losses.distances import safe_norm
+from keras_cdd.losses.distances import Tensor, safe_norm
 
 
-def compression_loss(kernels):
+def compression_loss(kernels: Iterable[Tensor]) -> Tensor:
     """Sum over indicators and output channels of the L2 norm of the channel's kernel (CDD, eq. 4).
 
     Args:

@@ -1,6 +1,10 @@
 """Distances whose gradients stay finite."""
 
+from typing import Any
+
 from keras import ops
+
+Tensor = Any  # Of whatever backend Keras runs on.
 
 
 def euclidean_distances(a, b):

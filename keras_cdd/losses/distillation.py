@@ -1,11 +1,15 @@
 """What the teacher hands down: logits, features, embeddings and their relations."""
 
+from collections.abc import Iterable
+
 from keras import ops
 
-from keras_cdd.losses.distances import safe_norm, unit_rows
+from keras_cdd.losses.distances import Tensor, safe_norm, unit_rows
 
 
-def logit_distillation_loss(teacher_logits, student_logits, temperature=2.0):
+def logit_distillation_loss(
+    teacher_logits: Tensor, student_logits: Tensor, temperature: float = 2.0
+) -> Tensor:
     """`T^2 * KL(teacher || student)` of the softened predictions, mean over the batch (Hinton et al., 2015).
 
     Both arguments: (N, classes). No gradient reaches the teacher.
@@ -21,7 +25,9 @@ def logit_distillation_loss(teacher_logits, student_logits, temperature=2.0):
     return temperature**2 * ops.mean(divergence)
 
 
-def feature_distillation_loss(teacher_features, student_features):
+def feature_distillation_loss(
+    teacher_features: Iterable[Tensor], student_features: Iterable[Tensor]
+) -> Tensor:
     """Sum over blocks of the batch mean of the L2 distance between pooled features (FitNets, as CDD uses it).
 
     Both arguments: sequences of (N, C), a pair a block. Equal rows give gradient 0.
@@ -40,13 +46,13 @@ def feature_distillation_loss(teacher_features, student_features):
     )
 
 
-def embedding_distillation_loss(teacher_embedding, student_embedding):
+def embedding_distillation_loss(teacher_embedding: Tensor, student_embedding: Tensor) -> Tensor:
     """Mean of `1 - cosine` between the two embeddings of each image, (N, D) both."""
     teacher, student = _unit(teacher_embedding, teacher=True), _unit(student_embedding)
     return 1.0 - ops.mean(ops.sum(teacher * student, axis=-1))
 
 
-def relation_distillation_loss(teacher_embedding, student_embedding):
+def relation_distillation_loss(teacher_embedding: Tensor, student_embedding: Tensor) -> Tensor:
     """Squared difference of the batch's two cosine matrices, summed over each row, mean over rows.
 
     (N, D) both, D may differ. (Similarity-preserving distillation, Tung and Mori, ICCV 2019, on cosines.)

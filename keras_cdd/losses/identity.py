@@ -2,8 +2,10 @@
 
 from keras import ops
 
+from keras_cdd.losses.distances import Tensor
 
-def identity_loss(labels, logits, label_smoothing=0.1):
+
+def identity_loss(labels: Tensor, logits: Tensor, label_smoothing: float = 0.1) -> Tensor:
     """Mean cross-entropy with label smoothing (CDD, section 4.1).
 
     Args:

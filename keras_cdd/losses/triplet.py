@@ -2,12 +2,18 @@
 
 from keras import ops
 
-from keras_cdd.losses.distances import euclidean_distances, unit_rows
+from keras_cdd.losses.distances import Tensor, euclidean_distances, unit_rows
 
 MININGS = ("batch_hard", "batch_soft")
 
 
-def triplet_loss(labels, features, margin=0.35, mining="batch_hard", normalize=False):
+def triplet_loss(
+    labels: Tensor,
+    features: Tensor,
+    margin: float | None = 0.35,
+    mining: str = "batch_hard",
+    normalize: bool = False,
+) -> Tensor:
     """Batch-hard triplet loss (Hermans et al., 2017) or its softly weighted form.
 
     Args:

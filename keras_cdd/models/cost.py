@@ -6,6 +6,8 @@ import keras
 
 from keras_cdd.layers import ConvShape, GatedBlock
 
+STATISTICS = ("moving_mean", "moving_variance", "seed_generator_state")
+
 
 @dataclasses.dataclass(frozen=True)
 class CostModel:
@@ -51,7 +53,7 @@ def cost_model(model, classifier=False):
     return CostModel(fixed_params, fixed_macs, tuple(shapes), widths, full_widths)
 
 
-def count_macs(model, deployed=True, classifier=False):
+def count_macs(model: keras.Model, deployed: bool = True, classifier: bool = False) -> int:
     """Multiply-adds of one image through the convolutions and dense layers.
 
     Args:
@@ -63,12 +65,11 @@ def count_macs(model, deployed=True, classifier=False):
     return macs if deployed else macs + _indicator_macs(model, classifier)
 
 
-def count_params(model, deployed=True, classifier=False):
-    """Trainable parameters; see `count_macs` for the arguments. BatchNorm counts scale and shift, no statistics."""
+def count_params(model: keras.Model, deployed: bool = True, classifier: bool = False) -> int:
+    """Parameters, frozen or not; see `count_macs` for the arguments. BatchNorm counts scale and shift, no statistics."""
     if deployed:
         return cost_model(model, classifier).params()
-    layers = _layers_that_count(model, classifier)
-    return sum(int(keras.ops.size(weight)) for layer in layers for weight in layer.trainable_weights)
+    return sum(_num_params(layer) for layer in _layers_that_count(model, classifier))
 
 
 def _indicator_macs(model, classifier):
@@ -109,8 +110,12 @@ def _leading_to(tensor):
     return list(found.values())
 
 
+def _num_params(layer):
+    return sum(int(keras.ops.size(weight)) for weight in layer.weights if weight.name not in STATISTICS)
+
+
 def _deployed_params(layer):
-    params = sum(int(keras.ops.size(weight)) for weight in layer.trainable_weights)
+    params = _num_params(layer)
     if isinstance(layer, keras.layers.Conv2D) and not layer.use_bias and fused_bn(layer) is not None:
         return params + layer.filters
     if isinstance(layer, keras.layers.BatchNormalization):

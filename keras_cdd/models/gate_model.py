@@ -9,7 +9,7 @@ from keras_cdd.layers import GatedBasicBlock, GatedBlock, GatedBottleneck
 L = keras.layers
 
 
-def gate_model(model, indicators="conv2"):
+def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
     """Replaces the residual blocks of a functional Keras model by gated ones with the same weights.
 
     A block is `conv1x1-BN-ReLU, conv3x3-BN-ReLU, conv1x1-BN, + shortcut, ReLU` (four times as wide outside as inside)

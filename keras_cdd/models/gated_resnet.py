@@ -15,19 +15,19 @@ STEMS = ("standard", "small")
 
 
 def gated_resnet(
-    backbone="resnet50",
-    width=64,
-    image_size=(256, 256),
-    num_classes=None,
-    embedding_size=512,
-    indicators="conv2",
-    stem="standard",
-    last_stride=1,
-    pooling="avg",
-    rescaling=(1 / 127.5, -1.0),
-    stride_on=None,
-    name=None,
-):
+    backbone: str = "resnet50",
+    width: int = 64,
+    image_size: tuple[int, int] = (256, 256),
+    num_classes: int | None = None,
+    embedding_size: int = 512,
+    indicators: str = "conv2",
+    stem: str = "standard",
+    last_stride: int = 1,
+    pooling: str = "avg",
+    rescaling: tuple = (1 / 127.5, -1.0),
+    stride_on: str | None = None,
+    name: str | None = None,
+) -> keras.Model:
     """A functional retrieval network of gated blocks.
 
     Args:

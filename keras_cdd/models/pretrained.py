@@ -1,7 +1,9 @@
 """Weights from elsewhere: torchvision and timm, the authors' checkpoints, keras.applications."""
 
+import os
 import pathlib
 import re
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -23,7 +25,7 @@ RESCALINGS = {
 }
 
 
-def load_pretrained(model, source):
+def load_pretrained(model: keras.Model, source: str | os.PathLike | Mapping | keras.Model) -> list[str]:
     """Fills a `gated_resnet` with weights from elsewhere; indicators stay the identity.
 
     Args:

@@ -8,7 +8,7 @@ from keras_cdd.layers.pooling import generalized_mean
 from keras_cdd.models.cost import fused_bn
 
 
-def fuse(model):
+def fuse(model: keras.Model) -> keras.Model:
     """Folds indicators and BatchNorms into the convolutions before them.
 
     Args:
@@ -67,17 +67,17 @@ def _block(block, x):
     for unit in [*block.inner, block.last]:
         x = _unit(block, unit, x)
         if unit is not block.last:
-            x = keras.layers.ReLU(name=f"{block.name}_{unit.name}_relu")(x)
+            x = keras.layers.ReLU(name=f"{block.name}_{unit.name}_relu", dtype="float32")(x)
     if block.shortcut is not None:
         shortcut = _unit(block, block.shortcut, shortcut)
-    x = keras.layers.Add(name=f"{block.name}_add")([x, shortcut])
-    return keras.layers.ReLU(name=f"{block.name}_relu")(x)
+    x = keras.layers.Add(name=f"{block.name}_add", dtype="float32")([x, shortcut])
+    return keras.layers.ReLU(name=f"{block.name}_relu", dtype="float32")(x)
 
 
 def _unit(block, unit, x):
     name = f"{block.name}_{unit.name}"
     if unit.margin:
-        x = keras.layers.ZeroPadding2D(unit.margin, name=f"{name}_pad")(x)
+        x = keras.layers.ZeroPadding2D(unit.margin, name=f"{name}_pad", dtype="float32")(x)
     return _convolution(unit.conv, name, *folded(unit.conv, unit.bn, unit.indicator))(x)
 
 

@@ -58,20 +58,20 @@ class SurgeryPlan:
         )
 
     def __str__(self):
-        head = f"{'site':<28}{'channels':>13}{'block MACs':>22}{'block params':>22}{'least kept':>14}{'most gone':>14}"
+        head = f"{'site':<20}{'channels':>12}{'block MACs':>22}{'block params':>22}{'least kept':>11}{'most gone':>11}"
         return "\n".join([head, *(self._row(site, cut) for site, cut in self.cuts.items()), self._total()])
 
     def _row(self, site, cut):
         (macs, params), (macs_after, params_after) = self.costs[site]
         channels = f"{cut.channels} -> {len(cut.outputs)}"
         limits = (cut.lowest_kept, cut.highest_removed)
-        shown = "".join(f"{'-' if np.isnan(value) else f'{value:.3g}':>14}" for value in limits)
-        return f"{site:<28}{channels:>13}{_change(macs, macs_after)}{_change(params, params_after)}{shown}"
+        shown = "".join(f"{'-' if np.isnan(value) else f'{value:.3g}':>11}" for value in limits)
+        return f"{site:<20}{channels:>12}{_change(macs, macs_after)}{_change(params, params_after)}{shown}"
 
     def _total(self):
         macs, params = 100 * self.macs[1] / self.full_macs, 100 * self.params[1] / self.full_params
         return (
-            f"{'the whole network':<28}{'':>13}{_change(*self.macs)}{_change(*self.params)}\n"
+            f"{'the whole network':<20}{'':>12}{_change(*self.macs)}{_change(*self.params)}\n"
             f"{macs:.1f} % of the MACs and {params:.1f} % of the parameters of the uncut network"
         )
 

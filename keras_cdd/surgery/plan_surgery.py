@@ -1,15 +1,25 @@
 """From a model and an aim to a plan."""
 
+from collections.abc import Mapping
+
+import keras
 import numpy as np
 
 from keras_cdd.models import cost_model
 from keras_cdd.surgery.budget import least_important_first
 from keras_cdd.surgery.importance import norm_importance, only_living, relative_norm_importance
-from keras_cdd.surgery.plan import make_plan
+from keras_cdd.surgery.plan import SurgeryPlan, make_plan
 from keras_cdd.surgery.sites import indicator_kernels
 
 
-def plan_surgery(model, target_macs=None, target_params=None, importance_threshold=None, round_to=1, importance=None):
+def plan_surgery(
+    model: keras.Model,
+    target_macs: float | None = None,
+    target_params: float | None = None,
+    importance_threshold: float | None = None,
+    round_to: int = 1,
+    importance: Mapping[str, np.ndarray] | None = None,
+) -> SurgeryPlan:
     """Decides which channels stay; changes nothing.
 
     Args:

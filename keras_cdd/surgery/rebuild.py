@@ -1,12 +1,21 @@
 """Surgery itself: a slim model, and an optimizer that goes on where the old one was."""
 
+from typing import overload
+
 import keras
 
 from keras_cdd.layers import GatedBlock
+from keras_cdd.surgery.plan import SurgeryPlan
 from keras_cdd.surgery.sites import gated_blocks
 from keras_cdd.surgery.slicing import slice_all
 
 
+@overload
+def rebuild(model: keras.Model, plan: SurgeryPlan, optimizer: None = None) -> keras.Model: ...
+@overload
+def rebuild(
+    model: keras.Model, plan: SurgeryPlan, optimizer: keras.optimizers.Optimizer
+) -> tuple[keras.Model, keras.optimizers.Optimizer]: ...
 def rebuild(model, plan, optimizer=None):
     """Makes the slim model of a plan; the inputs stay untouched.
 

@@ -3,11 +3,17 @@
 import keras
 import numpy as np
 
+from keras_cdd.surgery.plan import SurgeryPlan
 from keras_cdd.surgery.rebuild import named_slots
 from keras_cdd.surgery.sites import gated_units
 
 
-def silence(model, plan, optimizer=None, whole_filters=True):
+def silence(
+    model: keras.Model,
+    plan: SurgeryPlan,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    whole_filters: bool = True,
+) -> None:
     """Sets what the plan removes to zero in place, in the indicators and in the optimizer's slots of them.
 
     A later `rebuild` takes the zeros away without changing any output. This lets a run cut often and rebuild rarely.

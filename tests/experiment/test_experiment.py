@@ -59,14 +59,21 @@ def teacher(photos, tmp_path_factory):
     return workdir / "teacher.keras"
 
 
-def run(photos, workdir, teacher, student="cdd", epochs=4, budget=0.6, compression=None, kept_filters=None):
+def run(
+    photos, workdir, teacher, student="cdd", epochs=4, budget=0.6, compression=None, kept_filters=None, mixed=False
+):
     config = Config(
         data=DataConfig(
             dataset="folder", data_dir=str(photos), image_size=(16, 16), identities_per_batch=4, images_per_identity=4
         ),
         network=NetworkConfig(backbone="resnet18", width=4, stem="small", embedding_size=8),
         training=TrainingConfig(
-            epochs=epochs, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01, deterministic=True
+            epochs=epochs,
+            teacher_epochs=1,
+            warmup_epochs=0.0,
+            learning_rate=0.01,
+            mixed_precision=mixed,
+            deterministic=True,
         ),
         compression=compression or CompressionConfig(),
         surgery=SurgeryConfig(target_macs=budget, num_cuts=4, cut_start=0.0, cut_end=min(3.0, epochs)),
@@ -171,6 +178,20 @@ def test_a_static_student_takes_the_widths_of_a_run(whole, photos, teacher, tmp_
     static = run(photos, tmp_path, teacher, student="static", epochs=1, budget=None, kept_filters=kept)
     assert static["deploy"]["macs"] == summary["deploy"]["macs"]
     assert static["deploy"]["num_params"] == summary["deploy"]["num_params"]
+
+
+def test_mixed_precision_shrinks_too_and_deploys_in_float32(photos, tmp_path):
+    try:
+        summary = run(photos, tmp_path, None, epochs=2, mixed=True)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert 40.0 <= summary["macs_saved"] < 41.0
+    assert all(line["output_change"] < 1e-2 for line in logged(tmp_path, "surgery.jsonl"))  # float16's resolution
+    student = keras.saving.load_model(tmp_path / "student.keras")
+    assert "float16" in {layer.compute_dtype for layer in student.layers}
+    deploy = keras.saving.load_model(tmp_path / "deploy.keras")
+    assert {layer.compute_dtype for layer in deploy.layers} == {"float32"}
+    assert summary["student"]["mAP"] == pytest.approx(summary["deploy"]["mAP"], abs=2.0)
 
 
 def test_a_budget_below_the_floor_is_refused_before_training(photos, teacher, tmp_path):

@@ -45,3 +45,10 @@ def test_golden_counts_of_cut_networks(golden):
         widths = {site: max(1, math.ceil(full * keep)) for site, full in costs.full_widths.items()}
         assert costs.params(widths) == expected["params_without_classifier"]
         assert costs.macs(widths) == expected["macs_256x256_without_classifier"]
+
+
+def test_freezing_changes_no_count():
+    model = gated_resnet("resnet18", width=4, image_size=(32, 32), embedding_size=8, num_classes=3)
+    counts = [count_params(model, deployed) for deployed in (True, False)]
+    model.trainable = False
+    assert counts == [count_params(model, deployed) for deployed in (True, False)]

@@ -1,0 +1,87 @@
+"""From a model file to a function of images; Keras is loaded for `.keras` files alone."""
+
+import hashlib
+import json
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+from keras_cdd.evaluation import tflite_embedder
+from keras_cdd.evaluation.tflite_embedder import TFLiteEmbedder
+
+SECONDS_TO_TRY = 120
+
+
+def load_embedder(path, sha256=None):
+    """A `.keras` or `.tflite` file as a function of images, with `image_size` (height, width) as attribute.
+
+    A flipped bit in a `.tflite` file's weights can only be seen by its SHA-256, and one in its structure may end or
+    hang the process that loads it. So the SHA-256 must be the one that is known; a file without one is tried in a
+    process of its own first.
+
+    Args:
+        path: of the file.
+        sha256: hex digest that a `.tflite` file must have; by default what the report of its export says, `m.json`
+            beside `m.tflite`, if there is one.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no model, is damaged, or does not embed images.
+        ImportError: if there is no interpreter, or no Keras.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no model {path}; check the path.")
+    if path.suffix not in (".keras", ".tflite"):
+        raise ValueError(f"Model {path} must be a .keras or .tflite file.")
+    try:
+        return _load_tflite(path, sha256) if path.suffix == ".tflite" else _load_keras(path)
+    except ImportError:
+        raise
+    except Exception as error:
+        # A damaged file can fail anywhere: in zipfile, json, h5py, a layer, the interpreter.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"Model {path} cannot be used: {reason[:300]}; export or train it again.") from error
+
+
+def _load_keras(path):
+    import keras
+
+    from keras_cdd.evaluation.keras_embedder import KerasEmbedder
+
+    if not zipfile.is_zipfile(path):
+        # Keras would say that there is no such file.
+        raise ValueError("it is no complete .keras archive")
+    return KerasEmbedder(keras.saving.load_model(path, compile=False))
+
+
+def _load_tflite(path, sha256):
+    known = sha256 or _recorded_sha256(path.with_suffix(".json"))
+    if not known:
+        _try_apart(path)
+    elif known != hashlib.sha256(path.read_bytes()).hexdigest():
+        raise ValueError("its SHA-256 is not the recorded one, so the file is damaged or another")
+    return TFLiteEmbedder(path)
+
+
+def _try_apart(path):
+    """Raises ValueError if a process that runs the file fails, crashes or hangs."""
+    # Safe path: the folder of the script holds modules that are not meant to be imported from there.
+    command = [sys.executable, "-P", tflite_embedder.__file__, str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS_TO_TRY)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"it gives no embedding within {SECONDS_TO_TRY} s") from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() if done.returncode == 1 else []
+        raise ValueError(lines[-1] if lines else "it crashes the interpreter")
+
+
+def _recorded_sha256(report):
+    """What a report beside a model says; None if there is none, or it says nothing."""
+    try:
+        recorded = json.loads(report.read_text())
+    except (OSError, ValueError):
+        return None
+    return recorded.get("sha256") if isinstance(recorded, dict) else None

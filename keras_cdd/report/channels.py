@@ -1,0 +1,93 @@
+"""Which channels are left, and why: the heat map over the phases and the importances at the last cut."""
+
+import math
+
+import numpy as np
+from matplotlib.colors import ListedColormap, to_rgba
+
+from keras_cdd.report.block_name import block_name
+from keras_cdd.report.figure import INK, SERIES, draw
+
+LINES = {
+    "macs": "importance for a million MACs",
+    "params": "importance for a thousand parameters",
+    "norm": "norm of the indicator's kernel",
+}
+
+
+def channel_map(run):
+    """Channels kept at every site after every surgery: a `Chart`, or None before the first surgery.
+
+    Args:
+        run: `RunFiles`.
+    """
+    if not run.surgeries:
+        return None
+    first = run.surgeries[0]["kept_filters_before"]
+    widths = np.array([[s[site] for s in [first, *(s["kept_filters_after"] for s in run.surgeries)]] for site in first])
+    names = [block_name(site) for site in first]
+    rows, columns = (np.arange(count) for count in widths.shape)
+
+    def paint(axes):
+        # One colour, more or less of it: that reads on white and on black.
+        shades = ListedColormap([to_rgba(SERIES[0], alpha) for alpha in np.linspace(0.05, 0.65, 31)])
+        axes.pcolormesh(columns, rows, widths / widths[:, :1], cmap=shades, vmin=0, vmax=1, linewidth=0)
+        for row, column in np.ndindex(widths.shape):
+            axes.text(column, row, str(widths[row, column]), ha="center", va="center", fontsize=8, color=INK)
+        axes.set_yticks(rows, names, fontsize=8)
+        axes.set_xticks(columns, ["start", *(str(s["epoch"]) for s in run.surgeries)])
+        axes.set_xlabel("channels after the surgery that followed this epoch")
+        axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+
+    kept = widths[:, -1] / widths[:, 0]
+    most, least = int(kept.argmax()), int(kept.argmin())
+    words = (
+        f"Channels of {len(names)} sites over {len(run.surgeries)} surgeries: {widths[:, 0].sum()} at the start, "
+        f"{widths[:, -1].sum()} now. {names[most]} keeps most ({widths[most, 0]} to {widths[most, -1]}), "
+        f"{names[least]} least ({widths[least, 0]} to {widths[least, -1]})."
+    )
+    return draw("Channels kept", words, paint, height=0.6 + 0.19 * len(rows), left=_margin(names), bottom=0.5)
+
+
+def importance_chart(run):
+    """The importances at the last cut, with the line below which channels went: a `Chart`, or None.
+
+    Args:
+        run: `RunFiles`.
+    """
+    if not run.cuts:
+        return None
+    cut = run.cuts[-1]
+    kept, removed = np.array(cut["kept"]), np.array(cut["removed"])
+    edges = np.logspace(*cut["log10_range"], len(kept) + 1)
+    wide, left = np.diff(edges), edges[:-1]
+
+    def paint(axes):
+        axes.bar(left, removed, wide, align="edge", color=SERIES[1], label="cut", linewidth=0)
+        axes.bar(left, kept, wide, removed, align="edge", color=SERIES[0], label="kept", linewidth=0)
+        axes.axvline(cut["line"], color=INK, linewidth=1, linestyle=(0, (3, 2)), label="cut line")
+        axes.set_xscale("log")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.set(xlabel=LINES[cut["measure"]])
+        axes.tick_params(axis="x", which="minor", length=0)
+        axes.set_xticks([10.0**n for n in _decades(cut["log10_range"])])
+        axes.figure.legend(loc="lower center", ncols=3, handlelength=1.4)
+
+    words = (
+        f"Importances at the last cut, in epoch {cut['epoch']}: {removed.sum()} channels below or near the line at "
+        f"{cut['line']:.2g} were cut, {kept.sum()} stayed."
+    )
+    return draw(f"Channels by importance at the last cut (epoch {cut['epoch']})", words, paint)
+
+
+def _margin(names):
+    """Inches for row labels."""
+    return min(2.2, 0.15 + 0.065 * max(map(len, names)))
+
+
+def _decades(limits):
+    first, last = math.ceil(limits[0]), math.floor(limits[1])
+    return range(first, last + 1, max(1, (last - first) // 5))

@@ -1,0 +1,86 @@
+"""How every chart looks: drawn by matplotlib, coloured by the page."""
+
+import dataclasses
+import io
+import re
+
+import matplotlib
+import matplotlib.figure
+
+# Placeholders that become the page's CSS variables, so that a chart follows light, dark and paper.
+INK, FAINT, LINE = "#010203", "#020304", "#030405"
+SERIES = ("#040501", "#040502", "#040503", "#040504", "#040505", "#040506", "#040507", "#040508")
+RIGHT, TOP = 0.1, 0.08
+_VARIABLES = {INK: "ink", FAINT: "faint", LINE: "line"} | {c: f"series{n}" for n, c in enumerate(SERIES, start=1)}
+
+_STYLE = {
+    "svg.fonttype": "none",  # Text stays text: small, searchable, in the page's font.
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": FAINT,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """A drawn chart.
+
+    Attributes:
+        title: above it.
+        svg: the drawing, to be put into a page as it is.
+        words: the same in a sentence, for who cannot see it.
+    """
+
+    title: str
+    svg: str
+    words: str
+
+
+def draw(title, words, paint, height=2.7, width=4.4, left=0.45, bottom=0.85):
+    """Draws a chart.
+
+    Args:
+        title, words: see `Chart`.
+        paint: function of the axes that does the drawing.
+        height, width: in inches; the page scales it to its column, on a phone to about its own size.
+        left, bottom: margins in inches, for the labels.
+    """
+    with matplotlib.rc_context(_STYLE | {"svg.hashsalt": title}):
+        figure = matplotlib.figure.Figure(figsize=(width, height))
+        # Margins in inches, so that neighbours line up; a layout engine would draw everything twice.
+        box = (left / width, bottom / height, 1 - (left + RIGHT) / width, 1 - (bottom + TOP) / height)
+        paint(figure.add_axes(box))
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return Chart(title, _for_page(file.getvalue()), words)
+
+
+def _for_page(svg):
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # These names come again in every chart and nothing refers to them.
+    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)
+    # The page gives the width; the shape stays.
+    svg = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg [^>]*?)width="[^"]*"', r'\1aria-hidden="true" focusable="false"', svg, count=1)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
+    for colour, name in _VARIABLES.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    return svg

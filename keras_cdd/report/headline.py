@@ -1,0 +1,67 @@
+"""The table at the top: what went in, what came out."""
+
+import dataclasses
+
+MODELS = {"teacher": "teacher.keras", "student": "student.keras", "deploy": "deploy.keras"}
+COLUMNS = {
+    "mAP": ("mAP", "%", ".2f"),
+    "rank1": ("Rank-1", "%", ".2f"),
+    "num_params": ("parameters", "", ",d"),
+    "macs": ("MACs", "", ",d"),
+    "bytes": ("bytes", "", ",d"),
+    "latency_ms": ("ms", "", ".2f"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A number with what is shown of it.
+
+    Attributes:
+        name: the column's key.
+        value: the number as it stands in the file, or None where nobody measured it.
+        shown: for the eye.
+    """
+
+    name: str
+    value: float | None
+    shown: str
+
+
+def headline(run):
+    """Row name -> cells, the columns of `COLUMNS`; empty before the run's end.
+
+    Args:
+        run: `RunFiles`.
+    """
+    if not run.summary:
+        return {}
+    rows = {}
+    for name, file in MODELS.items():
+        rows[file] = run.summary[name] | {"bytes": run.size_of(file)}
+        rows[file]["latency_ms"] = run.summary.get("latency_ms", {}).get(name)
+    for name, measured in run.exported.items():
+        # The same network in another form, timed with several numbers of threads.
+        same = {key: run.summary["deploy"][key] for key in ("num_params", "macs")}
+        rows[name] = same | measured | {"latency_ms": measured.get("latency_ms", {}).get("1_thread")}
+    return {name: [_cell(key, row.get(key)) for key in COLUMNS] for name, row in rows.items()}
+
+
+def savings(run):
+    """(name in the summary, value, text) of what the run saved, for the large figures at the top."""
+    if not run.summary:
+        return []
+    figures = [(key, run.summary[key], text) for key, text in SAVED.items() if run.summary[key] > 0]
+    if "mAP" in run.summary["deploy"]:
+        figures.append(("mAP", run.summary["deploy"]["mAP"], "mAP of the deployed student"))
+    if "mAP" in run.summary["teacher"]:
+        figures.append(("mAP", run.summary["teacher"]["mAP"], "mAP of its teacher"))
+    return figures
+
+
+SAVED = {"macs_saved": "of the MACs saved", "params_saved": "of the parameters saved"}
+
+
+def _cell(name, value):
+    usable = isinstance(value, int | float)
+    return Cell(name, value if usable else None, format(value, COLUMNS[name][2]) if usable else "–")

@@ -1,0 +1,82 @@
+"""All of a run on one self-contained page."""
+
+import os
+import pathlib
+
+import jinja2
+
+from keras_cdd.report.channels import channel_map, importance_chart
+from keras_cdd.report.curves import curves
+from keras_cdd.report.duration import duration
+from keras_cdd.report.headline import COLUMNS, headline, savings
+from keras_cdd.report.run_files import RunFiles
+
+REPORT = "report.html"
+
+
+def write_report(workdir):
+    """Draws `report.html` of a run that is over, under way or broken off.
+
+    Args:
+        workdir: folder of the run.
+
+    Returns:
+        Path of the page, which replaces an older one only when it is complete.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+    """
+    run = RunFiles(workdir)
+    target = run.path / REPORT
+    fresh = target.with_suffix(".html.new")
+    fresh.write_text(render(run), encoding="utf-8")
+    os.replace(fresh, target)
+    return target
+
+
+def render(run):
+    """The page as text, from `RunFiles`."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("page.html.jinja").render(
+        name=run.path.resolve().name,
+        state=_state(run),
+        finished=bool(run.summary),
+        settings=run.settings,
+        surgeries=run.surgeries,
+        environment=_flat(run.environment),
+        columns=COLUMNS,
+        headline=headline(run),
+        savings=savings(run),
+        seconds=run.summary.get("seconds", {}),
+        curves=curves(run),
+        channels=[chart for chart in (channel_map(run), importance_chart(run)) if chart],
+        examples=run.examples if run.summary else None,
+    )
+
+
+def _state(run):
+    """How far the run is, in words."""
+    if run.summary:
+        seconds = sum(run.summary.get("seconds", {}).values())
+        return f"finished after {duration(seconds)}"
+    if not run.epochs:
+        return "begun; no epoch is complete"
+    last = run.epochs[-1]
+    of = run.settings.get("epochs" if last["stage"] == "student" else "teacher_epochs", "?")
+    return f"not finished: {last['stage']} epoch {last['epoch']} of {of} is complete"
+
+
+def _flat(tree, prefix=""):
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key} ")
+        else:
+            flat[f"{prefix}{key}"] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return flat

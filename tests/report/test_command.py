@@ -1,0 +1,31 @@
+"""The command draws any run's page again, and names what it cannot draw."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def report(*flags):
+    return subprocess.run([sys.executable, "-m", "keras_cdd.report", *flags], capture_output=True, text=True)
+
+
+def test_the_command_draws_a_run(running):
+    done = report(f"--workdir={running}")
+    assert done.returncode == 0 and done.stdout.strip() == str(running / "report.html")
+    assert (running / "report.html").is_file()
+
+
+@pytest.mark.parametrize("flags", [[], ["--workdir=nowhere"]])
+def test_a_wrong_workdir_is_one_line(flags):
+    done = report(*flags)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "error: --workdir" in done.stderr.splitlines()[-1]
+
+
+def test_examples_need_a_finished_run(running):
+    done = report(f"--workdir={running}", "--examples")
+    assert done.returncode == 1 and "is not finished (teacher.keras, student.keras" in done.stderr
+    assert not (running / "report.html").exists()

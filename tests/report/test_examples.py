@@ -1,0 +1,66 @@
+"""Which queries are shown, and with what."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_cdd.models import gated_resnet
+from keras_cdd.report.activations import activation_maps
+
+
+def test_best_and_worst_are_those_of_the_student(examples, collected):
+    precisions = examples.precisions["student"]
+    shown = {kind: [precisions[q] for k, q in examples.chosen if k == kind] for kind in ("best", "worst", "random")}
+    assert shown["best"] == sorted(precisions, reverse=True)[:2] and shown["worst"] == sorted(precisions)[:2]
+    assert len(shown["random"]) == 2 and len({query for _, query in examples.chosen}) == 6
+    assert [ranking["kind"] for ranking in collected["rankings"]] == ["best"] * 2 + ["worst"] * 2 + ["random"] * 2
+
+
+def test_rankings_follow_the_metric(examples, collected):
+    """Similarities fall, junk is absent, and marks are those of the identities."""
+    for (_, query), ranking in zip(examples.chosen, collected["rankings"], strict=True):
+        asked = examples.query[query]
+        for who in ("student", "teacher"):
+            similarities = [result["similarity"] for result in ranking[who]]
+            assert len(similarities) == 5 and similarities == sorted(similarities, reverse=True)
+            assert all(r["match"] == (r["identity"] == str(asked.identity)) for r in ranking[who])
+        for record, _, match in examples._results("student", query):
+            assert not (match and record.camera == asked.camera)
+    best = collected["rankings"][0]
+    assert best["average_precision"]["student"] > 50 and best["student"][0]["match"]
+
+
+def test_pictures_are_small_photos(collected):
+    for picture in collected["pictures"]:
+        head, data = picture.split(",")
+        image = Image.open(io.BytesIO(base64.b64decode(data)))
+        assert head == "data:image/jpeg;base64" and max(image.size) <= 128
+    used = [r["picture"] for ranking in collected["rankings"] for r in (ranking["query"], *ranking["student"])]
+    assert set(used) <= set(range(len(collected["pictures"])))
+
+
+def test_strips_show_student_above_teacher(examples):
+    strips = list(examples.strips())
+    assert len(strips) == 6 and all(picture.dtype == np.uint8 and picture.shape[2] == 3 for _, picture in strips)
+    assert all(picture.shape[0] % 2 == 0 for _, picture in strips)
+
+
+def test_maps_light_up_where_the_network_responds():
+    network = gated_resnet("resnet18", width=4, image_size=(64, 64), embedding_size=8)
+    images = np.full((1, 64, 64, 3), 127, np.uint8)
+    images[0, :32, :32] = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
+    maps = activation_maps(network, images)
+    assert list(maps) == ["stage2_block2", "stage4_block2"]
+    fine = maps["stage2_block2"][0].astype(float).sum(-1)
+    assert fine.shape == (128, 128) and fine[:64, :64].mean() > 1.5 * fine[80:, 80:].mean()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (32, 48)])
+def test_maps_have_the_shape_of_the_photo(size):
+    network = gated_resnet("resnet18", width=4, image_size=size, embedding_size=8, stem="small")
+    images = np.zeros((2, *size, 3), np.uint8)
+    for pictures in activation_maps(network, images).values():
+        assert pictures.shape == (2, *(side * 128 // max(size) for side in size), 3)

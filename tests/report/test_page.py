@@ -1,0 +1,113 @@
+"""The page of finished, running and broken runs, read as text."""
+
+import html.parser
+import json
+
+import pytest
+
+from keras_cdd.report.page import write_report
+
+
+class Page(html.parser.HTMLParser):
+    """Tags with their attributes, and the text between."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.words, self.style = [], [], False
+        self.feed(path.read_text())
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.style = tag == "style"
+
+    def handle_data(self, data):
+        self.words += [] if self.style else [data]
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_a_finished_run_shows_everything(finished):
+    page = Page(write_report(finished))
+    parts = ("Training", "Channels", "Surgeries", "Rankings", "Where the networks look", "Settings", "Environment")
+    assert all(part in page.text for part in parts)
+    charts = ("Loss", "The student's losses", "mAP, percent", "Million MACs an image", "Seconds an epoch")
+    assert all(chart in page.text for chart in (*charts, "Channels kept", "Channels by importance"))
+    assert "finished after 6 min" in page.text and "model_int8.tflite" in page.text
+    assert not list(finished.glob("*.new"))
+
+
+def test_the_page_needs_nothing_else_and_describes_every_picture(finished):
+    page = Page(write_report(finished))
+    assert not page.all("script")
+    sources = [value for _, tag in page.tags for key, value in tag.items() if key.endswith(("src", "href"))]
+    assert len(sources) > 40 and all(source.startswith(("data:", "#")) for source in sources)
+    assert all(image["alt"] for image in page.all("img"))
+    drawings = [figure for figure in page.all("figure") if figure.get("role") == "img"]
+    assert len(drawings) == len(page.all("svg")) == 7 and all(figure["aria-label"] for figure in drawings)
+    names = [tag["id"] for _, tag in page.tags if "id" in tag]
+    assert len(names) == len(set(names))
+
+
+def test_the_charts_say_what_they_show(finished):
+    page = Page(write_report(finished))
+    words = " ".join(figure.get("aria-label", "") for figure in page.all("figure"))
+    assert "teacher 9.00 after epoch 1, 2.25 after epoch 4" in words
+    assert "Surgeries after epochs 2, 4." in words and "24.00 after epoch 2, 72.00 after epoch 6" in words
+    assert "Channels of 8 sites over 2 surgeries: 96 at the start, 36 now." in words
+    assert "10 channels below or near the line at 1 were cut, 16 stayed" in words
+
+
+def test_a_running_run_has_a_page_without_accuracy(running):
+    page = Page(write_report(running))
+    assert "not finished: student epoch 6 of 6 is complete" in page.text
+    assert not page.all("img") and not [tag for tag in page.all("table") if tag.get("class") == "headline"]
+    assert len(page.all("svg")) == 7
+
+
+def test_a_run_that_has_just_begun_has_a_page(tmp_path):
+    (tmp_path / "flags.flags").write_text("--dataset=synthetic\n")
+    page = Page(write_report(tmp_path))
+    assert "no epoch is complete" in page.text and not page.all("svg")
+
+
+def test_a_run_of_a_single_epoch_without_surgery(running):
+    line = (running / "metrics.jsonl").read_text().splitlines()[0]
+    (running / "metrics.jsonl").write_text(line + "\n")
+    for name in ("surgery.jsonl", "cuts.jsonl", "environment.json"):
+        (running / name).unlink()
+    page = Page(write_report(running))
+    assert "teacher epoch 1 of 4" in page.text and len(page.all("svg")) == 3
+
+
+def test_settings_are_shown_as_they_are(finished):
+    page = Page(write_report(finished))
+    assert 'csv a<b>&"c".csv' in page.text and "flip false" in page.text and "resume true" in page.text
+
+
+def test_damaged_extras_are_left_out(finished):
+    (finished / "examples.json").write_text("{")
+    (finished / "model_int8.json").write_text("[1]")
+    page = Page(write_report(finished))
+    assert "Rankings" not in page.text and "model_int8" not in page.text and "73.82" in page.text
+
+
+def test_a_teacher_from_elsewhere_is_weighed(finished, tmp_path):
+    (finished / "teacher.keras").rename(tmp_path / "given.keras")
+    with open(finished / "flags.flags", "a") as file:
+        file.write(f"--teacher={tmp_path}/given.keras\n")
+    assert "1,858,143" in Page(write_report(finished)).text
+
+
+def test_a_run_without_a_teachers_accuracy(finished):
+    summary = json.loads((finished / "summary.json").read_text())
+    del summary["teacher"]["mAP"], summary["teacher"]["rank1"], summary["latency_ms"]
+    (finished / "summary.json").write_text(json.dumps(summary))
+    page = Page(write_report(finished))
+    assert "mAP of its teacher" not in page.text and "–" in page.text
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path} holds no run"):
+        write_report(tmp_path)
