@@ -50,7 +50,8 @@ def report(students, epochs, teacher, first_epoch):
     images = tf.random.uniform((BATCH.value, *teacher.input.shape[1:3], 3), 0, 255, seed=0)
     labels = tf.range(BATCH.value) // 4 % teacher.output["logits"].shape[-1]
     runs = [trainer(student, images, labels) for student in students]
-    runs += [trainer(students[0], images, labels, with_fisher=True), repeated(lambda: teacher(images, training=False))]
+    runs += [trainer(students[0], images, labels, with_fisher=True)]
+    runs += [repeated(lambda: teacher(images, training=False))]
     seconds = [[step_seconds(run) for run in runs] for _ in range(ROUNDS.value)]
     *student, with_fisher, taught = [statistics.median(column) for column in zip(*seconds, strict=True)]
     macs = [count_macs(model, deployed=False) for model in students]
@@ -60,7 +61,8 @@ def report(students, epochs, teacher, first_epoch):
         name, epoch = ("floor", "-") if epoch is None else (phase, epoch)
         print(
             f"{name:>5}  {epoch:>10}  {macs[phase] / 1e6:>22.2f}  {macs[phase] / macs[0]:5.2f}  "
-            f"{1e3 * student[phase]:10.1f}  {student[phase] / student[0]:5.2f}  {steps * (student[phase] + taught):24.1f}"
+            f"{1e3 * student[phase]:10.1f}  {student[phase] / student[0]:5.2f}  "
+            f"{steps * (student[phase] + taught):24.1f}"
         )
     outer, share = student[-1] / student[0], macs[-2] / macs[0]
     print(

@@ -61,6 +61,21 @@ def config_from_flags(values=flags.FLAGS):
     return Config(**{name: _section(section, values) for name, section in SECTIONS.items()})
 
 
+def config_from_flagfile(path):
+    """The settings of a run, from the `flags.flags` that it left.
+
+    Raises:
+        ValueError: if they cannot be read.
+    """
+    values = flags.FlagValues()
+    define_flags(values=values)
+    try:
+        values(["run", f"--flagfile={path}"])
+    except flags.Error as error:
+        raise ValueError(f"The settings {path} cannot be read ({error}); train the run again.") from None
+    return config_from_flags(values)
+
+
 def _section(section, values):
     types = typing.get_type_hints(section)
     return section(**{f.name: _value(f.name, types[f.name], values[f.name].value) for f in dataclasses.fields(section)})

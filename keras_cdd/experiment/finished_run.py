@@ -1,12 +1,11 @@
 """The example pictures of a run that is over."""
 
 import keras
-from absl import flags
 
 from keras_cdd.data.registry import load_dataset
 from keras_cdd.experiment.watch import Watch
 from keras_cdd.experiment.workdir import Workdir
-from keras_cdd.flags import config_from_flags, define_flags
+from keras_cdd.flags import config_from_flagfile
 from keras_cdd.report.run_files import RunFiles
 
 MODELS = ("teacher", "student", "deploy")
@@ -26,16 +25,9 @@ def redo_examples(path):
     missing = [f"{name}.keras" for name in MODELS if run.size_of(f"{name}.keras") is None]
     if missing or not run.summary:
         raise ValueError(f"--workdir {path} is not finished ({', '.join(missing) or 'summary.json'} is missing).")
-    config = _config(run)
+    config = config_from_flagfile(run.path / "flags.flags")
     dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv)
     watch = Watch(config, dataset, Workdir(path, (run.path / "flags.flags").read_text()))
     models = {name: keras.saving.load_model(run.model_file(f"{name}.keras"), compile=False) for name in MODELS}
     evaluated = {name: watch.evaluator.embeddings(model) for name, model in models.items() if name != "student"}
     watch.finish(models, evaluated, {name: watch.evaluator.rank(*sides) for name, sides in evaluated.items()})
-
-
-def _config(run):
-    values = flags.FlagValues()
-    define_flags(values=values)
-    values(["run", *(run.path / "flags.flags").read_text().splitlines()])
-    return config_from_flags(values)

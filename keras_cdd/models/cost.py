@@ -66,7 +66,7 @@ def count_macs(model: keras.Model, deployed: bool = True, classifier: bool = Fal
 
 
 def count_params(model: keras.Model, deployed: bool = True, classifier: bool = False) -> int:
-    """Parameters, frozen or not; see `count_macs` for the arguments. BatchNorm counts scale and shift, no statistics."""
+    """Parameters, frozen or not; arguments as in `count_macs`. BatchNorm counts scale and shift, no statistics."""
     if deployed:
         return cost_model(model, classifier).params()
     return sum(_num_params(layer) for layer in _layers_that_count(model, classifier))
