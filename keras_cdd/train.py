@@ -10,21 +10,13 @@ from keras_cdd.flags import config_from_flags, flagfile_text
 
 def main(_):
     from keras_cdd.experiment import run_experiment
+    from keras_cdd.report.headline import headline_text
+    from keras_cdd.report.run_files import RunFiles
 
     config = config_from_flags()
-    summary = run_experiment(config, flagfile_text(config))
-    print(table(summary))
-
-
-def table(summary):
-    """The summary as a table for the screen."""
-    lines = [f"{'':<10}{'mAP %':>8}{'Rank-1 %':>10}{'params':>12}{'MACs':>14}"]
-    for name in ("teacher", "student", "deploy"):
-        row = summary[name]
-        accuracy = f"{row['mAP']:>8.2f}{row['rank1']:>10.2f}" if "mAP" in row else f"{'-':>8}{'-':>10}"
-        lines.append(f"{name:<10}{accuracy}{row['num_params']:>12,}{row['macs']:>14,}")
-    lines.append(f"saved: {summary['params_saved']:.1f} % of the parameters, {summary['macs_saved']:.1f} % of the MACs")
-    return "\n".join(lines)
+    run_experiment(config, flagfile_text(config))
+    print(headline_text(RunFiles(config.run.workdir)))
+    print(f"report: {config.run.workdir}/report.html")
 
 
 def run():

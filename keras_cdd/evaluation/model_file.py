@@ -57,6 +57,7 @@ def _load_keras(path):
 
 
 def _load_tflite(path, sha256):
+    tflite_embedder.interpreter_class()
     known = sha256 or _recorded_sha256(path.with_suffix(".json"))
     if not known:
         _try_apart(path)

@@ -29,7 +29,7 @@ class TFLiteEmbedder:
     """
 
     def __init__(self, path, threads=None):
-        self._interpreter = _interpreter_class()(model_path=str(path), num_threads=threads or os.cpu_count())
+        self._interpreter = interpreter_class()(model_path=str(path), num_threads=threads or os.cpu_count())
         inputs = self._interpreter.get_input_details()
         shapes = [tuple(int(side) for side in details["shape"]) for details in inputs]
         if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
@@ -95,7 +95,12 @@ def _dequantized(values, details):
     return (values - zero) * np.float32(scale) if scale else values
 
 
-def _interpreter_class():
+def interpreter_class():
+    """The class of ai-edge-litert, or else of tflite-runtime.
+
+    Raises:
+        ImportError: if neither is installed.
+    """
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:

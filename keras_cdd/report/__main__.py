@@ -25,13 +25,18 @@ def main(_):
     values = flags.FLAGS
     if values.workdir is None:
         raise ValueError("--workdir is missing; give the folder of a run.")
+    from keras_cdd.report.headline import headline_text
     from keras_cdd.report.page import write_report
+    from keras_cdd.report.run_files import RunFiles
 
     if values.examples:
         from keras_cdd.experiment.finished_run import redo_examples
 
         redo_examples(values.workdir)
-    print(write_report(values.workdir))
+    page = write_report(values.workdir)
+    if text := headline_text(RunFiles(values.workdir)):
+        print(text)
+    print(f"report: {page}")
 
 
 def run():

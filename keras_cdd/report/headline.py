@@ -47,6 +47,24 @@ def headline(run):
     return {name: [_cell(key, row.get(key)) for key in COLUMNS] for name, row in rows.items()}
 
 
+def headline_text(run):
+    """The same table and what was saved as plain text; empty before the run's end.
+
+    Args:
+        run: `RunFiles`.
+    """
+    rows = headline(run)
+    if not rows:
+        return ""
+    heads = ["", *(f"{title} {unit}".strip() for title, unit, _ in COLUMNS.values())]
+    lines = [heads, *([name, *(cell.shown for cell in cells)] for name, cells in rows.items())]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    table = [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines
+    ]
+    return "\n".join([*table, *(f"{run.summary[key]:.1f} % {text}" for key, text in SAVED.items())])
+
+
 def savings(run):
     """(name in the summary, value, text) of what the run saved, for the large figures at the top."""
     if not run.summary:

@@ -14,7 +14,7 @@ def report(*flags):
 
 def test_the_command_draws_a_run(running):
     done = report(f"--workdir={running}")
-    assert done.returncode == 0 and done.stdout.strip() == str(running / "report.html")
+    assert done.returncode == 0 and done.stdout.strip() == f"report: {running / 'report.html'}"
     assert (running / "report.html").is_file()
 
 

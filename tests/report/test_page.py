@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from keras_cdd.report.headline import headline_text
 from keras_cdd.report.page import write_report
+from keras_cdd.report.run_files import RunFiles
 
 
 class Page(html.parser.HTMLParser):
@@ -111,3 +113,16 @@ def test_a_run_without_a_teachers_accuracy(finished):
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"{tmp_path} holds no run"):
         write_report(tmp_path)
+
+
+def test_the_headline_as_plain_text(finished):
+    lines = headline_text(RunFiles(finished)).splitlines()
+    names = ["teacher.keras", "student.keras", "deploy.keras", "model_int8.tflite"]
+    assert [line.split()[0] for line in lines[1:5]] == names
+    assert {"mAP", "%", "Rank-1", "parameters", "MACs", "bytes", "ms"} == set(lines[0].split())
+    assert {"71.68", "82.03", "401,384", "10,217,472", "16.23"} <= set(lines[1].split())
+    assert lines[5:] == ["55.0 % of the MACs saved", "69.4 % of the parameters saved"]
+
+
+def test_before_the_end_there_is_no_headline(running):
+    assert headline_text(RunFiles(running)) == ""
