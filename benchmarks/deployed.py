@@ -1,0 +1,184 @@
+"""What the deployed files cost on this machine: bytes, mAP and milliseconds at 1 thread on ai-edge-litert.
+
+`python -m benchmarks.deployed --workdir=runs/x` sets the teacher in float32 against every model_*.tflite that
+`export.to_tflite` left there. `python -m benchmarks.deployed --geometry` builds a ResNet-50 of 224x224 pixels with
+random weights, removes 65 % of its MACs, and sets the int8 student against the float32 teacher.
+"""
+
+import dataclasses
+import json
+import pathlib
+import platform
+import statistics
+import tempfile
+import time
+
+from absl import flags
+
+from keras_cdd.cli import run_command
+from keras_cdd.config import option
+
+GEOMETRY = {"backbone": "resnet50", "width": 64, "image_size": (224, 224)}
+KEPT_MACS = 0.35
+# Processors without one of these multiply 8-bit integers no faster than floats.
+DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkFlags:
+    """What this command takes."""
+
+    workdir: str | None = option(None, "Folder of a finished run with exported files.")
+    geometry: bool = option(False, "Instead: a ResNet-50 of 224x224 pixels with random weights.")
+    data_dir: str | None = option(None, "Where the run's data set lies now, if it was moved.")
+    csv: str | None = option(None, "Where the run's CSV lies now, if it was moved.")
+    rounds: int = option(30, "Times that every file is run, in turn.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A file and its accuracy in percent, None where there is none."""
+
+    name: str
+    path: pathlib.Path
+    m_ap: float | None = None
+
+
+def main(_):
+    values = flags.FLAGS
+    if (values.workdir is None) == (not values.geometry) or values.rounds < 1:
+        raise ValueError("Give either --workdir of a finished run or --geometry, and --rounds of at least 1.")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        rows = geometry_rows(folder) if values.geometry else run_rows(values, folder)
+        print(table(rows, medians_ms([row.path for row in rows], values.rounds)))
+    found = [name for name in DOT_PRODUCTS if name in _processor_flags()]
+    print(f"{platform.machine()}, 8-bit dot products: {', '.join(found) or 'none, so int8 gains size but no speed'}")
+
+
+def run_rows(values, folder):
+    """The run's teacher in float32, and the files that were exported."""
+    import keras_cdd
+    from export.quantize import to_tflite
+    from export.training_run import TrainingRun
+    from keras_cdd.evaluation import Evaluator, load_embedder
+
+    run = TrainingRun(values.workdir, values.data_dir, values.csv)
+    reports = sorted(pathlib.Path(values.workdir).glob("model_*.json"), key=lambda path: -_read(path)["bytes"])
+    if not reports:
+        raise FileNotFoundError(f"Run {values.workdir} has no model_*.tflite; python -m export.to_tflite makes them.")
+    teacher = folder / "teacher.tflite"
+    teacher.write_bytes(to_tflite(keras_cdd.fuse(run.model("teacher")), "float32"))
+    m_ap = Evaluator(run.dataset, run.image_size).evaluate(load_embedder(teacher)).as_percent()["mAP"]
+    students = [
+        Row(f"student {_read(path)['precision']}", path.with_suffix(".tflite"), _read(path)["mAP"]) for path in reports
+    ]
+    return [Row("teacher float32", teacher, m_ap), *students]
+
+
+def geometry_rows(folder):
+    """A plain and a slim network of one geometry, as float32 and int8."""
+    import keras
+    import numpy as np
+
+    import keras_cdd
+    from export.integer_form import integer_form
+    from export.quantize import to_tflite
+
+    keras.utils.set_random_seed(0)
+    teacher = keras_cdd.fuse(keras_cdd.gated_resnet(**GEOMETRY, indicators="none"))
+    student = keras_cdd.fuse(_slim(keras_cdd.gated_resnet(**GEOMETRY, indicators="both")))
+    macs = [keras_cdd.count_macs(model) for model in (teacher, student)]
+    print(f"MACs: teacher {macs[0]:,}, student {macs[1]:,} ({100 * (1 - macs[1] / macs[0]):.1f} % removed)")
+    images = np.random.default_rng(0).integers(0, 256, (8, *GEOMETRY["image_size"], 3), np.uint8)
+    contents = {
+        "teacher float32": lambda: to_tflite(teacher, "float32"),
+        "student float32": lambda: to_tflite(student, "float32"),
+        "student int8": lambda: to_tflite(integer_form(student), "int8", images=images),
+    }
+    rows = []
+    for name, content in contents.items():
+        rows.append(Row(name, folder / f"{name.replace(' ', '_')}.tflite"))
+        rows[-1].path.write_bytes(content())
+    return rows
+
+
+def _slim(heavy):
+    """Every site loses the same share of its channels, at random, so that the budget is met."""
+    import numpy as np
+
+    import keras_cdd
+    from keras_cdd.surgery.sites import indicator_kernels
+
+    rng = np.random.default_rng(0)
+    widths = {site: kernel.shape[1] for site, kernel in indicator_kernels(heavy).items()}
+    importance = {site: rng.permutation(width) / width for site, width in widths.items()}
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        share = (low + high) / 2
+        plan = keras_cdd.plan_surgery(heavy, importance_threshold=share, importance=importance)
+        whole = _of_whole_filters(heavy, plan)
+        low, high = (share, high) if whole > KEPT_MACS else (low, share)
+    keras_cdd.silence(heavy, keras_cdd.plan_surgery(heavy, importance_threshold=high, importance=importance))
+    return keras_cdd.rebuild(heavy, keras_cdd.plan_surgery(heavy))
+
+
+def _of_whole_filters(heavy, plan):
+    """The share of MACs that stays if whole filters go."""
+    from keras_cdd.models import cost_model
+
+    costs = cost_model(heavy)
+    return costs.macs(plan.kept_filters) / costs.macs(costs.full_widths)
+
+
+def medians_ms(paths, rounds):
+    """Median milliseconds of each file for one image on 1 thread; in turns, so that all meet the same disturbances."""
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreters, times = [], [[] for _ in paths]
+    for path in paths:
+        interpreters.append(Interpreter(str(path), num_threads=1))
+        interpreters[-1].allocate_tensors()
+        (details,) = interpreters[-1].get_input_details()
+        noise = np.random.default_rng(0).integers(0, 128, details["shape"]).astype(details["dtype"])
+        interpreters[-1].set_tensor(details["index"], noise)
+        interpreters[-1].invoke()
+    for _ in range(rounds):
+        for interpreter, taken in zip(interpreters, times, strict=True):
+            start = time.perf_counter()
+            interpreter.invoke()
+            taken.append(1000 * (time.perf_counter() - start))
+    return [statistics.median(taken) for taken in times]
+
+
+def table(rows, milliseconds):
+    """The rows as text; the first is what the others are compared with."""
+    lines = [f"{'':<22}{'bytes':>13}{'smaller':>9}{'mAP %':>8}{'ms':>9}{'faster':>8}"]
+    first_bytes, first_ms = rows[0].path.stat().st_size, milliseconds[0]
+    for row, ms in zip(rows, milliseconds, strict=True):
+        size = row.path.stat().st_size
+        accuracy = "-" if row.m_ap is None else f"{row.m_ap:.2f}"
+        lines.append(
+            f"{row.name:<22}{size:>13,}{first_bytes / size:>8.1f}x{accuracy:>8}{ms:>9.2f}{first_ms / ms:>7.1f}x"
+        )
+    return "\n".join(lines)
+
+
+def _read(path):
+    return json.loads(path.read_text())
+
+
+def _processor_flags():
+    try:
+        return pathlib.Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return []
+
+
+def run():
+    run_command(main, {"benchmark": BenchmarkFlags})
+
+
+if __name__ == "__main__":
+    run()

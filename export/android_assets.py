@@ -1,0 +1,123 @@
+"""Puts a model and its gallery where the Android app and its tests look for them.
+
+    python -m export.android_assets --model=m.tflite --gallery=gallery.sqlite
+
+Writes the app's assets (manifest, model, gallery, six photos to try) and golden vectors for its tests. With --pair, a
+zip of model and gallery as well, which an installed app imports.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+import zipfile
+
+from .light import CommandParser, run_light
+
+ASSETS, GOLDEN = "app/src/main/assets", "core/src/test/resources/golden"
+SAMPLES = 6
+
+
+def command_parser():
+    parser = CommandParser(__doc__)
+    add = parser.add_argument
+    add("--model", help="The .tflite file that the gallery was built with; its input must be uint8.")
+    add("--gallery", help="What build_gallery wrote.")
+    add("--samples", help="Photos to try: a CSV, a folder or a zip archive; the gallery's own by default.")
+    add("--android_dir", default="android_demo", help="The app's source.")
+    add("--pair", help="Write model and gallery to this .zip as well; then there need not be an --android_dir.")
+    return parser
+
+
+def main(options):
+    _check(options)
+    from .embedding_model import EmbeddingModel
+    from .gallery import Gallery
+    from .golden_vectors import write_golden
+    from .sample_photos import sample_photos
+
+    with Gallery(options.gallery) as gallery, tempfile.TemporaryDirectory() as folder:
+        model = EmbeddingModel(options.model)
+        model.vouch(gallery)
+        _check_pair(model, gallery.check())
+        pair, golden = pathlib.Path(folder, "pair"), pathlib.Path(folder, "golden")
+        golden.mkdir()
+        photos = sample_photos(gallery, SAMPLES, options.samples)
+        _write_pair(pair, photos, model, gallery)
+        write_golden(golden, photos, model, gallery)
+        if options.pair:
+            _zip(pair, options.pair)
+            print(f"{options.pair}: {os.path.getsize(options.pair):,} bytes, to be imported by the app")
+        if os.path.isdir(options.android_dir):
+            _place(pair, pathlib.Path(options.android_dir, ASSETS))
+            _place(golden, pathlib.Path(options.android_dir, GOLDEN))
+            print(f"{options.android_dir}/{ASSETS}: {model.path.name}, {len(gallery)} images")
+
+
+def _check(options):
+    """Raises for what needs no model and no gallery to be seen."""
+    for name in ("model", "gallery"):
+        if not getattr(options, name):
+            raise ValueError(f"--{name} is missing; give a file.")
+    if not options.pair and not os.path.isdir(options.android_dir):
+        raise FileNotFoundError(f"There is no folder {options.android_dir}; give the app's source as --android_dir.")
+    if options.pair and not options.pair.lower().endswith(".zip"):
+        raise ValueError(f"--pair must end in .zip. Received: {options.pair}")
+    if options.pair and not os.path.isdir(os.path.dirname(options.pair) or "."):
+        raise FileNotFoundError(f"There is no folder for --pair={options.pair}; make it first.")
+
+
+def _check_pair(model, gallery):
+    if gallery.unfinished:
+        raise ValueError(f"Gallery {gallery.path} lacks images of {gallery.unfinished}; run build_gallery again.")
+    if not len(gallery):
+        raise ValueError(f"Gallery {gallery.path} is empty; add images with build_gallery.")
+    if model.embedder.input_type != "uint8":
+        raise ValueError(
+            f"Model {model.path} takes {model.embedder.input_type} pixels and the app gives uint8; export it with "
+            "--input_type=uint8."
+        )
+
+
+def _write_pair(folder, photos, model, gallery):
+    from PIL import Image
+
+    from .manifest import FILE, GALLERY_FILE, MODEL_FILE, make_manifest, read_manifest
+
+    (folder / "samples").mkdir(parents=True)
+    shutil.copyfile(model.path, folder / MODEL_FILE)
+    gallery.copy_to(folder / GALLERY_FILE)
+    samples = [(f"samples/{number}.png", photo.identity) for number, photo in enumerate(photos)]
+    for (file, _), photo in zip(samples, photos, strict=True):
+        Image.fromarray(photo.pixels).save(folder / file)
+    manifest = make_manifest(model, folder / GALLERY_FILE, gallery, samples)
+    (folder / FILE).write_text(json.dumps(manifest, indent=1) + "\n")
+    read_manifest(folder)
+
+
+def _place(source, target):
+    """Makes the files of `target` those of `source`: what is there too is replaced, other photos and tensors go."""
+    for old in target.rglob("*"):
+        if old.suffix in (".png", ".rgb") and not (source / old.relative_to(target)).is_file():
+            old.unlink()
+    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+        final = target / file.relative_to(source)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, f"{final}.new")
+        os.replace(f"{final}.new", final)
+
+
+def _zip(folder, path):
+    with zipfile.ZipFile(f"{path}.new", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+            archive.write(file, file.relative_to(folder).as_posix())
+    os.replace(f"{path}.new", path)
+
+
+def run():
+    run_light(main, command_parser())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,109 @@
+"""Makes a gallery of images to search in, or adds to one.
+
+    python -m export.build_gallery --model=m.tflite --images=DIR --output=gallery.sqlite
+
+The folder in which an image lies is its identity. A run that was killed goes on where it was; images that the gallery
+holds already are left alone. Needs numpy, Pillow and ai-edge-litert or tflite-runtime, nothing else.
+"""
+
+import pathlib
+
+from .light import CommandParser, run_light
+
+
+def command_parser():
+    parser = CommandParser(__doc__)
+    add = parser.add_argument
+    add("--model", help="The .tflite file that embeds the images.")
+    add("--images", help="Folder of images, zip archives in it included; or an archive.zip, or archive.zip!/folder.")
+    add("--csv", help="List path,identity,camera,split: the rows of split gallery, or all if there are none.")
+    add("--output", help="The gallery's file.")
+    add("--embedding_type", choices=("int8", "float16"), help="Of a new gallery's embeddings; int8 by default.")
+    add("--batch_size", type=int, default=32, help="Images a transaction.")
+    add("--replace", action="store_true", help="Embed images again that the gallery holds already.")
+    add("--remove", nargs="+", action="extend", metavar="PATH", help="Take these paths out, before anything is added.")
+    add("--strict_data", action="store_true", help="Stop at an unreadable image instead of reporting and skipping it.")
+    return parser
+
+
+def main(options):
+    _check(options)
+    from .gallery import Gallery
+
+    if options.remove:
+        with Gallery(options.output) as gallery:
+            gallery.check().remove(options.remove)
+            print(f"{options.output}: {len(options.remove)} removed, {len(gallery)} left")
+    if options.images or options.csv:
+        _add(options)
+
+
+def _check(options):
+    """Raises for what needs no model and no images to be seen."""
+    if not options.output:
+        raise ValueError("--output is missing; name the gallery's file.")
+    if options.images and options.csv:
+        raise ValueError("--images and --csv were both given; give one of them.")
+    if not (options.images or options.csv or options.remove):
+        raise ValueError("--images is missing; give a folder of images, or a --csv.")
+    if (options.images or options.csv) and not options.model:
+        raise ValueError("--model is missing; give a .tflite file.")
+    if options.batch_size < 1:
+        raise ValueError(f"--batch_size must be positive. Received: {options.batch_size}")
+
+
+def _add(options):
+    from .embedding_model import EmbeddingModel
+    from .gallery import Gallery
+    from .gallery_format import GalleryFormat
+    from .image_list import images_below, images_in_csv
+
+    records = images_below(options.images) if options.images else images_in_csv(options.csv)
+    model = EmbeddingModel(options.model)
+
+    def new_format():
+        stored = options.embedding_type or "int8"
+        return GalleryFormat(model.sha256, model.path.name, model.image_size, model.embedder.embedding_size, stored)
+
+    output = pathlib.Path(options.output)
+    if not output.is_file() or not output.stat().st_size:
+        # What does not embed shall leave no file behind.
+        new_format()
+    with Gallery(output, create=new_format) as gallery:
+        model.vouch(gallery)
+        if options.embedding_type not in (None, gallery.format.embedding_type):
+            raise ValueError(
+                f"Gallery {output} stores {gallery.format.embedding_type}, not --embedding_type="
+                f"{options.embedding_type}; build another one for that."
+            )
+        added = _add_to(gallery, model, records, options)
+    if not added.count and len(added.unreadable) == len(records):
+        if gallery.created:
+            output.unlink()
+        raise ValueError(f"None of {len(records)} images can be read, the first is {records[0].path}.")
+
+
+def _add_to(gallery, model, records, options):
+    from .gallery_builder import add_images
+    from .progress import Progress
+
+    source = str(options.images or options.csv)
+    wanted = {record.path: record for record in records}
+    known = wanted.keys() & gallery.check().labels().keys()
+    new = [record for path, record in wanted.items() if options.replace or path not in known]
+    gallery.start(source)
+    with Progress(len(new)) as progress:
+        added = add_images(gallery, model, new, options.batch_size, progress, options.strict_data)
+    gallery.finish(source)
+    left_alone = 0 if options.replace else len(known)
+    counts = f"{added.count} images embedded, {left_alone} there already, {len(added.unreadable)} unreadable"
+    print(f"{gallery.path}: {counts}; {len(gallery)} in all")
+    return added
+
+
+def run():
+    run_light(main, command_parser())
+
+
+if __name__ == "__main__":
+    run()

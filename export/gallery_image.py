@@ -1,0 +1,43 @@
+"""One image of a gallery, and its thumbnail."""
+
+import io
+import typing
+
+from PIL import Image
+
+THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 96, 80
+
+
+class GalleryImage(typing.NamedTuple):
+    """A row of a gallery, but for its embedding.
+
+    Attributes:
+        path: as it was given.
+        identity, camera: None if unknown.
+        thumbnail: JPEG bytes.
+    """
+
+    path: str
+    identity: str | None
+    camera: str | None
+    thumbnail: bytes
+
+    def picture(self):
+        """The thumbnail as a PIL image, RGB.
+
+        Raises:
+            ValueError: if it is damaged.
+        """
+        try:
+            return Image.open(io.BytesIO(self.thumbnail)).convert("RGB")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise ValueError(f"The thumbnail of {self.path} is damaged ({error}); build the gallery again.") from None
+
+
+def thumbnail_of(pixels):
+    """JPEG bytes of a uint8 image (H, W, 3), at most 96 pixels a side."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=THUMBNAIL_QUALITY)
+    return content.getvalue()

@@ -1,0 +1,48 @@
+"""All embeddings of a gallery in memory."""
+
+import dataclasses
+
+import numpy as np
+
+from .vector_codec import decode, lengths
+
+TOLERANCE = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class GalleryVectors:
+    """What a search compares with.
+
+    Attributes:
+        ids: int64 (N,), ascending.
+        stored: int8 or float16 (N, D), as the file holds them.
+        scales: float64 (N,); `stored * scales[:, None]` has rows of length 1.
+    """
+
+    ids: np.ndarray
+    stored: np.ndarray
+    scales: np.ndarray
+
+    def __len__(self):
+        return len(self.ids)
+
+    @classmethod
+    def from_rows(cls, rows, embedding_type, size):
+        """Puts rows (id, embedding blob, scale) together.
+
+        Raises:
+            ValueError: if a blob has another length than `size` numbers, or a row not length 1 by its scale: the file
+                is damaged then, as a flipped bit changes the length (all but those of a sign).
+        """
+        ids, blobs, scales = zip(*rows, strict=True) if rows else ((), (), ())
+        wanted = decode(b"", embedding_type, size).itemsize * size
+        if any(not isinstance(blob, bytes) or len(blob) != wanted for blob in blobs):
+            raise ValueError(f"an embedding does not have {size} numbers")
+        if any(not isinstance(scale, float) for scale in scales):
+            raise ValueError("a scale is no number")
+        vectors = cls(np.array(ids, np.int64), decode(b"".join(blobs), embedding_type, size), np.array(scales))
+        with np.errstate(all="ignore"):
+            wrong = ~(np.abs(lengths(vectors.stored) * vectors.scales - 1) < TOLERANCE)
+        if wrong.any():
+            raise ValueError(f"the embedding of image {ids[wrong.argmax()]} does not fit its scale")
+        return vectors

@@ -1,0 +1,72 @@
+"""Which images go into a gallery."""
+
+import os
+import pathlib
+import zipfile
+
+from keras_cdd.data.datasets import csv_list
+from keras_cdd.data.image import ZIP_MARK, is_image_name, open_zip
+from keras_cdd.data.records import ImageRecord
+
+
+def images_in_csv(csv, split="gallery"):
+    """The `ImageRecord`s of a list `path,identity,camera,split`: those of one split, or all if it has none of them.
+
+    Raises:
+        FileNotFoundError: if the list or an image is missing.
+        ValueError: if the list cannot be used.
+    """
+    dataset = csv_list.load(csv)
+    return getattr(dataset, split) or dataset.train + dataset.query + dataset.gallery
+
+
+def images_below(root):
+    """The `ImageRecord`s of all images below a folder, those in zip archives included, sorted by path.
+
+    The identity of an image is the name of the folder in which it lies, unless that is `root` itself or the top of an
+    archive; then it is None.
+
+    Args:
+        root: a folder, a zip archive, or a folder in an archive, `archive.zip!/inner`.
+
+    Raises:
+        FileNotFoundError: if it is missing or holds no images.
+        ValueError: if an archive is damaged.
+    """
+    archive, mark, inner = str(root).partition(ZIP_MARK)
+    if mark or zipfile.is_zipfile(archive):
+        found = _in_archive(archive, inner)
+    elif os.path.isdir(root):
+        found = _in_folder(root)
+    else:
+        raise FileNotFoundError(f"There is no folder or zip archive {root}; check the path.")
+    records = [ImageRecord(path, identity, split="gallery") for path, identity in sorted(found)]
+    if not records:
+        raise FileNotFoundError(f"There are no images in {root}; check the path.")
+    return records
+
+
+def _in_folder(root):
+    root = pathlib.Path(root)
+    for folder, _, files in os.walk(root):
+        folder = pathlib.Path(folder)
+        for file in files:
+            if file.lower().endswith(".zip"):
+                yield from _in_archive(folder / file)
+            elif is_image_name(file):
+                yield str(folder / file), None if folder == root else folder.name
+
+
+def _in_archive(archive, inner=""):
+    top = pathlib.PurePosixPath(inner)
+    try:
+        names = open_zip(archive).namelist()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no archive {archive}; check the path.") from None
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"Archive {archive} cannot be read ({error}); fetch it again.") from None
+    for name in names:
+        path = pathlib.PurePosixPath(name)
+        # Archives made on a Mac carry a shadow of every file.
+        if is_image_name(name) and "__MACOSX" not in path.parts and path.is_relative_to(top):
+            yield f"{archive}{ZIP_MARK}{name}", None if path.parent == top else path.parent.name

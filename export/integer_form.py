@@ -1,0 +1,124 @@
+"""The same network in a form that 8-bit integers compute well: where one scale for a tensor would lose most."""
+
+import keras
+import numpy as np
+
+
+def integer_form(model):
+    """Rewrites some places of a functional model; in float it computes the same, but for half a grey level at borders.
+
+    - `Rescaling` -> (zero padding) -> convolution: pixels are only shifted by a whole number, which integers do
+      exactly; scale and rest go into the convolution. Padding then shows that whole number, not its fraction.
+    - global average pooling -> BatchNorm: scale and shift move before the mean, as a 1x1 depthwise convolution with
+      a scale for each channel. Pooled features of all channels on one integer scale would keep few levels each.
+    - any other BatchNorm of feature maps: such a convolution where it stands.
+    - dense layer -> BatchNorm: one dense layer.
+
+    Args:
+        model: functional Keras model, as `keras_cdd.fuse` gives; without these places it stays as it is.
+
+    Returns:
+        A new model; the given one is left alone.
+    """
+    # Decided before the first call: calls add to the graph that is looked at.
+    replacements = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Rescaling) and (conv := _convolution_after(layer)) is not None:
+            shift = _whole_shift(layer)
+            replacements[layer.name] = keras.layers.Rescaling(1.0, (-shift).tolist(), name=f"{layer.name}_shift")
+            replacements[conv.name] = _of_shifted_pixels(conv, layer, shift)
+        if isinstance(layer, keras.layers.BatchNormalization) and len(layer._inbound_nodes) == 1:
+            replacements |= _without_normalisation(layer)
+
+    def call(layer, *args, **kwargs):
+        return replacements.get(layer.name, layer)(*args, **kwargs)
+
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
+class _Chain:
+    """Layers one after the other; none at all is the identity."""
+
+    def __init__(self, *layers):
+        self._layers = layers
+
+    def __call__(self, x, **kwargs):
+        for layer in self._layers:
+            x = layer(x)
+        return x
+
+
+def _after(layer):
+    """The only taker of a layer's only output, or None."""
+    taken, given = layer._inbound_nodes, layer._outbound_nodes
+    return given[0].operation if len(taken) == len(given) == 1 else None
+
+
+def _convolution_after(rescaling):
+    layer = _after(rescaling)
+    if isinstance(layer, keras.layers.ZeroPadding2D):
+        layer = _after(layer)
+    plain = isinstance(layer, keras.layers.Conv2D) and layer.groups == 1 and len(layer._inbound_nodes) == 1
+    return layer if plain else None
+
+
+def _whole_shift(rescaling):
+    """The pixel value that the network sees as 0, rounded: a number, or one a channel."""
+    return np.rint(-np.asarray(rescaling.offset) / np.asarray(rescaling.scale))
+
+
+def _of_shifted_pixels(conv, rescaling, shift):
+    """The convolution of `pixels - shift` that equals `conv` of rescaled pixels."""
+    kernel = keras.ops.convert_to_numpy(conv.kernel).astype(np.float64)
+    bias = np.zeros(kernel.shape[-1]) if conv.bias is None else keras.ops.convert_to_numpy(conv.bias)
+    scale = np.broadcast_to(rescaling.scale, kernel.shape[2])
+    rest = np.broadcast_to(scale * shift + rescaling.offset, kernel.shape[2])
+    bias = bias + (kernel * rest[:, None]).sum((0, 1, 2))
+    new = keras.layers.Conv2D.from_config({**conv.get_config(), "use_bias": True})
+    new.build((None, None, None, kernel.shape[2]))
+    new.set_weights([(kernel * scale[:, None]).astype(np.float32), bias.astype(np.float32)])
+    return new
+
+
+def _without_normalisation(bn):
+    """Name -> replacement of a BatchNorm and, where it goes elsewhere, of the layer before it."""
+    before = bn.input._keras_history.operation
+    alone = _after(before) is bn
+    if len(bn.input.shape) == 4:
+        return {bn.name: _by_channel(bn)}
+    if alone and isinstance(before, keras.layers.GlobalAveragePooling2D):
+        pool = keras.layers.GlobalAveragePooling2D(name=before.name)
+        return {before.name: _Chain(_by_channel(bn), pool), bn.name: _Chain()}
+    if alone and isinstance(before, keras.layers.Dense) and before.activation is keras.activations.linear:
+        return {before.name: _normalised(before, bn), bn.name: _Chain()}
+    return {}
+
+
+def _by_channel(bn):
+    """BatchNorm in inference as a convolution that multiplies every channel with one number."""
+    scale, bias = _scale_and_bias(bn)
+    layer = keras.layers.DepthwiseConv2D(1, name=f"{bn.name}_by_channel")
+    layer.build((None, None, None, len(scale)))
+    layer.set_weights([scale.astype(np.float32)[None, None, :, None], bias.astype(np.float32)])
+    return layer
+
+
+def _normalised(dense, bn):
+    """A dense layer and the BatchNorm after it as one dense layer."""
+    scale, bias = _scale_and_bias(bn)
+    kernel = keras.ops.convert_to_numpy(dense.kernel).astype(np.float64)
+    if dense.bias is not None:
+        bias = bias + keras.ops.convert_to_numpy(dense.bias) * scale
+    new = keras.layers.Dense(dense.units, name=dense.name)
+    new.build((None, kernel.shape[0]))
+    new.set_weights([(kernel * scale).astype(np.float32), bias.astype(np.float32)])
+    return new
+
+
+def _scale_and_bias(bn):
+    """BatchNorm in inference: factor and summand of every channel, float64."""
+    mean, variance = (keras.ops.convert_to_numpy(w).astype(np.float64) for w in (bn.moving_mean, bn.moving_variance))
+    gamma = np.ones_like(mean) if bn.gamma is None else keras.ops.convert_to_numpy(bn.gamma)
+    beta = np.zeros_like(mean) if bn.beta is None else keras.ops.convert_to_numpy(bn.beta)
+    scale = gamma / np.sqrt(variance + bn.epsilon)
+    return scale, beta - mean * scale

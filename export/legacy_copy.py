@@ -1,0 +1,94 @@
+"""A Keras 3 graph rebuilt in tf_keras, the Keras 2 twin that quantization-aware training needs."""
+
+import keras
+import tf_keras
+
+# What counts of each layer's configuration; all else is the same in both, or does not matter in inference.
+_ARGUMENTS = {
+    "Activation": ("activation",),
+    "Add": (),
+    "BatchNormalization": ("epsilon", "center", "scale"),
+    "Conv2D": ("filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "activation", "use_bias"),
+    "Dense": ("units", "activation", "use_bias"),
+    "DepthwiseConv2D": ("kernel_size", "strides", "padding", "activation", "use_bias"),
+    "Flatten": (),
+    "GlobalAveragePooling2D": (),
+    "MaxPooling2D": ("pool_size", "strides", "padding"),
+    "ReLU": ("max_value", "negative_slope", "threshold"),
+    "ZeroPadding2D": ("padding",),
+}
+
+
+def legacy_copy(model, outside=("Rescaling",)):
+    """The same graph, names and weights as a tf_keras model.
+
+    Operations that are no layers (the powers of generalized-mean pooling) become `FloatOperation` layers.
+
+    Args:
+        model: functional Keras 3 model with one input, and one output or a dict with an `embedding`.
+        outside: classes of layers at the start to leave out: the copy takes what comes out of them.
+
+    Returns:
+        `(copy, start)`: the tf_keras model, and the Keras 3 model of what was left out.
+
+    Raises:
+        ValueError: for a layer that has no counterpart here.
+    """
+    output = model.output["embedding"] if isinstance(model.output, dict) else model.outputs[0]
+    first, made = model.inputs[0], {}
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            if type(node.operation).__name__ in outside and node.input_tensors[0] is first:
+                first = node.output_tensors[0]
+                continue
+            if not made:
+                made[id(first)] = tf_keras.Input(first.shape[1:], name="pixels")
+            made[id(node.output_tensors[0])] = _call(node, [made[id(tensor)] for tensor in node.input_tensors])
+    return tf_keras.Model(made[id(first)], made[id(output)]), keras.Model(model.inputs[0], first)
+
+
+def _call(node, inputs):
+    layer, kind = node.operation, type(node.operation).__name__
+    inputs = inputs[0] if len(inputs) == 1 else inputs
+    if not isinstance(layer, keras.layers.Layer):
+        return FloatOperation(FloatOperation.remember(node), name=layer.name)(inputs)
+    if kind not in _ARGUMENTS:
+        raise ValueError(f"Layer {layer.name} ({kind}) cannot be trained quantization-aware; use --precision=int8.")
+    config = layer.get_config()
+    copy = getattr(tf_keras.layers, kind)(**{name: config[name] for name in _ARGUMENTS[kind]}, name=layer.name)
+    # Statistics of training batches are not what inference normalises with.
+    copy.trainable = kind != "BatchNormalization"
+    outputs = copy(inputs)
+    copy.set_weights(layer.get_weights())
+    return outputs
+
+
+class FloatOperation(tf_keras.layers.Layer):
+    """Runs a Keras 3 operation that is no layer, with whatever constants it was called with.
+
+    Args:
+        key: what `remember` gave for the operation's node; tfmot copies layers by their configuration.
+    """
+
+    _nodes = {}
+
+    def __init__(self, key, **kwargs):
+        super().__init__(**kwargs)
+        self._key = key
+
+    @classmethod
+    def remember(cls, node):
+        """Keeps a node of a Keras 3 graph and gives the key to it."""
+        cls._nodes[node.operation.name] = node
+        return node.operation.name
+
+    def call(self, inputs):
+        node = self._nodes[self._key]
+        values = dict(zip(map(id, node.input_tensors), [inputs], strict=True))
+        args, kwargs = node.arguments.fill_in(values)
+        return node.operation.call(*args, **kwargs)
+
+    def get_config(self):
+        return {**super().get_config(), "key": self._key}

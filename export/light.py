@@ -1,0 +1,49 @@
+"""How the commands that need neither Keras nor TensorFlow start and fail: one clear line, exit status 1."""
+
+import argparse
+import sys
+
+USER_ERRORS = (ValueError, OSError, ImportError)
+
+
+def without_keras():
+    """Makes `import keras` fail from here on, so that `keras_cdd` leaves out what needs it, and starts in no time.
+
+    A process that has loaded Keras already stays as it is.
+    """
+    sys.modules.setdefault("keras", None)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Takes `--name=value`; a wrong syntax is one line and exit status 2.
+
+    Args:
+        about: what `--help` says first.
+    """
+
+    def __init__(self, about):
+        super().__init__(
+            description=about, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, prog="command"
+        )
+        self.usage = argparse.SUPPRESS
+        self.add_argument("--debug", action="store_true", help="Show tracebacks.")
+
+    def error(self, message):
+        print(f"error: {' '.join(message.split())}; --help lists the flags.", file=sys.stderr)
+        sys.exit(2)
+
+
+def run_light(main, parser):
+    """Runs `main(options)` without Keras; a user's mistake becomes one line on stderr and exit status 1."""
+    without_keras()
+    options = parser.parse_args()
+    try:
+        main(options)
+    except USER_ERRORS as error:
+        if options.debug:
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped; the same command starts it again and continues what was saved.", file=sys.stderr)
+        sys.exit(130)

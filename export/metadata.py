@@ -1,0 +1,122 @@
+"""What a `.tflite` file says about itself: readable names, and metadata that MediaPipe and the LiteRT tools show."""
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+# Slots and numbers of TensorFlow Lite's metadata_schema.fbs, version 1.0, which has no package of its own.
+_IDENTIFIER, _PARSER_VERSION = b"M001", "1.0.0"
+_RGB = 1
+_FEATURES, _IMAGE = 1, 2
+_NORMALIZATION = 1
+_ALIGNMENT, _LONG = 16, 1 << 16
+
+
+def with_metadata(content, name, description, input_type="uint8"):
+    """The same model, its input called `image` and its output `embedding`, with metadata.
+
+    Args:
+        content: bytes of a `.tflite` file with one input and one output.
+        name, description: of the model.
+        input_type: "uint8", "float32" (then the metadata say that pixels go in as they are) or "int8" (the input
+            then says that it holds pixels less 128).
+
+    Returns:
+        bytes.
+    """
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    image, embedding = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    image.name, embedding.name = b"image", b"embedding"
+    if input_type == "int8" and (image.quantization is None or image.quantization.scale is None):
+        image.quantization = schema.QuantizationParametersT()
+        image.quantization.scale = np.array([1.0], np.float32)
+        image.quantization.zeroPoint = np.array([-128], np.int64)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(_metadata(name, description, input_type), np.uint8)
+    entry.name, entry.buffer = "TFLITE_METADATA", len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    builder = _AlignedBuilder(len(content) + len(buffer.data) + 1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+class _AlignedBuilder(flatbuffers.Builder):
+    """Puts byte vectors, which hold the weights, where vector instructions want them; the generated code forgets.
+
+    Equal short vectors (a zero point for every channel, thousands of zeros) are written once.
+    """
+
+    def __init__(self, size):
+        super().__init__(size)
+        self._written = {}
+
+    def CreateNumpyVector(self, x):
+        key = (x.dtype.str, x.tobytes()) if x.nbytes < _LONG else None
+        if key not in self._written or key is None:
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
+
+    def StartVector(self, elemSize, numElems, alignment):
+        return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)
+
+
+def _metadata(name, description, input_type):
+    """ModelMetadata as a flatbuffer."""
+    builder = flatbuffers.Builder(1024)
+    image = _tensor(builder, "image", IMAGE_TEXTS[input_type], _image_content(builder), _units(builder, input_type))
+    vector = _tensor(builder, "embedding", EMBEDDING_TEXT, _content(builder, _FEATURES, _table(builder, {})))
+    graph = _table(builder, {2: _vector(builder, [image]), 3: _vector(builder, [vector])})
+    texts = {slot: builder.CreateString(text) for slot, text in ((0, name), (1, description), (7, _PARSER_VERSION))}
+    root = _table(builder, {**texts, 3: _vector(builder, [graph])})
+    builder.Finish(root, _IDENTIFIER)
+    return bytes(builder.Output())
+
+
+IMAGE_TEXTS = {
+    "uint8": "RGB pixels 0..255, upright, resized by area averaging. Any batch size.",
+    "float32": "RGB pixels 0..255 as they are, upright, resized by area averaging. Any batch size.",
+    "int8": "RGB pixels less 128, upright, resized by area averaging. Any batch size.",
+}
+EMBEDDING_TEXT = "Not normalised: divide by its length, then compare by dot product (cosine)."
+
+
+def _tensor(builder, name, description, content, units=None):
+    fields = {0: builder.CreateString(name), 1: builder.CreateString(description), 3: content, 4: units}
+    return _table(builder, {slot: offset for slot, offset in fields.items() if offset is not None})
+
+
+def _image_content(builder):
+    return _content(builder, _IMAGE, _table(builder, {}, {0: _RGB}))
+
+
+def _content(builder, kind, properties):
+    return _table(builder, {1: properties}, {0: kind})
+
+
+def _units(builder, input_type):
+    """How a tool gets from pixels to the input: float tools must be told that nothing is subtracted or divided."""
+    if input_type != "float32":
+        return None
+    mean, deviation = (builder.CreateNumpyVector(np.array([value], np.float32)) for value in (0, 1))
+    options = _table(builder, {0: mean, 1: deviation})
+    return _vector(builder, [_table(builder, {1: options}, {0: _NORMALIZATION})])
+
+
+def _table(builder, offsets, numbers=()):
+    """A table of slot -> offset of what lies elsewhere, and slot -> small number."""
+    numbers = dict(numbers)
+    builder.StartObject(max([*offsets, *numbers], default=-1) + 1)
+    for slot, offset in offsets.items():
+        builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
+    for slot, number in numbers.items():
+        builder.PrependUint8Slot(slot, number, 0)
+    return builder.EndObject()
+
+
+def _vector(builder, offsets):
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()

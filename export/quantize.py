@@ -1,0 +1,107 @@
+"""Converter settings: from a Keras model of pixels to the bytes of a `.tflite` file."""
+
+import contextlib
+import pathlib
+import tempfile
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+PRECISIONS = ("float32", "float16", "dynamic_range", "int8")
+INPUT_TYPES = ("uint8", "float32", "int8")
+
+
+def to_tflite(model, precision, input_type="uint8", images=None):
+    """Converts a model.
+
+    The file's signature takes `image` (N, height, width, 3), any N, and gives `embedding` (N, D) float32, not
+    normalised. Pixels are 0..255 as uint8 and float32, and 128 less as int8. Only built-in operators are used.
+
+    Args:
+        model: `keras.Model` of float images 0..255 with an `embedding` among its outputs, or as the only one.
+        precision: one of `PRECISIONS`.
+        input_type: one of `INPUT_TYPES`.
+        images: uint8 (n, height, width, 3) for int8, from which the ranges of activations are taken.
+
+    Returns:
+        bytes.
+
+    Raises:
+        ValueError: for an unknown precision or input type, int8 without images, or a model that the converter
+            refuses.
+    """
+    _check(precision, input_type, images)
+    # An int8 graph gets its integer input from the converter, after calibration on floats.
+    graph_input = "float32" if precision == "int8" else input_type
+    with tempfile.TemporaryDirectory() as folder:
+        saved = pathlib.Path(folder) / "saved_model"
+        _save(model, graph_input, saved)
+        return convert_saved_model(saved, precision, input_type, images)
+
+
+def convert_saved_model(folder, precision, input_type, images=None):
+    """Converts a SavedModel whose serving signature takes `image` and gives `embedding`, to bytes.
+
+    Without images, an int8 graph must hold all ranges itself, as quantization-aware training leaves them.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "dynamic_range":
+        # Runtimes before 2.15 know no dense layer with a scale for each output.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if precision == "int8":
+        # What has no integer kernel stays in float, and is listed in the report.
+        converter.inference_input_type = tf.as_dtype(input_type)
+        if images is not None:
+            converter.target_spec.supported_ops.insert(0, tf.lite.OpsSet.TFLITE_BUILTINS_INT8)
+            converter.representative_dataset = lambda: _one_by_one(images)
+    with _converter_warnings():
+        try:
+            return converter.convert()
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(f"The model cannot be converted to {precision}: {reason}") from error
+
+
+def _check(precision, input_type, images):
+    if precision not in PRECISIONS:
+        raise ValueError(f"Argument `precision` must be one of {PRECISIONS}. Received: precision={precision!r}")
+    if input_type not in INPUT_TYPES:
+        raise ValueError(f"Argument `input_type` must be one of {INPUT_TYPES}. Received: input_type={input_type!r}")
+    if precision == "int8" and (images is None or not len(images)):
+        raise ValueError("Precision int8 needs representative `images`. Received: none")
+
+
+def _save(model, input_type, folder):
+    """Writes a SavedModel that takes pixels of the given type."""
+    offset = 128.0 if input_type == "int8" else 0.0
+
+    def serve(image):
+        outputs = model(tf.cast(image, tf.float32) + offset if input_type != "float32" else image, training=False)
+        return {"embedding": outputs["embedding"] if isinstance(outputs, dict) else outputs}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    image = tf.TensorSpec((None, *model.inputs[0].shape[1:]), input_type, name="image")
+    archive.add_endpoint("serve", serve, input_signature=[image])
+    archive.write_out(str(folder), verbose=False)
+
+
+def _one_by_one(images):
+    for image in images:
+        yield {"image": image[np.newaxis].astype(np.float32)}
+
+
+@contextlib.contextmanager
+def _converter_warnings():
+    """Hides two warnings about the converter's own ways that a user can do nothing about."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
+        yield

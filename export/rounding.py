@@ -1,0 +1,57 @@
+"""Where simulated 8-bit arithmetic rounds."""
+
+import tensorflow_model_optimization as tfmot
+import tf_keras
+
+_quantizers = tfmot.quantization.keras.quantizers
+
+
+class Rounding(tfmot.quantization.keras.QuantizeConfig):
+    """Rounds a layer's kernel, or what comes out of it, or both, or nothing.
+
+    Args:
+        weights: round the kernel.
+        output: round the output, on one scale that follows what it sees.
+    """
+
+    def __init__(self, weights, output):
+        self._weights = weights
+        self._output = output
+
+    def get_weights_and_quantizers(self, layer):
+        if not self._weights:
+            return []
+        # The converter takes a scale for each output of a convolution, and one scale for a dense kernel.
+        whole = _quantizers.LastValueQuantizer(num_bits=8, per_axis=False, symmetric=True, narrow_range=True)
+        return [(layer.kernel, whole if isinstance(layer, tf_keras.layers.Dense) else _ScalePerOutput())]
+
+    def set_quantize_weights(self, layer, quantize_weights):
+        if self._weights:
+            (layer.kernel,) = quantize_weights
+
+    def get_activations_and_quantizers(self, layer):
+        return []
+
+    def set_quantize_activations(self, layer, quantize_activations):
+        pass
+
+    def get_output_quantizers(self, layer):
+        kind = {"num_bits": 8, "per_axis": False, "symmetric": False, "narrow_range": False}
+        return [_quantizers.MovingAverageQuantizer(**kind)] if self._output else []
+
+    def get_config(self):
+        return {"weights": self._weights, "output": self._output}
+
+
+class _ScalePerOutput(_quantizers.LastValueQuantizer):
+    """-127..127 with a scale for each output channel; tfmot's own class would not know how many there are."""
+
+    def __init__(self):
+        super().__init__(num_bits=8, per_axis=True, symmetric=True, narrow_range=True)
+
+    def build(self, tensor_shape, name, layer):
+        def ends(end, value):
+            start = tf_keras.initializers.Constant(value)
+            return layer.add_weight(f"{name}_{end}", shape=tensor_shape[-1:], initializer=start, trainable=False)
+
+        return {"min_var": ends("min", -6.0), "max_var": ends("max", 6.0)}

@@ -1,0 +1,121 @@
+"""From a run's deployed model to a proven file: `python -m export.to_tflite --workdir=runs/x --precision=int8`."""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+from absl import flags
+
+from keras_cdd.cli import run_command
+from keras_cdd.config import option
+
+PRECISIONS = ("float32", "float16", "dynamic_range", "int8", "int8_qat")
+INPUT_TYPES = ("uint8", "float32", "int8")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportFlags:
+    """What this command takes."""
+
+    workdir: str | None = option(None, "Folder of a finished run; the file and its report are written there.")
+    precision: str = option("int8", "Of weights and arithmetic.", PRECISIONS)
+    input_type: str = option("uint8", "Of the pixels that go in.", INPUT_TYPES)
+    max_map_drop: float = option(0.5, "mAP points that the file may lose against deploy.keras.")
+    representative_images: int = option(256, "Training images from which int8 takes the ranges of activations.")
+    qat_epochs: int = option(3, "For int8_qat: epochs of quantization-aware training.")
+    qat_teacher: str = option("deploy", "For int8_qat: the model whose embeddings it learns.", ("deploy", "teacher"))
+    data_dir: str | None = option(None, "Where the run's data set lies now, if it was moved.")
+    csv: str | None = option(None, "Where the run's CSV lies now, if it was moved.")
+
+
+def main(_):
+    values = flags.FLAGS
+    _check(values)
+    from .training_run import TrainingRun
+    from .verify import Verifier
+
+    run = TrainingRun(values.workdir, values.data_dir, values.csv)
+    model = run.model()
+    verifier = Verifier(model, run.dataset, run.image_size, run.config.data.strict_data)
+    final = pathlib.Path(values.workdir) / f"model_{values.precision}.tflite"
+    fresh = final.with_suffix(".new.tflite")
+    try:
+        fresh.write_bytes(_described(_converted(run, model, values), values))
+        report = {"model": final.name, "precision": values.precision, "input_type": values.input_type}
+        report |= verifier.measure(fresh)
+        _require_accuracy(report, final, values.max_map_drop)
+        _publish(fresh, final, report)
+    finally:
+        fresh.unlink(missing_ok=True)
+    print(_summary(report, final))
+
+
+def _check(values):
+    """Raises for what needs no model and no data to be seen."""
+    if values.workdir is None:
+        raise ValueError("--workdir is missing; give the folder of a finished run.")
+    if values.representative_images < 1 or values.qat_epochs < 1:
+        numbers = (values.representative_images, values.qat_epochs)
+        raise ValueError(f"--representative_images and --qat_epochs must be positive. Received: {numbers}")
+
+
+def _converted(run, model, values):
+    """The bytes of the file, without metadata."""
+    from .integer_form import integer_form
+    from .quantize import to_tflite
+    from .representative import representative_images
+
+    if values.precision not in ("int8", "int8_qat"):
+        return to_tflite(model, values.precision, values.input_type)
+    images = representative_images(run.dataset.train, run.image_size, values.representative_images)
+    if values.precision == "int8":
+        return to_tflite(integer_form(model), "int8", values.input_type, images)
+    from .qat import quantization_aware
+
+    # A student that has outgrown its teacher would be pulled back by it.
+    teacher = model if values.qat_teacher == "deploy" else run.model("teacher")
+    return quantization_aware(model, teacher, run.dataset.train, images, values.qat_epochs, values.input_type)
+
+
+def _described(content, values):
+    from .metadata import with_metadata
+
+    text = f"Embeds images for retrieval by cosine. Precision: {values.precision}."
+    return with_metadata(content, "keras_cdd embedder", text, values.input_type)
+
+
+def _require_accuracy(report, final, max_map_drop):
+    if not report["map_drop"] <= max_map_drop:
+        for path in (final, final.with_suffix(".json")):
+            path.unlink(missing_ok=True)
+        raise ValueError(
+            f"{final.name} would lose {report['map_drop']:.2f} mAP points, more than --max_map_drop={max_map_drop}, "
+            "and was not written; take another --precision or more --representative_images."
+        )
+
+
+def _publish(fresh, final, report):
+    """Puts file and report under their names; the report's sha256 tells whether they belong together."""
+    text = final.with_suffix(".json")
+    text_fresh = final.with_suffix(".json.new")
+    text_fresh.write_text(json.dumps(report, indent=2) + "\n")
+    os.replace(fresh, final)
+    os.replace(text_fresh, text)
+
+
+def _summary(report, final):
+    one, two = report["latency_ms"].values()
+    return (
+        f"{final}: mAP {report['mAP']:.2f} (Keras {report['keras']['mAP']:.2f})  Rank-1 {report['rank1']:.2f}  "
+        f"cosine {report['cosine_mean']:.4f}, at least {report['cosine_min']:.4f}  {report['bytes']:,} bytes  "
+        f"{one:.2f} ms, 2 threads {two:.2f} ms"
+    )
+
+
+def run():
+    run_command(main, {"export": ExportFlags})
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,37 @@
+"""Unit vectors in one or two bytes a number (NumPy)."""
+
+import numpy as np
+
+STORED = {"int8": np.dtype("i1"), "float16": np.dtype("<f2")}
+BLOCK = 4096
+
+
+def encode(unit, embedding_type):
+    """Rounds unit vectors; each is scaled so that its largest number uses the whole range of int8.
+
+    Args:
+        unit: float (N, D), rows of length 1.
+        embedding_type: "int8" (round(127 x / max|x|)) or "float16".
+
+    Returns:
+        `(stored, scales)`: (N, D) of that type, and float64 (N,) with which the stored rows have length 1 again.
+    """
+    unit = np.asarray(unit, np.float64)
+    if embedding_type == "int8":
+        unit = np.rint(unit * (127 / np.abs(unit).max(1, keepdims=True)))
+    stored = unit.astype(STORED[embedding_type])
+    return stored, 1 / lengths(stored)
+
+
+def decode(content, embedding_type, size):
+    """The rows (N, size) that the bytes of all blobs, one after the other, hold; without a copy."""
+    return np.frombuffer(content, STORED[embedding_type]).reshape(-1, size)
+
+
+def lengths(stored):
+    """Euclidean length of every stored row, float64 (N,); exact before the root for int8."""
+    parts = [np.empty(0)]
+    for start in range(0, len(stored), BLOCK):
+        block = stored[start : start + BLOCK].astype(np.float64)
+        parts.append(np.sqrt(np.einsum("nd,nd->n", block, block)))
+    return np.concatenate(parts)

@@ -1,0 +1,110 @@
+"""The proof: what a written `.tflite` file is worth, measured on that very file."""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+
+import numpy as np
+
+from keras_cdd.evaluation import Evaluator, load_embedder
+from keras_cdd.evaluation.metrics import unit_length
+
+from .inspection import inspect
+from .runtimes import embed_with, installed_runtimes, latency_ms
+
+
+@dataclasses.dataclass(frozen=True)
+class Verifier:
+    """Compares files with the Keras model that they come from, over an evaluation protocol.
+
+    Args:
+        model: `keras.Model`.
+        dataset: `RetrievalDataset`.
+        image_size: (height, width).
+        strict: an unreadable image is an error.
+    """
+
+    model: object
+    dataset: object
+    image_size: tuple
+    strict: bool = False
+
+    @functools.cached_property
+    def evaluator(self):
+        return Evaluator(self.dataset, self.image_size, strict=self.strict)
+
+    @functools.cached_property
+    def reference(self):
+        """The Keras model's embeddings: (queries, D) and (gallery, D)."""
+        return self.evaluator.embeddings(self.model)
+
+    @functools.cached_property
+    def reference_metrics(self):
+        """The Keras model's `mAP, mINP, rank1, rank5, rank10` in percent."""
+        return self.evaluator.rank(*self.reference).as_percent()
+
+    def measure(self, path):
+        """A dict for the JSON beside the file: accuracy, likeness to the Keras model, size, operators, speed.
+
+        Raises:
+            ValueError: if the file cannot be run, or needs more than built-in operators.
+        """
+        content = pathlib.Path(path).read_bytes()
+        inside = inspect(content)
+        if inside.custom_operators:
+            raise ValueError(f"Model {path} needs operators that no plain runtime has: {inside.custom_operators}")
+        embeddings = self.evaluator.embeddings(load_embedder(path))
+        metrics = self.evaluator.rank(*embeddings).as_percent()
+        cosines = _cosines(np.concatenate(embeddings), np.concatenate(self.reference))
+        return {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": len(content),
+            "image_height": self.image_size[0],
+            "image_width": self.image_size[1],
+            "embedding_size": embeddings[0].shape[1],
+            "dataset": self.dataset.name,
+            **metrics,
+            "keras": self.reference_metrics,
+            "map_drop": round(self.reference_metrics["mAP"] - metrics["mAP"], 3),
+            "cosine_mean": round(float(cosines.mean()), 6),
+            "cosine_min": round(float(cosines.min()), 6),
+            "operators": inside.operators,
+            "ops_not_quantized": inside.not_quantized,
+            "min_runtime_version": inside.min_runtime_version,
+            **self._on_runtimes(path),
+        }
+
+    def _on_runtimes(self, path, count=100):
+        """Speed, and how alike all installed runtimes embed and rank some gallery images."""
+        versions = installed_runtimes()
+        images = self.evaluator.gallery.take(np.arange(min(count, len(self.evaluator.gallery))))
+        embeddings = {package: embed_with(package, path, images) for package in versions}
+        first = next(iter(embeddings.values()))
+        return {
+            "latency_ms": {"1_thread": round(latency_ms(path, 1), 3), "2_threads": round(latency_ms(path, 2), 3)},
+            "runtimes": {f"{name} {versions[name]}": likeness(first, found) for name, found in embeddings.items()},
+        }
+
+
+def likeness(expected, found):
+    """How alike two runtimes embed the same images (N, D).
+
+    Returns:
+        Dict of `cosine_min`, and `same_nearest`: percent of the images whose nearest other image is the same.
+    """
+    nearest = [_nearest(unit_length(embeddings)) for embeddings in (expected, found)]
+    return {
+        "cosine_min": round(float(_cosines(expected, found).min()), 6),
+        "same_nearest": round(100 * float(np.mean(nearest[0] == nearest[1])), 1),
+    }
+
+
+def _nearest(unit):
+    similarities = unit @ unit.T
+    np.fill_diagonal(similarities, -np.inf)
+    return similarities.argmax(1)
+
+
+def _cosines(a, b):
+    return np.sum(unit_length(a) * unit_length(b), axis=1)

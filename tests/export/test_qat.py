@@ -1,0 +1,87 @@
+"""The tf_keras copy, the simulated arithmetic and what comes out of training with it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from export.inspection import inspect
+from export.integer_form import integer_form
+from export.legacy_copy import legacy_copy
+from export.qat import distillation_loss, quantization_aware, set_ranges, simulated
+from export.runtimes import embed_with
+from keras_cdd.data import load_dataset
+from keras_cdd.losses import embedding_distillation_loss, relation_distillation_loss
+from tests.export.conftest import SIZE, cosines, tiny_network
+
+
+def embeddings(network, photos):
+    return network.predict(photos.astype(np.float32), verbose=0)["embedding"]
+
+
+@pytest.fixture(scope="module", params=["avg", "gem"])
+def copied(request):
+    form = integer_form(tiny_network(request.param))
+    return form, *legacy_copy(form)
+
+
+def test_the_copy_computes_the_same(copied, photos):
+    form, copy, start = copied
+    assert isinstance(copy, tf_keras.Model)
+    found = copy(start(photos.astype(np.float32))).numpy()
+    np.testing.assert_allclose(found, embeddings(form, photos), rtol=1e-4, atol=1e-5)
+
+
+def test_simulated_arithmetic_is_close_before_any_training(copied, photos):
+    form, copy, start = copied
+    quantized = simulated(copy)
+    set_ranges(quantized, copy, start, photos)
+    pixels = start(photos.astype(np.float32))
+    # The first call in training takes over the weights' ranges.
+    quantized(pixels, training=True)
+    found = quantized(pixels, training=False).numpy()
+    assert 0.99 < cosines(found, embeddings(form, photos)).min() < 0.999999
+
+
+def test_weights_before_a_relu_are_rounded_too(copied):
+    _, copy, _ = copied
+    names = [weight.name for layer in simulated(copy).layers for weight in layer.weights]
+    ranges = [name for name in names if "kernel_min" in name]
+    rounded = [layer for layer in copy.layers if type(layer) in (tf_keras.layers.Conv2D, tf_keras.layers.Dense)]
+    assert len(ranges) == len(rounded)
+
+
+def test_the_loss_is_the_one_of_training():
+    rng = np.random.default_rng(0)
+    teacher, student = (rng.normal(size=(6, 4)).astype(np.float32) for _ in range(2))
+    unit = teacher / np.linalg.norm(teacher, axis=1, keepdims=True)
+    parts = 5 * embedding_distillation_loss(teacher, student) + relation_distillation_loss(teacher, student)
+    found = distillation_loss(tf.constant(unit), tf.constant(student))
+    np.testing.assert_allclose(float(found), float(parts), rtol=1e-5)
+
+
+def test_unknown_layers_are_named():
+    image = keras.Input((*SIZE, 3))
+    model = keras.Model(image, keras.layers.UpSampling2D(name="larger")(image))
+    with pytest.raises(ValueError, match="larger.*UpSampling2D"):
+        legacy_copy(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", ["avg", "gem"])
+def test_a_trained_file_embeds_like_the_network(pooling, photos, tmp_path):
+    network, records = tiny_network(pooling), load_dataset("synthetic").train[:32]
+    content = quantization_aware(network, network, records, photos, epochs=1, batch_size=8)
+    # Powers have no 8-bit kernel.
+    assert set(inspect(content).not_quantized) == (set() if pooling == "avg" else {"ADD", "MEAN", "MUL", "POW"})
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    assert cosines(embed_with("ai-edge-litert", path, photos), embeddings(network, photos)).min() > 0.98
+
+
+def test_a_teacher_of_another_length_is_refused(network, photos):
+    image = keras.Input((*SIZE, 3))
+    teacher = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
+    with pytest.raises(ValueError, match="one length. Received: 3 and 8"):
+        quantization_aware(network, teacher, load_dataset("synthetic").train[:4], photos)

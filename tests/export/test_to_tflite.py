@@ -1,0 +1,66 @@
+"""The command: a proven file with its report, or one clear line and nothing."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from keras_cdd.config import Config, DataConfig
+from keras_cdd.flags import flagfile_text
+from tests.export.conftest import SIZE
+
+pytestmark = pytest.mark.slow
+
+
+def export(*arguments):
+    command = [sys.executable, "-m", "export.to_tflite", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def refused(done, *words):
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1 and len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture(scope="module")
+def workdir(network, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    network.save(folder / "deploy.keras")
+    (folder / "flags.flags").write_text(flagfile_text(Config(data=DataConfig(dataset="synthetic", image_size=SIZE))))
+    return folder
+
+
+def test_a_file_and_its_report(workdir):
+    before = set(workdir.iterdir())
+    done = export(f"--workdir={workdir}", "--precision=int8", "--max_map_drop=5")
+    assert done.returncode == 0, done.stderr
+    model, report = workdir / "model_int8.tflite", workdir / "model_int8.json"
+    assert set(workdir.iterdir()) == before | {model, report}
+    found = json.loads(report.read_text())
+    assert found["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert (found["model"], found["precision"], found["input_type"]) == ("model_int8.tflite", "int8", "uint8")
+    assert found["map_drop"] <= 5 and f"mAP {found['mAP']:.2f}" in done.stdout
+
+
+def test_a_file_that_loses_too_much_is_not_left(workdir):
+    for name in ("model_float32.tflite", "model_float32.json"):
+        (workdir / name).write_text("of an earlier try")
+    before = set(workdir.iterdir())
+    done = export(f"--workdir={workdir}", "--precision=float32", "--max_map_drop=-1")
+    refused(done, "model_float32.tflite", "--max_map_drop=-1")
+    assert {path.name for path in before - set(workdir.iterdir())} == {"model_float32.tflite", "model_float32.json"}
+    assert set(workdir.iterdir()) < before
+
+
+def test_mistakes(workdir, tmp_path):
+    refused(export(), "--workdir")
+    refused(export("--workdir=nowhere"), "nowhere")
+    (tmp_path / "flags.flags").write_text((workdir / "flags.flags").read_text())
+    refused(export(f"--workdir={tmp_path}"), "deploy.keras")
+    (tmp_path / "deploy.keras").write_bytes((workdir / "deploy.keras").read_bytes()[:1000])
+    refused(export(f"--workdir={tmp_path}"), "deploy.keras", "loaded")
+    assert export("--precision=int3").returncode == 2

@@ -1,0 +1,67 @@
+"""The numbers beside a file are those of the file."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from export.runtimes import as_input, embed_with, installed_runtimes, latency_ms
+from export.verify import Verifier, likeness
+from keras_cdd.data import RetrievalDataset, load_dataset
+from keras_cdd.evaluation import Evaluator, load_embedder
+from tests.export.conftest import LENGTH, SIZE, cosines
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    whole = load_dataset("synthetic")
+    return RetrievalDataset("part", whole.train[:4], whole.query[:12], whole.gallery[:36])
+
+
+@pytest.mark.slow
+def test_a_report_tells_what_the_file_does(network, dataset, tiny_tflite):
+    report = Verifier(network, dataset, SIZE).measure(tiny_tflite)
+    content = tiny_tflite.read_bytes()
+    assert report["sha256"] == hashlib.sha256(content).hexdigest() and report["bytes"] == len(content)
+    evaluator = Evaluator(dataset, SIZE)
+    metrics, keras_metrics = (evaluator.evaluate(m).as_percent() for m in (load_embedder(tiny_tflite), network))
+    assert {name: report[name] for name in metrics} == metrics and report["keras"] == keras_metrics
+    assert report["map_drop"] == round(keras_metrics["mAP"] - metrics["mAP"], 3)
+    assert 0.9 < report["cosine_min"] <= report["cosine_mean"] <= 1
+    assert report["embedding_size"] == LENGTH and (report["image_height"], report["image_width"]) == SIZE
+    assert report["ops_not_quantized"] == {} and report["operators"]["CONV_2D"] == 3
+    assert set(report["latency_ms"]) == {"1_thread", "2_threads"} and min(report["latency_ms"].values()) > 0
+    assert len(report["runtimes"]) == len(installed_runtimes())
+    for alike in report["runtimes"].values():
+        assert alike["cosine_min"] > 0.99
+
+
+@pytest.mark.parametrize("package", list(installed_runtimes()))
+def test_every_runtime_runs_the_file(network, photos, tiny_tflite, package):
+    found = embed_with(package, tiny_tflite, photos)
+    expected = network.predict(photos.astype(np.float32), verbose=0)["embedding"]
+    assert found.shape == expected.shape and cosines(found, expected).min() > 0.99
+
+
+def test_a_damaged_file_is_named(tiny_tflite, photos, tmp_path):
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(tiny_tflite.read_bytes()[:200])
+    with pytest.raises(ValueError, match="broken.tflite does not run on ai-edge-litert"):
+        embed_with("ai-edge-litert", broken, photos)
+
+
+def test_likeness_counts_changed_neighbours():
+    expected = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    assert likeness(expected, 3 * expected) == {"cosine_min": 1.0, "same_nearest": 100.0}
+    swapped = expected[[0, 2, 1, 3]]
+    assert likeness(expected, swapped)["same_nearest"] == 0.0
+
+
+def test_int8_pixels_are_128_less():
+    pixels = np.array([0, 127, 128, 255], np.uint8)
+    assert as_input(pixels, np.int8).tolist() == [-128, -1, 0, 127]
+    assert as_input(pixels, np.float32).tolist() == [0, 127, 128, 255]
+
+
+def test_latency_is_a_median_of_milliseconds(tiny_tflite):
+    assert 0 < latency_ms(tiny_tflite, threads=1, seconds=0.01) < 1000
