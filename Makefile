@@ -6,7 +6,7 @@ RUN := TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python
 PACKAGES := keras_cdd export benchmarks examples tests
 QUICK := runs/quickstart
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test lint check-mediapipe clean
 
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,18 @@ test: $(VENV)/.installed lint
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))
 	$(VENV)/bin/lint-imports
+
+MEDIAPIPE := build/mediapipe-venv
+
+$(MEDIAPIPE)/.installed:
+	$(PYTHON) -m venv $(MEDIAPIPE)
+	$(MEDIAPIPE)/bin/python -m pip install --quiet mediapipe==1.2.2 ai-edge-litert==2.3.0
+	touch $@
+
+# MediaPipe needs other versions of our packages, hence an environment of its own. MODELS: files to check.
+MODELS ?= $(wildcard $(QUICK)/model_*.tflite)
+check-mediapipe: $(MEDIAPIPE)/.installed
+	$(MEDIAPIPE)/bin/python -m export.check_mediapipe $(MODELS)
 
 clean:
 	rm -rf runs build $(VENV)

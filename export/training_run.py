@@ -5,10 +5,9 @@ import functools
 import pathlib
 
 import keras
-from absl import flags
 
 from keras_cdd.data import load_dataset
-from keras_cdd.flags import config_from_flags, define_flags
+from keras_cdd.flags import config_from_flagfile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +31,7 @@ class TrainingRun:
             FileNotFoundError: if the folder holds no run.
             ValueError: if its settings cannot be read.
         """
-        values = flags.FlagValues()
-        define_flags(values=values)
-        try:
-            values(["run", f"--flagfile={self._file('flags.flags')}"])
-        except flags.Error as error:
-            raise ValueError(f"The settings of run {self.workdir} cannot be read ({error}); train it again.") from None
-        return _with_data(config_from_flags(values), self.data_dir, self.csv)
+        return _with_data(config_from_flagfile(self._file("flags.flags")), self.data_dir, self.csv)
 
     @functools.cached_property
     def dataset(self):

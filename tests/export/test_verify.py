@@ -51,10 +51,14 @@ def test_a_damaged_file_is_named(tiny_tflite, photos, tmp_path):
 
 
 def test_likeness_counts_changed_neighbours():
-    expected = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
-    assert likeness(expected, 3 * expected) == {"cosine_min": 1.0, "same_nearest": 100.0}
-    swapped = expected[[0, 2, 1, 3]]
-    assert likeness(expected, swapped)["same_nearest"] == 0.0
+    expected = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.6, 0.8]])
+    assert likeness(expected, 3 * expected) == {"cosine_min": 1.0, "same_nearest": 100.0, "similarity_lost": 0.0}
+    # The second and the third change places: the first and the last find another, the first at a cosine of 0 for 0.8.
+    assert likeness(expected, expected[[0, 2, 1, 3]]) == {
+        "cosine_min": 0.6,
+        "same_nearest": 50.0,
+        "similarity_lost": 0.8,
+    }
 
 
 def test_int8_pixels_are_128_less():
