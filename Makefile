@@ -1,12 +1,14 @@
 # make quickstart: teacher, distillation, shrinking, int8 file and a search on built-in data, at most 5 minutes on 2 cores.
 # make test: every test. make lint: style and the rules of who imports whom.
+# make android: the app, with the quickstart's model or MODEL= and GALLERY=. make android-search MODEL= GALLERY= QUERY=:
+# the app's search on this machine. make android-test: the app's tests. make android-deps: what these need, as root.
 PYTHON ?= python3.11
 VENV := .venv
 RUN := TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python
 PACKAGES := keras_cdd export benchmarks examples tests
 QUICK := runs/quickstart
 
-.PHONY: quickstart test lint check-mediapipe clean
+.PHONY: quickstart test lint check-mediapipe android android-assets android-test android-search android-deps clean
 
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -44,5 +46,30 @@ MODELS ?= $(wildcard $(QUICK)/model_*.tflite)
 check-mediapipe: $(MEDIAPIPE)/.installed
 	$(MEDIAPIPE)/bin/python -m export.check_mediapipe $(MODELS)
 
+ANDROID_PACKAGES := openjdk-17-jdk-headless maven aapt apksigner zipalign dexdump unzip
+ASSETS := android_demo/app/src/main/assets/manifest.json
+TOP_K ?= 5
+
+android: $(if $(MODEL)$(GALLERY),android-assets,$(ASSETS))
+	android_demo/build.sh
+
+android-test: $(ASSETS)
+	TESTS_ONLY=1 android_demo/build.sh
+
+android-assets: $(VENV)/.installed
+	$(RUN) -m export.android_assets --model=$(MODEL) --gallery=$(GALLERY)
+
+$(ASSETS): | $(VENV)/.installed
+	[ -f $(QUICK)/gallery.sqlite ] || $(MAKE) quickstart
+	$(RUN) -m export.android_assets --model=$(QUICK)/model_int8.tflite --gallery=$(QUICK)/gallery.sqlite --samples=$(QUICK)/photos/query
+
+android-search:
+	@android_demo/search.sh --model=$(MODEL) --gallery=$(GALLERY) --query=$(QUERY) --top_k=$(TOP_K)
+
+android-deps:
+	@[ "$$(id -u)" = 0 ] || { echo "error: Debian packages are to be installed; run: sudo make android-deps"; exit 1; }
+	apt-get update -qq
+	apt-get install -y --no-install-recommends $(ANDROID_PACKAGES)
+
 clean:
-	rm -rf runs build $(VENV)
+	rm -rf runs build android_demo/build android_demo/*/target android_demo/ci/*/target $(VENV)

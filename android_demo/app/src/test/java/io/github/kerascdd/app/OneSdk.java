@@ -1,0 +1,33 @@
+package io.github.kerascdd.app;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import javax.annotation.Priority;
+import javax.inject.Inject;
+import org.robolectric.internal.dependency.DependencyResolver;
+import org.robolectric.pluginapi.Sdk;
+import org.robolectric.plugins.DefaultSdkProvider;
+
+/**
+ * Robolectric opens the newest Android that it knows besides the one under test; with 34 as the newest, one
+ * jar of 151 MB is enough. Found through META-INF/services.
+ */
+@Priority(1)
+public class OneSdk extends DefaultSdkProvider {
+  @Inject
+  public OneSdk(DependencyResolver resolver) {
+    super(resolver);
+  }
+
+  @Override
+  public Collection<Sdk> getSdks() {
+    List<Sdk> sdks = new ArrayList<>();
+    for (Sdk sdk : super.getSdks()) {
+      if (sdk.getApiLevel() <= 34) {
+        sdks.add(sdk);
+      }
+    }
+    return sdks;
+  }
+}

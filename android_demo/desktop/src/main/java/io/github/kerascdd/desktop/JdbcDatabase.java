@@ -1,0 +1,135 @@
+package io.github.kerascdd.desktop;
+
+import io.github.kerascdd.core.Database;
+import io.github.kerascdd.core.InvalidFileException;
+import java.io.File;
+import java.io.IOException;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import org.sqlite.SQLiteConfig;
+
+/** SQLite by sqlite-jdbc. */
+public final class JdbcDatabase implements Database {
+  private final Connection connection;
+
+  /**
+   * Opens an existing file.
+   *
+   * @throws InvalidFileException if it is missing or no database.
+   */
+  public JdbcDatabase(File file, boolean readOnly) throws IOException {
+    if (!file.isFile()) {
+      throw new InvalidFileException("There is no gallery " + file + "; check the path.");
+    }
+    SQLiteConfig config = new SQLiteConfig();
+    config.setReadOnly(readOnly);
+    try {
+      connection = config.createConnection("jdbc:sqlite:" + file);
+    } catch (SQLException e) {
+      throw damaged(e);
+    }
+  }
+
+  @Override
+  public Rows query(String sql, Object... parameters) throws IOException {
+    PreparedStatement statement = prepare(sql, parameters);
+    try {
+      return new JdbcRows(statement, statement.executeQuery());
+    } catch (SQLException e) {
+      throw damaged(e);
+    }
+  }
+
+  @Override
+  public void execute(String sql, Object... parameters) throws IOException {
+    try (PreparedStatement statement = prepare(sql, parameters)) {
+      statement.executeUpdate();
+    } catch (SQLException e) {
+      throw damaged(e);
+    }
+  }
+
+  private PreparedStatement prepare(String sql, Object... parameters) throws IOException {
+    try {
+      PreparedStatement statement = connection.prepareStatement(sql);
+      for (int i = 0; i < parameters.length; i++) {
+        statement.setObject(i + 1, parameters[i]);
+      }
+      return statement;
+    } catch (SQLException e) {
+      throw damaged(e);
+    }
+  }
+
+  @Override
+  public void close() {
+    try {
+      connection.close();
+    } catch (SQLException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private static InvalidFileException damaged(SQLException e) {
+    return new InvalidFileException(
+        "The gallery is damaged or no gallery (" + e.getMessage() + "); build it again with export.build_gallery.", e);
+  }
+
+  private static final class JdbcRows implements Rows {
+    private final PreparedStatement statement;
+    private final ResultSet rows;
+
+    JdbcRows(PreparedStatement statement, ResultSet rows) {
+      this.statement = statement;
+      this.rows = rows;
+    }
+
+    @Override
+    public boolean next() throws IOException {
+      return read(rows::next);
+    }
+
+    @Override
+    public String text(int column) throws IOException {
+      return read(() -> rows.getString(column + 1));
+    }
+
+    @Override
+    public long integer(int column) throws IOException {
+      return read(() -> rows.getLong(column + 1));
+    }
+
+    @Override
+    public double real(int column) throws IOException {
+      return read(() -> rows.getDouble(column + 1));
+    }
+
+    @Override
+    public byte[] blob(int column) throws IOException {
+      return read(() -> rows.getBytes(column + 1));
+    }
+
+    @Override
+    public void close() {
+      try {
+        statement.close();
+      } catch (SQLException e) {
+        throw new IllegalStateException(e);
+      }
+    }
+
+    private interface Reading<T> {
+      T read() throws SQLException;
+    }
+
+    private static <T> T read(Reading<T> reading) throws IOException {
+      try {
+        return reading.read();
+      } catch (SQLException e) {
+        throw damaged(e);
+      }
+    }
+  }
+}

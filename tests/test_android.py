@@ -1,0 +1,148 @@
+"""The Android demo: its own tests on the JVM, its APK, and its search against Python's on photos that no test knew."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree
+import zipfile
+
+import pytest
+
+from export.embedding_model import EmbeddingModel
+from export.gallery import Gallery
+from export.golden_vectors import write_golden
+from export.sample_photos import SamplePhoto
+from keras_cdd.data import load_dataset, read_image
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DEMO = ROOT / "android_demo"
+ASSETS = DEMO / "app/src/main/assets"
+TOOLS = ("java", "mvn", "keytool", "aapt", "aapt2", "apksigner", "zipalign", "dexdump", "unzip")
+MODULES = ("core", "desktop", "app")
+UNSEEN, OTHERS = 50, 150
+
+# Long enough for the first time: downloads of half a gigabyte, and the quickstart's run.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def run(*command, **options):
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools():
+    missing = [tool for tool in TOOLS if not shutil.which(tool)]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} missing; install with: sudo make android-deps")
+
+
+@pytest.fixture(scope="module")
+def assets():
+    """The folder of model and gallery; made from the quickstart's run, and that run made, if absent."""
+    manifest = ASSETS / "manifest.json"
+    if not manifest.is_file():
+        if not (ROOT / ".venv/.installed").is_file():
+            pytest.skip("the app has no model yet; make it with: make android")
+        made = run("make", str(manifest.relative_to(ROOT)))
+        assert made.returncode == 0, made.stdout + made.stderr
+    return ASSETS
+
+
+@pytest.fixture(scope="module")
+def build(assets):
+    """The whole build, once: compile, API check, tests, dex, package, sign, verify."""
+    return run("android_demo/build.sh")
+
+
+def search(*flags):
+    return run("android_demo/search.sh", *flags)
+
+
+def test_the_build_ends_with_a_signed_apk(build, assets):
+    assert build.returncode == 0, build.stdout + build.stderr
+    with zipfile.ZipFile(DEMO / "build/keras-cdd-demo.apk") as apk:
+        entries = {entry.filename: entry for entry in apk.infolist()}
+        assert apk.read("assets/model.tflite") == (assets / "model.tflite").read_bytes()
+    assert "classes.dex" in entries
+    for abi in ("arm64-v8a", "armeabi-v7a", "x86_64"):
+        assert any(name.startswith(f"lib/{abi}/") for name in entries)
+    for name, entry in entries.items():
+        if name.endswith((".so", ".tflite", ".sqlite", "resources.arsc")):
+            assert entry.compress_type == zipfile.ZIP_STORED, name
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_test_of_the_module_ran_and_passed(build, module):
+    reports = list((DEMO / module / "target/surefire-reports").glob("TEST-*.xml"))
+    suites = [xml.etree.ElementTree.parse(report).getroot() for report in reports]
+    for outcome in ("failures", "errors", "skipped"):
+        assert sum(int(suite.get(outcome)) for suite in suites) == 0, (outcome, build.stdout)
+    assert sum(int(suite.get("tests")) for suite in suites) > 0
+
+
+def test_every_screen_has_left_its_picture(build):
+    names = {picture.stem for picture in (DEMO / "build/screenshots").glob("*.png")}
+    assert {"start", "start_dark", "start_large_font", "result", "result_landscape", "compare", "add", "added"} <= names
+
+
+def test_the_search_answers_as_python_does(assets):
+    flags = [f"--model={assets}/model.tflite", f"--gallery={assets}/gallery.sqlite"]
+    flags += [f"--query={assets}/samples/1.png", "--top_k=3"]
+    phone = search(*flags)
+    python = run(sys.executable, "-m", "export.search", *flags, "--json")
+    assert phone.returncode == 0, phone.stderr
+    phone, python = json.loads(phone.stdout), json.loads(python.stdout)
+    assert list(phone) == list(python)
+    for name in ("query", "model", "gallery_size"):
+        assert phone[name] == python[name]
+    for mine, theirs in zip(phone["results"], python["results"], strict=True):
+        assert list(mine) == list(theirs)
+        assert mine["rank"] == theirs["rank"]
+        assert mine["similarity"] == pytest.approx(theirs["similarity"], abs=0.01)
+    assert phone["results"][0]["path"] == python["results"][0]["path"]
+
+
+def test_the_search_names_what_is_wrong(assets, tmp_path):
+    model, query = f"--model={assets}/model.tflite", f"--query={assets}/samples/1.png"
+    (tmp_path / "gallery.sqlite").write_bytes((assets / "gallery.sqlite").read_bytes()[:5000])
+    cut_off = search(model, f"--gallery={tmp_path}/gallery.sqlite", query)
+    missing = search(model, f"--gallery={assets}/gallery.sqlite", "--query=no.png")
+    unknown = search("--modell=m.tflite")
+    for done, status, text in ((cut_off, 1, "gallery"), (missing, 1, "no.png"), (unknown, 2, "--modell")):
+        assert done.returncode == status
+        assert done.stdout == ""
+        assert done.stderr.startswith("error: ") and text in done.stderr and "Exception" not in done.stderr
+
+
+def test_unseen_photos_give_the_same_tensors_embeddings_and_first_answers(build, assets, shared_dir, tmp_path):
+    if not (shared_dir / "data/grocery").is_dir():
+        pytest.skip("the grocery photos are absent")
+    records = load_dataset("grocery", str(shared_dir / "data/grocery")).gallery
+    step = len(records) // (UNSEEN + OTHERS)
+    chosen = records[::step][: UNSEEN + OTHERS]
+    folder = tmp_path / "assets"
+    shutil.copytree(assets, folder)
+    (folder / "gallery.sqlite").unlink()
+    _gallery_of(chosen[UNSEEN:], folder, tmp_path)
+    golden = tmp_path / "golden"
+    golden.mkdir()
+    with Gallery(str(folder / "gallery.sqlite")) as gallery:
+        photos = [SamplePhoto(read_image(record.path), str(record.identity)) for record in chosen[:UNSEEN]]
+        write_golden(golden, photos, EmbeddingModel(str(folder / "model.tflite")), gallery)
+    where = f"-DargLine=-Dassets={folder} -Dgolden={golden}"
+    command = ["mvn", "-B", "-ntp", "-f", "android_demo/pom.xml", "-pl", "core,desktop", "test", "-Dtest=GoldenTest"]
+    done = run(*command, "-Dsurefire.failIfNoSpecifiedTests=false", where)
+    assert done.returncode == 0, done.stdout
+    images = UNSEEN + 2  # write_golden adds two of its own
+    assert f"{images} photos" in done.stdout and f"same first answer {images}" in done.stdout, done.stdout
+
+
+def _gallery_of(records, folder, tmp_path):
+    listed = tmp_path / "gallery.csv"
+    rows = [f"{record.path},{record.identity},0,gallery" for record in records]
+    listed.write_text("\n".join(["path,identity,camera,split", *rows]) + "\n")
+    flags = [f"--model={folder}/model.tflite", f"--csv={listed}", f"--output={folder}/gallery.sqlite"]
+    made = run(sys.executable, "-m", "export.build_gallery", *flags)
+    assert made.returncode == 0, made.stderr
