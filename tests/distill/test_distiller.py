@@ -171,8 +171,8 @@ def test_own_losses_count_beside_ours():
     def gap(labels, outputs, taught):
         return tf.reduce_mean((outputs["embedding"] - taught["embedding"]) ** 2) + tf.cast(labels[0], tf.float32)
 
-    weights = LossWeights(identity=0.0, triplet=1.0, logit=0.0, feature=0.0)
+    weights = LossWeights(triplet=0.0, logit=0.0, feature=0.0)
     distiller = Distiller(network(), network("none"), weights, own_losses={"gap": (3.0, gap)})
     history = fit(distiller, steps=1)
     assert history["gap_loss"][0] > 0
-    assert history["loss"][0] == pytest.approx(history["triplet_loss"][0] + 3.0 * history["gap_loss"][0], rel=1e-5)
+    assert history["loss"][0] == pytest.approx(history["identity_loss"][0] + 3.0 * history["gap_loss"][0], rel=1e-5)
