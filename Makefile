@@ -7,6 +7,7 @@ VENV := .venv
 RUN := TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python
 PACKAGES := keras_cdd export benchmarks examples tests
 QUICK := runs/quickstart
+LONGEST := tests/test_android.py tests/experiment tests/test_examples.py
 
 .PHONY: quickstart test lint check-mediapipe android android-assets android-test android-search android-deps clean
 
@@ -26,9 +27,9 @@ quickstart: $(VENV)/.installed
 	    --query=$$(ls $(QUICK)/photos/query/*/*.png | head -n 1) --top_k=5 --show=$(QUICK)/ranking.png
 	$(RUN) -m keras_cdd.report --workdir=$(QUICK)
 
-# Two processes, a file of tests each at a time: TensorFlow traces its graphs on one core.
+# Two processes, a file of tests each at a time: TensorFlow traces its graphs on one core. The longest files go first.
 test: $(VENV)/.installed lint
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONGEST) tests
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))
