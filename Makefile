@@ -8,6 +8,7 @@ RUN := TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python
 PACKAGES := keras_cdd export benchmarks examples tests
 QUICK := runs/quickstart
 LONGEST := tests/test_android.py tests/experiment tests/test_examples.py
+OTHERS := $(filter-out $(LONGEST) %/golden %/__pycache__,$(patsubst %/,%,$(sort $(wildcard tests/*/ tests/test_*.py))))
 
 .PHONY: quickstart test lint check-mediapipe android android-assets android-test android-search android-deps clean
 
@@ -29,7 +30,7 @@ quickstart: $(VENV)/.installed
 
 # Two processes, a file of tests each at a time: TensorFlow traces its graphs on one core. The longest files go first.
 test: $(VENV)/.installed lint
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONGEST) tests
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONGEST) $(OTHERS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))
