@@ -1,9 +1,7 @@
-"""How the commands that need neither Keras nor TensorFlow start and fail: one clear line, exit status 1."""
+"""How the commands start that need neither Keras nor TensorFlow."""
 
 import argparse
 import sys
-
-USER_ERRORS = (ValueError, OSError, ImportError)
 
 
 def without_keras():
@@ -36,14 +34,8 @@ class CommandParser(argparse.ArgumentParser):
 def run_light(main, parser):
     """Runs `main(options)` without Keras; a user's mistake becomes one line on stderr and exit status 1."""
     without_keras()
+    from keras_cdd.user_errors import one_line_errors
+
     options = parser.parse_args()
-    try:
+    with one_line_errors(options.debug):
         main(options)
-    except USER_ERRORS as error:
-        if options.debug:
-            raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("stopped; the same command starts it again and continues what was saved.", file=sys.stderr)
-        sys.exit(130)

@@ -1,12 +1,11 @@
-"""How every command starts, explains itself and fails: one clear line, exit status 1."""
+"""How every command starts and explains itself."""
 
 import sys
 
 from absl import app, flags, logging
 
 from keras_cdd.flags import define_flags, help_text
-
-USER_ERRORS = (ValueError, OSError, ImportError)
+from keras_cdd.user_errors import one_line_errors
 
 
 def run_command(main, sections):
@@ -23,16 +22,8 @@ def run_command(main, sections):
     about = sys.modules[main.__module__].__doc__
 
     def guarded(argv):
-        try:
+        with one_line_errors(flags.FLAGS.debug):
             return main(argv)
-        except USER_ERRORS as error:
-            if flags.FLAGS.debug:
-                raise
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(1)
-        except KeyboardInterrupt:
-            print("stopped; the same command starts it again and continues what was saved.", file=sys.stderr)
-            sys.exit(130)
 
     logging.set_verbosity(logging.WARNING)
     app.run(guarded, flags_parser=lambda argv: _parse(argv, about, sections))

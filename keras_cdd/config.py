@@ -17,6 +17,7 @@ class DataConfig:
     dataset: str = option("synthetic", "Data set or protocol; a wrong name lists the known ones.")
     data_dir: str | None = option(None, "Folder with the data set's original files, unpacked or as zip archives.")
     csv: str | None = option(None, "For --dataset=csv: a file with the columns path,identity,camera,split.")
+    download: bool = option(False, "Fetch omniglot or grocery into --data_dir if they are not there.")
     image_size: tuple[int, ...] = option((64, 64), "Height,width in pixels that the networks see.")
     identities_per_batch: int = option(16, "Identities in a batch (P).")
     images_per_identity: int = option(4, "Images of each identity in a batch (K).")
@@ -126,6 +127,7 @@ class RunConfig:
     )
     resume: bool = option(True, "Continue the run that the workdir holds.")
     eval_every: int = option(0, "Evaluate the student every n epochs; 0: only at the end.")
+    eval_cuts: bool = option(False, "Evaluate the student before and after every cut, into cuts.jsonl.")
     evaluate_teacher: bool = option(True, "Evaluate the teacher too.")
 
 

@@ -21,6 +21,7 @@ class EvaluateFlags:
     dataset: str = option("synthetic", "Data set or protocol; a wrong name lists the known ones.")
     data_dir: str | None = option(None, "Folder with the data set's original files, unpacked or as zip archives.")
     csv: str | None = option(None, "For --dataset=csv: a file with the columns path,identity,camera,split.")
+    download: bool = option(False, "Fetch omniglot or grocery into --data_dir if they are not there.")
     gallery_trials: int = option(1, "Random galleries to average over, for vehicleid (10 in the literature).")
     batch_size: int = option(128, "Images at a time.")
     rerank: bool = option(False, "Re-rank by k-reciprocal neighbours.")
@@ -40,7 +41,7 @@ def main(_):
         raise ValueError(f"--model {values.model} takes images of any size; save it with one height and width.")
     # Every list is read before the first image: a mistake in them shows at once.
     datasets = [
-        load_dataset(values.dataset, values.data_dir, values.csv, gallery_trial=trial)
+        load_dataset(values.dataset, values.data_dir, values.csv, download=values.download, gallery_trial=trial)
         for trial in range(values.gallery_trials)
     ]
     options = (model.image_size, values.batch_size, values.rerank, values.flip, values.strict_data)

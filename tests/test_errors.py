@@ -122,6 +122,8 @@ def test_help_shows_an_example_and_every_flag(run, command):
         (["--dataset=folder", "--data_dir=nowhere"], ["nowhere", "data_dir"]),
         (["--dataset=veri776", "--data_dir={empty}"], ["{empty}", "data_dir"]),
         (["--dataset=csv", "--csv=nowhere.csv"], ["nowhere.csv"]),
+        (["--dataset=veri776", "--data_dir={empty}", "--download"], ["veri776", "cannot be downloaded"]),
+        (["--dataset=omniglot", "--download"], ["folder", "data_dir"]),
     ],
 )
 def test_settings_and_places(run, tmp_path, arguments, words):

@@ -28,7 +28,8 @@ def run_experiment(config, flagfile):
         config: `Config`.
         flagfile: the settings as text, kept in the workdir.
     """
-    dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv).validate()
+    dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv, download=config.data.download)
+    dataset.validate()
     workdir = Workdir(config.run.workdir, flagfile, config.run.resume)
     workdir.write_json("environment.json", environment(config.training.seed))
     _set_up(config.training)
@@ -111,7 +112,8 @@ def _student(config, data, workdir, watch, teacher):
     keras.utils.set_random_seed(config.training.seed + 1)
     student, surgeon = make_heavy_student(config, teacher), None
     if config.run.student == "cdd":
-        surgeon = Surgeon(config, student, data.steps_per_epoch, functools.partial(workdir.append, "cuts.jsonl"))
+        log = functools.partial(workdir.append, "cuts.jsonl")
+        surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut)
     elif config.run.student == "static":
         student = static_student(student, config.run.kept_filters, random=config.run.student_init == "random")
     student = Stage("student", config, data, workdir, config.training.epochs, watch, teacher, surgeon).run(student)

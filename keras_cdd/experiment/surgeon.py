@@ -26,16 +26,19 @@ class Surgeon(keras.callbacks.Callback):
         student: the heavy student, for the budget's floor.
         steps_per_epoch: optimizer steps an epoch.
         log: called with a record of every cut, see `cut_record`; None keeps none.
+        measure: called with the student before and after every cut of a budget; the figures that it gives by name
+            join the record as `<name>_before` and `<name>_after`.
 
     Raises:
         ValueError: if the budget is below the floor, naming it.
     """
 
-    def __init__(self, config, student, steps_per_epoch, log=None):
+    def __init__(self, config, student, steps_per_epoch, log=None, measure=lambda student: {}):
         super().__init__()
         self.config = config.surgery
         self.steps_per_epoch = steps_per_epoch
         self.log = log
+        self.measure = measure
         self.aim = {}
         self.schedule = None
         if config.has_budget:
@@ -69,25 +72,26 @@ class Surgeon(keras.callbacks.Callback):
             self._cut(self.schedule.kept(last), final=last == len(due))
 
     def _cut(self, kept, final):
-        distiller = self.model
+        distiller, student = self.model, self.model.student
         importance = self.importance(distiller)
         plan = plan_surgery(
-            distiller.student,
+            student,
             **{self.aim["name"]: kept},
             round_to=self.config.round_to if final else 1,
             importance=importance,
         )
-        self._record(self.epoch + 1, distiller.student, plan, importance, self.aim["name"].removeprefix("target_"))
-        silence(distiller.student, plan, distiller.optimizer, whole_filters=self.config.cut == "filters")
+        unit = self.aim["name"].removeprefix("target_")
+        record = cut_record(plan, only_living(importance, indicator_kernels(student)), cost_model(student), unit)
+        before = {f"{name}_before": value for name, value in self.measure(student).items()}
+        silence(student, plan, distiller.optimizer, whole_filters=self.config.cut == "filters")
+        after = {f"{name}_after": value for name, value in self.measure(student).items()}
         if distiller.fisher is not None:
             distiller.fisher.restart()
+        self._log(self.epoch + 1, record, before | after)
 
-    def _record(self, epoch, student, plan, importance, measure):
-        if self.log is None:
-            return
-        living = only_living(importance, indicator_kernels(student))
-        if (record := cut_record(plan, living, cost_model(student), measure)) is not None:
-            self.log({"stage": "student", "epoch": epoch} | record)
+    def _log(self, epoch, record, figures):
+        if self.log is not None and record is not None:
+            self.log({"stage": "student", "epoch": epoch} | record | figures)
 
     def importance(self, distiller):
         """Site -> (channels,), by the run's choice."""
@@ -132,7 +136,8 @@ class Surgeon(keras.callbacks.Callback):
                 importance_threshold=self.config.importance_threshold,
                 round_to=self.config.round_to,
             )
-            self._record(epoch, student, plan, norm_importance(indicator_kernels(student)), "norm")
+            norms = norm_importance(indicator_kernels(student))
+            self._log(epoch, cut_record(plan, norms, cost_model(student), "norm"), {})
             return plan
         return plan_surgery(student)
 

@@ -41,8 +41,13 @@ class Watch:
     def accuracy(self, stage, epoch, model):
         """mAP and Rank-1 in percent after an epoch (from 1), where the settings ask for it; else nothing."""
         every = self.config.run.eval_every
-        if stage != "student" or not every or epoch % every:
-            return {}
+        return self._measured(model) if stage == "student" and every and epoch % every == 0 else {}
+
+    def accuracy_at_cut(self, model):
+        """The same on either side of a cut."""
+        return self._measured(model) if self.config.run.eval_cuts else {}
+
+    def _measured(self, model):
         metrics = self.evaluator.evaluate(model).as_percent()
         return {name: metrics[name] for name in ("mAP", "rank1")}
 

@@ -111,7 +111,7 @@ RUN_FILES = (
     "examples.json",
     "report.html",
 )
-_PLACE_FLAGS = ("--workdir=", "--resume", "--noresume")
+_PLACE_FLAGS = ("--workdir=", "--resume", "--noresume", "--download", "--nodownload")
 
 
 def _facts(settings):

@@ -45,7 +45,7 @@ def config(tmp_path_factory):
         network=NetworkConfig(backbone="resnet18", width=4, stem="small", embedding_size=8),
         training=TrainingConfig(epochs=2, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01),
         surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.0, cut_end=1.0),
-        run=RunConfig(workdir=str(tmp_path_factory.mktemp("run")), eval_every=1),
+        run=RunConfig(workdir=str(tmp_path_factory.mktemp("run")), eval_every=1, eval_cuts=True),
     )
 
 
@@ -90,6 +90,14 @@ def test_every_cut_leaves_its_importances(watched):
     assert sum(run.cuts[-1]["kept"]) == sum(first["kept_filters_after"].values())
     removed = sum(sum(cut["removed"]) for cut in run.cuts)
     assert removed == sum(first["kept_filters_before"].values()) - sum(first["kept_filters_after"].values())
+
+
+def test_accuracy_is_measured_on_either_side_of_a_cut(watched):
+    run, _, _ = watched
+    cuts, epoch = run.cuts, run.epochs[1]
+    assert all({"mAP_before", "mAP_after", "rank1_before", "rank1_after"} <= cut.keys() for cut in cuts)
+    # The last cut fell on the epoch's last step; nothing was learnt between it and the epoch's own evaluation.
+    assert cuts[-1]["mAP_after"] == epoch["mAP"] != cuts[-1]["mAP_before"]
 
 
 def test_the_report_is_there_with_its_pictures(watched):
