@@ -1,0 +1,137 @@
+"""Which way to a small student is best? Same teacher, data, epochs, batches, losses; only the way differs.
+
+    python -m benchmarks.students --run=runs/omniglot --workdir=runs/students --budgets=0.35,0.2
+
+Takes settings and teacher of a finished run of `keras_cdd.train` and trains a student in every way to every budget, one
+after the other; what is finished already is not trained again. Prints one table, in Markdown. `--validation` names a
+second protocol for choosing settings, so that the run's own test side stays unseen until a choice is made.
+"""
+
+import dataclasses
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+from absl import flags
+
+from keras_cdd.cli import run_command
+from keras_cdd.config import option
+from keras_cdd.flags import config_from_flagfile
+
+TITLES = {
+    "shrunk": "shrunk during training, by Fisher score",
+    "sliced": "static: the teacher's weights sliced to the shrunk one's channels",
+    "random": "static: the same widths, random weights",
+    "one_shot": "ranked and sliced once, at the start",
+    "at_end": "cut once, at the end",
+    "paper": "lasso + gradient reset, cut once at the end",
+    "norm": "shrunk by indicator norms, lasso",
+    "norm_reset": "shrunk by indicator norms, lasso + gradient reset",
+    "reset": "shrunk by the gradient reset's counts",
+    "fisher_reset": "shrunk by Fisher score, with lasso + gradient reset",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class StudentsFlags:
+    """What this command takes."""
+
+    run: str | None = option(None, "Folder of a finished run: its settings and its teacher are everybody's.")
+    workdir: str = option("runs/students", "Folder for the students' runs.")
+    budgets: tuple[str, ...] = option(("0.35", "0.2"), "Fractions of the MACs to keep.")
+    seeds: tuple[str, ...] = option(("0",), "Seeds of batches, augmentation and fresh weights.")
+    ways: tuple[str, ...] = option(tuple(TITLES), "Ways to go; static ones need `shrunk` before them.")
+    validation: str | None = option(None, "A second protocol, as omniglot_300_val.")
+
+
+def flags_of(way, epochs, shrunk):
+    """The flags that differ from the run's own settings.
+
+    Args:
+        way: a key of `TITLES`.
+        epochs: of the student.
+        shrunk: workdir of the run that shrank to the same budget.
+    """
+    at_end = ("--num_cuts=1", f"--cut_start={epochs}", f"--cut_end={epochs}", "--bn_reestimate=100")
+    static = ("--student=static", f"--kept_filters={shrunk}/student.keras")
+    lasso, reset = ("--compression=lasso", "--compression_weight=0.015"), "--gradient_reset_epoch=0"
+    return {
+        "shrunk": (),
+        "sliced": (*static, "--student_init=teacher"),
+        "random": (*static, "--student_init=random"),
+        "one_shot": ("--num_cuts=1", "--cut_start=0", "--cut_end=0.17"),
+        "at_end": at_end,
+        "paper": (*at_end, *lasso, f"--gradient_reset_epoch={epochs // 6}", "--importance=norm", "--cut=outputs"),
+        "norm": (*lasso, "--importance=norm"),
+        "norm_reset": (*lasso, reset, "--importance=norm"),
+        "reset": (reset, "--importance=reset"),
+        "fisher_reset": (*lasso, reset),
+    }[way]
+
+
+def main(_):
+    values = flags.FLAGS
+    if values.run is None or not (pathlib.Path(values.run) / "summary.json").is_file():
+        raise ValueError(f"--run is the folder of a finished run of keras_cdd.train. Received: {values.run}")
+    if unknown := set(values.ways) - set(TITLES):
+        raise ValueError(f"--ways must be of {', '.join(TITLES)}. Received: {', '.join(unknown)}")
+    rows = {}
+    for budget in values.budgets:
+        for way in values.ways:
+            rows[way, budget] = [trained(values, way, budget, seed) for seed in values.seeds]
+    print(table(values, rows))
+
+
+def trained(values, way, budget, seed):
+    """Metrics of the deployed student, trained and measured if it is not yet."""
+    config = config_from_flagfile(f"{values.run}/flags.flags")
+    folder = pathlib.Path(values.workdir) / f"seed{seed}" / budget
+    workdir = folder / way
+    if not (workdir / "summary.json").is_file():
+        teacher = config.run.teacher or f"{values.run}/teacher.keras"
+        call(
+            "train",
+            *(f"--flagfile={values.run}/flags.flags", f"--workdir={workdir}", f"--teacher={teacher}", f"--seed={seed}"),
+            *(f"--target_macs={budget}", "--eval_every=0", "--noeval_cuts", "--noevaluate_teacher"),
+            *flags_of(way, config.training.epochs, folder / "shrunk"),
+        )
+    found = json.loads((workdir / "summary.json").read_text())
+    result = found["deploy"] | {"macs_saved": found["macs_saved"], "params_saved": found["params_saved"]}
+    if values.validation:
+        other = workdir / f"{values.validation}.json"
+        if not other.is_file():
+            data = (f"--dataset={values.validation}", f"--data_dir={config.data.data_dir}")
+            call("evaluate", f"--model={workdir}/deploy.keras", *data, f"--json={other}")
+        result["validation"] = json.loads(other.read_text())["mAP"]
+    return result
+
+
+def call(command, *arguments):
+    subprocess.run([sys.executable, "-m", f"keras_cdd.{command}", *arguments], check=True)
+
+
+def table(values, rows):
+    """Markdown; several seeds as mean (least to most)."""
+    columns = {"mAP": "mAP %", "rank1": "Rank-1 %", "macs_saved": "MACs saved %", "params_saved": "parameters saved %"}
+    if values.validation:
+        columns = {"validation": f"mAP % on {values.validation}"} | columns
+    lines = [f"| student | budget | {' | '.join(columns.values())} |", "|---|---" + "|---" * len(columns) + "|"]
+    for (way, budget), results in rows.items():
+        cells = [spread([result[key] for result in results]) for key in columns]
+        lines.append(f"| {TITLES[way]} | {budget} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def spread(values):
+    mean = f"{statistics.mean(values):.2f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.2f} to {max(values):.2f})"
+
+
+def run():
+    run_command(main, {"students": StudentsFlags})
+
+
+if __name__ == "__main__":
+    run()
