@@ -2,7 +2,8 @@
 
 `python -m benchmarks.deployed --workdir=runs/x` sets the teacher in float32 against every model_*.tflite that
 `export.to_tflite` left there. `python -m benchmarks.deployed --geometry` builds a ResNet-50 of 224x224 pixels with
-random weights, removes 65 % of its MACs, and sets the int8 student against the float32 teacher.
+random weights, removes 65 % of its MACs in whole groups of 16 channels (as `--round_to=16` does in training; integer
+kernels compute in such groups), and sets the int8 student against the float32 teacher.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from keras_cdd.cli import run_command
 from keras_cdd.config import option
 
 GEOMETRY = {"backbone": "resnet50", "width": 64, "image_size": (224, 224)}
-KEPT_MACS = 0.35
+KEPT_MACS, ROUND_TO = 0.35, 16
 # Processors without one of these multiply 8-bit integers no faster than floats.
 DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
@@ -116,14 +117,18 @@ def _slim(heavy):
     low, high = 0.0, 1.0
     for _ in range(12):
         share = (low + high) / 2
-        plan = keras_cdd.plan_surgery(heavy, importance_threshold=share, importance=importance)
-        whole = _of_whole_filters(heavy, plan)
-        low, high = (share, high) if whole > KEPT_MACS else (low, share)
-    keras_cdd.silence(heavy, keras_cdd.plan_surgery(heavy, importance_threshold=high, importance=importance))
+        low, high = (share, high) if _kept_macs(heavy, _plan(heavy, share, importance)) > KEPT_MACS else (low, share)
+    keras_cdd.silence(heavy, _plan(heavy, high, importance))
     return keras_cdd.rebuild(heavy, keras_cdd.plan_surgery(heavy))
 
 
-def _of_whole_filters(heavy, plan):
+def _plan(heavy, share, importance):
+    import keras_cdd
+
+    return keras_cdd.plan_surgery(heavy, importance_threshold=share, round_to=ROUND_TO, importance=importance)
+
+
+def _kept_macs(heavy, plan):
     """The share of MACs that stays if whole filters go."""
     from keras_cdd.models import cost_model
 

@@ -19,6 +19,7 @@ class ReportFlags:
     examples: bool = option(
         False, "Search the run's data again with its models, for the example pictures that a run makes at its end."
     )
+    charts: str | None = option(None, "Folder to write every chart to, as an SVG file of its own.")
 
 
 def main(_):
@@ -26,7 +27,7 @@ def main(_):
     if values.workdir is None:
         raise ValueError("--workdir is missing; give the folder of a run.")
     from keras_cdd.report.headline import headline_text
-    from keras_cdd.report.page import write_report
+    from keras_cdd.report.page import write_charts, write_report
     from keras_cdd.report.run_files import RunFiles
 
     if values.examples:
@@ -36,6 +37,8 @@ def main(_):
     page = write_report(values.workdir)
     if text := headline_text(RunFiles(values.workdir)):
         print(text)
+    if values.charts:
+        print("charts:", *write_charts(values.workdir, values.charts))
     print(f"report: {page}")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 
 import jinja2
 
@@ -36,14 +37,7 @@ def write_report(workdir):
 
 def render(run):
     """The page as text, from `RunFiles`."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("page.html.jinja").render(
+    return _TEMPLATES.get_template("page.html.jinja").render(
         name=run.path.resolve().name,
         state=_state(run),
         finished=bool(run.summary),
@@ -55,9 +49,46 @@ def render(run):
         savings=savings(run),
         seconds=run.summary.get("seconds", {}),
         curves=curves(run),
-        channels=[chart for chart in (channel_map(run), importance_chart(run)) if chart],
+        channels=_channels(run),
         examples=run.examples if run.summary else None,
     )
+
+
+def write_charts(workdir, folder):
+    """Writes every chart of a run as an SVG file of its own, which follows light and dark as the page does.
+
+    Args:
+        workdir: folder of the run.
+        folder: for the files, named after the charts' titles; made if it is missing.
+
+    Returns:
+        Paths of the files.
+
+    Raises:
+        FileNotFoundError: if `workdir` holds no run.
+    """
+    run, folder = RunFiles(workdir), pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    colours = _TEMPLATES.get_template("colours.css.jinja").render()
+    style = f"<style>{colours}svg {{ font-family: system-ui, sans-serif; }}</style>"
+    paths = []
+    for chart in [*curves(run), *_channels(run)]:
+        paths.append(folder / ("_".join(re.findall(r"\w+", chart.title.lower())) + ".svg"))
+        paths[-1].write_text(re.sub(r"(<svg [^>]*>)", rf"\1{style}", chart.svg, count=1), encoding="utf-8")
+    return paths
+
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+
+
+def _channels(run):
+    return [chart for chart in (channel_map(run), importance_chart(run)) if chart]
 
 
 def _state(run):

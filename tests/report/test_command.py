@@ -1,7 +1,9 @@
 """The command draws any run's page again, and names what it cannot draw."""
 
+import re
 import subprocess
 import sys
+import xml.etree.ElementTree
 
 import pytest
 
@@ -16,6 +18,16 @@ def test_the_command_draws_a_run(running):
     done = report(f"--workdir={running}")
     assert done.returncode == 0 and done.stdout.strip() == f"report: {running / 'report.html'}"
     assert (running / "report.html").is_file()
+
+
+def test_charts_become_files_that_need_no_page(running, tmp_path):
+    done = report(f"--workdir={running}", f"--charts={tmp_path / 'charts'}")
+    assert done.returncode == 0
+    drawings = {path.name: xml.etree.ElementTree.parse(path) for path in (tmp_path / "charts").iterdir()}
+    assert len(drawings) == 7 and {"channels_kept.svg", "loss.svg"} <= drawings.keys()
+    for path in (tmp_path / "charts").iterdir():
+        used, defined = (set(re.findall(form, path.read_text())) for form in (r"var\((--\w+)\)", r"(--\w+):"))
+        assert used and used <= defined
 
 
 @pytest.mark.parametrize("flags", [[], ["--workdir=nowhere"]])
