@@ -1,5 +1,5 @@
 # make quickstart: teacher, distillation, shrinking, int8 file and a search on built-in data, at most 5 minutes on 2 cores.
-# make test: every test. make lint: style and the rules of who imports whom.
+# make test: every test. make lint: style, the rules of who imports whom, types.
 # make android: the app, with the quickstart's model or MODEL= and GALLERY=. make android-search MODEL= GALLERY= QUERY=:
 # the app's search on this machine. make android-test: the app's tests. make android-deps: what these need, as root.
 PYTHON ?= python3.11
@@ -35,6 +35,7 @@ test: $(VENV)/.installed lint
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/mypy
 
 MEDIAPIPE := build/mediapipe-venv
 

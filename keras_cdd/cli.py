@@ -4,6 +4,7 @@ import sys
 
 from absl import app, flags, logging
 
+from keras_cdd.command_line import as_called, with_own_flagfiles
 from keras_cdd.flags import define_flags, help_text
 from keras_cdd.user_errors import one_line_errors
 
@@ -31,10 +32,10 @@ def run_command(main, sections):
 
 def _parse(argv, about, sections):
     if {"--help", "-h", "--helpshort", "--helpfull"} & set(argv):
-        print(help_text(about, sections))
+        print(help_text(as_called(about), sections))
         sys.exit()
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(with_own_flagfiles(argv))
         if len(rest) > 1:
             raise flags.Error(f"Unknown argument {rest[1]!r}; flags start with --.")
         return rest

@@ -7,6 +7,7 @@ import struct
 import threading
 import zipfile
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -16,7 +17,7 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 _OPEN_ZIPS = threading.local()
-_SOURCES = {}
+_SOURCES: dict[str, Callable[[str], np.ndarray]] = {}
 
 
 def load_image(path, size):

@@ -1,11 +1,15 @@
 """The training step: one forward pass of the student, one of the teacher, one gradient rule."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from keras_cdd import losses
+from keras_cdd.annotations import Tensor
 from keras_cdd.distill.fisher_score import FisherScore
-from keras_cdd.distill.gradient_reset import indicator_gradient
+from keras_cdd.distill.gradient_reset import GradientReset, indicator_gradient
 from keras_cdd.distill.loss_weights import LossWeights
 from keras_cdd.distill.replicas import local, of_all_replicas
 from keras_cdd.layers import FeatureRecorder, GatedBlock
@@ -43,18 +47,18 @@ class Distiller(keras.Model):
 
     def __init__(
         self,
-        student,
-        teacher=None,
-        weights=None,
-        compression="none",
-        compression_weight=0.0,
-        reset=None,
-        reset_step=0,
-        reset_every=1,
-        with_fisher=False,
-        own_losses=None,
-        **kwargs,
-    ):
+        student: keras.Model,
+        teacher: keras.Model | None = None,
+        weights: LossWeights | None = None,
+        compression: str = "none",
+        compression_weight: float = 0.0,
+        reset: GradientReset | None = None,
+        reset_step: int = 0,
+        reset_every: int = 1,
+        with_fisher: bool = False,
+        own_losses: Mapping[str, tuple[float, Callable[..., Tensor]]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if compression not in COMPRESSIONS:
             raise ValueError(
@@ -72,7 +76,7 @@ class Distiller(keras.Model):
         blocks = [layer for layer in student._flatten_layers() if isinstance(layer, GatedBlock)]
         self._last_units = {block.site(block.inner[-1]): block.inner[-1] for block in blocks}
         self._gated_units = {site: unit for block in blocks for site, unit in block.gated_units.items()}
-        self.fisher = None
+        self.fisher: FisherScore | None = None
         if with_fisher:
             self.fisher = FisherScore({site: unit.indicator.kept for site, unit in self._gated_units.items()})
         if teacher is not None:
@@ -86,23 +90,29 @@ class Distiller(keras.Model):
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
-    def compile(self, optimizer, jit_compile=False, auto_scale_loss=False, **kwargs):
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer | str,
+        jit_compile: bool | str = False,
+        auto_scale_loss: bool = False,
+        **kwargs: Any,
+    ) -> None:
         """Like `keras.Model.compile`, but without XLA (compiling anew after a surgery costs more than it gains)."""
         super().compile(optimizer, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # There is nothing to infer from data; without this, `fit` fails under several workers.
         if not self.optimizer.built:
             self.optimizer.build(self.student.trainable_variables)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         return self.student(inputs, training=training)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return list(self._means.values())
 
-    def train_step(self, data):
+    def train_step(self, data: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         images, labels = data
         taught, teacher_record = self._teach(images)
         with tf.GradientTape(persistent=False) as tape:
@@ -118,25 +128,28 @@ class Distiller(keras.Model):
         if self.fisher is not None:
             self.fisher.update({site: gradient / scale for site, gradient in gates.items()})
         if self.reset is not None:
-            self._update_reset(teacher_record, record)
+            self._update_reset(self.reset, teacher_record, record)
         gradients = self._with_indicator_rule(variables, gradients, scale)
         self.optimizer.apply(gradients, variables)
         if self.compression == "proximal":
             self._shrink()
         return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in parts.items()}})
 
-    def _teach(self, images):
+    def _teach(self, images: Tensor) -> tuple[Any, Any]:
+        """The teacher's outputs and its `FeatureRecorder`, None both without a teacher."""
         if self.teacher is None:
             return None, None
         with FeatureRecorder() as record:
             return self.teacher(images, training=False), record
 
-    def _parts_that_count(self):
+    def _parts_that_count(self) -> list[str]:
         """Names of the losses with a weight; those of distillation need a teacher."""
         names = LABEL_LOSSES if self.teacher is None else LABEL_LOSSES + TEACHER_LOSSES
         return [name for name in names if getattr(self.weighting, name)]
 
-    def _loss_parts(self, labels, outputs, record, taught, teacher_record):
+    def _loss_parts(
+        self, labels: Tensor, outputs: dict[str, Tensor], record: FeatureRecorder, taught: Any, teacher_record: Any
+    ) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, value) of every loss that counts."""
         w = self.weighting
         parts = {
@@ -152,7 +165,7 @@ class Distiller(keras.Model):
         counted = {name: (getattr(w, name), parts[name]()) for name in self._parts_that_count()}
         return counted | {name: (by, loss(labels, outputs, taught)) for name, (by, loss) in self.own_losses.items()}
 
-    def _feature_loss(self, record, teacher_record):
+    def _feature_loss(self, record: FeatureRecorder, teacher_record: FeatureRecorder) -> Tensor:
         """Feature distillation on the filters that are still there."""
         taught, learnt = [], []
         for site, unit in self._last_units.items():
@@ -165,22 +178,25 @@ class Distiller(keras.Model):
             learnt.append(student)
         return losses.feature_distillation_loss(taught, learnt)
 
-    def _update_reset(self, teacher_record, record):
+    def _update_reset(self, reset: GradientReset, teacher_record: FeatureRecorder, record: FeatureRecorder) -> None:
         # Replicas meet here, outside of the condition: a branch may not wait for other devices.
         taught, learnt = of_all_replicas(teacher_record.convolution), of_all_replicas(record.indicator)
 
-        def update():
+        def update() -> int:
             alive = {site: _alive_outputs(unit.indicator.kernel) for site, unit in self._gated_units.items()}
-            self.reset.update(taught, learnt, alive)
+            reset.update(taught, learnt, alive)
+            return 0
 
         if self.reset_step == 0 and self.reset_every == 1:
             update()
             return
         step = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64)
         turn = (step >= self.reset_step) & (step % self.reset_every == 0)
-        tf.cond(turn, lambda: (update(), 0)[1], lambda: 0)
+        tf.cond(turn, update, lambda: 0)
 
-    def _with_indicator_rule(self, variables, gradients, scale):
+    def _with_indicator_rule(
+        self, variables: Sequence[Tensor], gradients: Sequence[Tensor], scale: Tensor
+    ) -> list[Tensor]:
         """Gradients with those of the indicators replaced by the paper's rule; what is zero stays zero."""
         weight = self.compression_weight * scale if self.compression == "lasso" else 0.0
         indicators = {id(unit.indicator.kernel): site for site, unit in self._gated_units.items()}
@@ -195,15 +211,15 @@ class Distiller(keras.Model):
             ruled.append(gradient)
         return ruled
 
-    def _shrink(self):
+    def _shrink(self) -> None:
         threshold = tf.cast(self.optimizer.learning_rate, tf.float32) * self.compression_weight
         for unit in self._gated_units.values():
             unit.indicator.kernel.assign(losses.proximal_step(unit.indicator.kernel, threshold))
 
-    def _loss_scale(self):
+    def _loss_scale(self) -> Tensor:
         return self.optimizer.scale_loss(tf.constant(1.0))
 
-    def _logs(self, values):
+    def _logs(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
         if self.compression != "none":
             kernels = [unit.indicator.kernel for unit in self._gated_units.values()]
             values["compression_loss"] = losses.compression_loss(kernels)
@@ -212,14 +228,14 @@ class Distiller(keras.Model):
         return {name: mean.result() for name, mean in self._means.items()}
 
 
-def _alive_inputs(kernel):
+def _alive_inputs(kernel: Tensor) -> Tensor:
     return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=1)
 
 
-def _alive_outputs(kernel):
+def _alive_outputs(kernel: Tensor) -> Tensor:
     return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=0)
 
 
-def _sites(model):
+def _sites(model: keras.Model) -> set[str]:
     blocks = [layer for layer in model._flatten_layers() if isinstance(layer, GatedBlock)]
     return {block.site(unit) for block in blocks for unit in block.inner}

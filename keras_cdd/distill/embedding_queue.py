@@ -1,8 +1,12 @@
 """The teacher's memory: pooled convolution outputs of the last images (CDD, section 3.3)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import tensorflow as tf
 
+from keras_cdd.annotations import Tensor
 from keras_cdd.distill.replicas import local
 
 
@@ -23,7 +27,9 @@ class EmbeddingQueue(keras.layers.Layer):
         ValueError: for a capacity below 1, no sites, or another dtype.
     """
 
-    def __init__(self, capacity, channels, dtype="float32", **kwargs):
+    def __init__(
+        self, capacity: int, channels: Mapping[str, int], dtype: str | keras.DTypePolicy = "float32", **kwargs: Any
+    ) -> None:
         super().__init__(dtype=dtype, **{**kwargs, "trainable": False})
         if capacity < 1:
             raise ValueError(f"Argument `capacity` must be at least 1. Received: capacity={capacity}")
@@ -54,11 +60,11 @@ class EmbeddingQueue(keras.layers.Layer):
         self.built = True
 
     @property
-    def filled(self):
+    def filled(self) -> Tensor:
         """How many rows hold a vector."""
         return tf.minimum(tf.convert_to_tensor(local(self.written.value)), self.capacity)
 
-    def enqueue(self, batch):
+    def enqueue(self, batch: Mapping[str, Tensor]) -> None:
         """Overwrites the oldest images by these; of more than `capacity` the last stay.
 
         Args:
@@ -82,5 +88,5 @@ class EmbeddingQueue(keras.layers.Layer):
         total = written + count
         counter.assign(tf.where(total >= 2 * self.capacity, total % self.capacity + self.capacity, total))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "capacity": self.capacity, "channels": self.channels}

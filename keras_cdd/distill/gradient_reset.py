@@ -1,14 +1,18 @@
 """The retrieval-guided gradient reset (CDD, section 3.3): which channels lose the task's pull."""
 
+from collections.abc import Iterable, Mapping
+
 import tensorflow as tf
 
+from keras_cdd.annotations import Tensor
+from keras_cdd.distill.embedding_queue import EmbeddingQueue
 from keras_cdd.distill.replicas import local
 from keras_cdd.losses import compression_gradient
 
 METRICS = ("cosine", "l2")
 
 
-def nearest_rows(queue, filled, batch, neighbours, metric="cosine"):
+def nearest_rows(queue: Tensor, filled: Tensor, batch: Tensor, neighbours: int, metric: str = "cosine") -> Tensor:
     """Indices (N, neighbours) of the remembered vectors nearest to each of the batch's, the nearest first.
 
     While fewer than `neighbours` rows are filled, the nearest one stands in for those that are missing.
@@ -31,7 +35,7 @@ def nearest_rows(queue, filled, batch, neighbours, metric="cosine"):
     return tf.where(tf.range(neighbours) < filled, indices, indices[:, :1])
 
 
-def unimportant_channels(neighbours, student, ratio, alive=None):
+def unimportant_channels(neighbours: Tensor, student: Tensor, ratio: float, alive: Tensor | None = None) -> Tensor:
     """For every image and neighbour, the channels that contribute least to `sum |t * s|`; ties by index.
 
     Args:
@@ -53,7 +57,7 @@ def unimportant_channels(neighbours, student, ratio, alive=None):
     return (ranks < count) & alive
 
 
-def reset_mask(unimportant):
+def reset_mask(unimportant: Tensor) -> tuple[Tensor, Tensor]:
     """What a batch says of every channel.
 
     Args:
@@ -67,7 +71,7 @@ def reset_mask(unimportant):
     return mask, tf.reduce_mean(tf.cast(unimportant, tf.float32), axis=[0, 1])
 
 
-def indicator_gradient(task_gradient, kernel, gradient_mask, weight):
+def indicator_gradient(task_gradient: Tensor, kernel: Tensor, gradient_mask: Tensor, weight: Tensor) -> Tensor:
     """`gradient_mask * task gradient + weight * K / ||K||` per output channel (CDD, eq. 8).
 
     Args:
@@ -99,7 +103,14 @@ class GradientReset:
         ValueError: for a ratio outside [0, 1), an unknown metric, neighbours below 1 or beyond the capacity.
     """
 
-    def __init__(self, queue, kept_channels, ratio=0.5, neighbours=2, metric="cosine"):
+    def __init__(
+        self,
+        queue: EmbeddingQueue,
+        kept_channels: Mapping[str, Iterable[int]],
+        ratio: float = 0.5,
+        neighbours: int = 2,
+        metric: str = "cosine",
+    ) -> None:
         if not 0 <= ratio < 1 or neighbours < 1 or metric not in METRICS:
             raise ValueError(
                 f"The reset needs 0 <= ratio < 1, neighbours >= 1 and a metric of {METRICS}. "
@@ -120,7 +131,12 @@ class GradientReset:
         self.counts = {site: tf.Variable(tf.zeros(width), trainable=False) for site, width in widths.items()}
         self.updates = tf.Variable(0.0, trainable=False)
 
-    def update(self, teacher, student, alive=None):
+    def update(
+        self,
+        teacher: Mapping[str, Tensor],
+        student: Mapping[str, Tensor],
+        alive: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Enqueues the teacher's vectors and judges the student's channels by them.
 
         Args:
@@ -140,7 +156,7 @@ class GradientReset:
             local(self.counts[site]).assign_add(frequency)
         local(self.updates).assign_add(1.0)
 
-    def _retrieve(self, site, teacher):
+    def _retrieve(self, site: str, teacher: Tensor) -> Tensor:
         """The remembered neighbours (N, k, teacher's width) of the teacher's vectors (N, teacher's width)."""
         queue = tf.convert_to_tensor(local(self.queue.rows[site].value))
         return tf.gather(queue, nearest_rows(queue, self.queue.filled, teacher, self.neighbours, self.metric))

@@ -1,6 +1,7 @@
 """mAP, mINP and CMC with the camera rule (NumPy)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,13 +11,15 @@ from keras_cdd.evaluation.ranking_metrics import RankingMetrics
 CHUNK_BYTES = 64 << 20
 UNKNOWN_CAMERAS = (None, -1)
 
+Names = Sequence[Any] | np.ndarray
+
 
 def evaluate_ranking(
     distances: ArrayLike,
-    query_ids: Sequence,
-    gallery_ids: Sequence,
-    query_cameras: Sequence | None = None,
-    gallery_cameras: Sequence | None = None,
+    query_ids: Names,
+    gallery_ids: Names,
+    query_cameras: Names | None = None,
+    gallery_cameras: Names | None = None,
     max_rank: int = 50,
 ) -> tuple[np.ndarray, float]:
     """CMC and mAP of a distance matrix, as fractions.
@@ -45,14 +48,14 @@ def evaluate_ranking(
 
 
 def rank_embeddings(
-    query_embeddings,
-    gallery_embeddings,
-    query_ids,
-    gallery_ids,
-    query_cameras=None,
-    gallery_cameras=None,
-    max_rank=50,
-):
+    query_embeddings: np.ndarray,
+    gallery_embeddings: np.ndarray,
+    query_ids: Names,
+    gallery_ids: Names,
+    query_cameras: Names | None = None,
+    gallery_cameras: Names | None = None,
+    max_rank: int = 50,
+) -> RankingMetrics:
     """`RankingMetrics` by cosine of embeddings (N, D), some queries at a time so that memory stays bounded.
 
     The other arguments are those of `evaluate_ranking`.
@@ -68,7 +71,14 @@ def rank_embeddings(
     )
 
 
-def rank_metrics(distances_of, query_ids, gallery_ids, query_cameras=None, gallery_cameras=None, max_rank=50):
+def rank_metrics(
+    distances_of: Callable[[slice], ArrayLike],
+    query_ids: Names,
+    gallery_ids: Names,
+    query_cameras: Names | None = None,
+    gallery_cameras: Names | None = None,
+    max_rank: int = 50,
+) -> RankingMetrics:
     """`RankingMetrics` of distances that come a slice of queries at a time.
 
     The other arguments are those of `evaluate_ranking`.
@@ -103,26 +113,26 @@ def rank_metrics(distances_of, query_ids, gallery_ids, query_cameras=None, galle
     )
 
 
-def slices(count, width, item_bytes=8):
+def slices(count: int, width: int, item_bytes: int = 8) -> list[slice]:
     """Slices of `count` rows, each of at most `CHUNK_BYTES` if a row has `width` items."""
     rows = max(1, CHUNK_BYTES // (item_bytes * max(1, width)))
     return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
 
 
-def unit_length(embeddings):
+def unit_length(embeddings: ArrayLike) -> np.ndarray:
     """Rows scaled to length 1 in float32; zero rows stay zero."""
     embeddings = np.asarray(embeddings, np.float32)
     return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
 
 
-def _check_shape(distances, queries, gallery):
+def _check_shape(distances: np.ndarray, queries: int, gallery: int) -> None:
     if distances.shape != (queries, gallery):
         raise ValueError(
             f"Distances must be (queries, gallery), {(queries, gallery)}. Received: shape {distances.shape}"
         )
 
 
-def _codes(what, query_names, gallery_names, unknown=()):
+def _codes(what: str, query_names: Names, gallery_names: Names, unknown: tuple = ()) -> list[np.ndarray]:
     """The names of both sides as integers, the same for the same name; -1 for unknown ones."""
     codes = dict.fromkeys(unknown, -1)
     sides = [np.asarray(names, dtype=object) for names in (query_names, gallery_names)]
@@ -131,7 +141,13 @@ def _codes(what, query_names, gallery_names, unknown=()):
     return [np.array([codes.setdefault(name, len(codes)) for name in side], np.int64) for side in sides]
 
 
-def _scores(distances_of, query_ids, gallery_ids, query_cameras, gallery_cameras):
+def _scores(
+    distances_of: Callable[[slice], ArrayLike],
+    query_ids: np.ndarray,
+    gallery_ids: np.ndarray,
+    query_cameras: np.ndarray,
+    gallery_cameras: np.ndarray,
+) -> Iterator[Sequence[Any]]:
     """Yields each query's average precision, inverse negative penalty and first match's rank, or NaNs."""
     for chunk in slices(len(query_ids), len(gallery_ids)):
         distances = np.asarray(distances_of(chunk))
@@ -145,7 +161,7 @@ def _scores(distances_of, query_ids, gallery_ids, query_cameras, gallery_cameras
             yield (np.mean(number / ranks), len(ranks) / ranks[-1], ranks[0]) if len(ranks) else [np.nan] * 3
 
 
-def _match_ranks(distances, same, junk):
+def _match_ranks(distances: np.ndarray, same: np.ndarray, junk: np.ndarray) -> np.ndarray:
     """Ranks, from 1, of one query's matches among all that is not junk.
 
     What is farther away than the farthest match needs no sorting; most of a gallery is.

@@ -1,7 +1,12 @@
 """The learnable 1x1 convolution that tells which channels matter (CDD, section 3.1)."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import numpy as np
+
+from keras_cdd.annotations import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("keras_cdd")
@@ -23,11 +28,17 @@ class ChannelIndicator(keras.layers.Layer):
         ValueError: for a `kept` below 1, or lists that are unsorted or disagree with the shapes.
     """
 
-    def __init__(self, kept=None, input_channels=None, output_channels=None, **kwargs):
+    def __init__(
+        self,
+        kept: int | None = None,
+        input_channels: Iterable[int] | None = None,
+        output_channels: Iterable[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.input_channels = _sorted_channels(input_channels, "input_channels")
         self.output_channels = _sorted_channels(output_channels, "output_channels")
-        if kept is None and output_channels is not None:
+        if kept is None and self.output_channels is not None:
             kept = len(self.output_channels)
         if kept is not None and kept < 1:
             raise ValueError(f"Argument `kept` must be at least 1. Received: kept={kept}")
@@ -38,7 +49,7 @@ class ChannelIndicator(keras.layers.Layer):
             )
         self.kept = kept
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = int(input_shape[-1])
         self.kept = self.kept or channels
         self.input_channels = self.input_channels or list(range(channels))
@@ -56,17 +67,17 @@ class ChannelIndicator(keras.layers.Layer):
             aggregation="only_first_replica",
         )
 
-    def _identity(self, shape, dtype=None):
-        same = np.equal.outer(self.input_channels, self.output_channels)
+    def _identity(self, shape: Shape, dtype: str | None = None) -> Tensor:
+        same = np.equal.outer(np.asarray(self.input_channels), np.asarray(self.output_channels))
         return keras.ops.reshape(keras.ops.cast(same, dtype or "float32"), shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return keras.ops.conv(inputs, self.kernel, padding="valid")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.kept or input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "kept": self.kept,
@@ -75,7 +86,7 @@ class ChannelIndicator(keras.layers.Layer):
         }
 
 
-def _sorted_channels(channels, name):
+def _sorted_channels(channels: Iterable[int] | None, name: str) -> list[int] | None:
     if channels is None:
         return None
     channels = [int(channel) for channel in channels]

@@ -1,21 +1,25 @@
 """What a forward pass leaves for distillation, the gradient reset and the Fisher score."""
 
 import threading
+from collections.abc import Callable
+from typing import Self
 
 import keras
 import tensorflow as tf
+
+from keras_cdd.annotations import Tensor
 
 _ACTIVE = threading.local()
 
 
 @tf.custom_gradient
-def _probe(activation, gate):
+def _probe(activation: Tensor, gate: Tensor) -> tuple[Tensor, Callable[..., tuple[Tensor, Tensor]]]:
     """Returns `activation` as it is; the gate's gradient is `sum over positions of activation * gradient`.
 
     That equals multiplying the activation by a per-image, per-channel gate of ones, without the multiplication.
     """
 
-    def gradient(upstream):
+    def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
         product = tf.cast(activation, tf.float32) * tf.cast(upstream, tf.float32)
         return upstream, tf.reduce_sum(product, axis=[1, 2])
 
@@ -40,27 +44,27 @@ class FeatureRecorder:
         tape: the `tf.GradientTape` that shall watch the gates.
     """
 
-    def __init__(self, with_gates=False, tape=None):
+    def __init__(self, with_gates: bool = False, tape: tf.GradientTape | None = None) -> None:
         self.with_gates = with_gates
         self.tape = tape
-        self.convolution = {}
-        self.indicator = {}
-        self.gates = {}
+        self.convolution: dict[str, Tensor] = {}
+        self.indicator: dict[str, Tensor] = {}
+        self.gates: dict[str, Tensor] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._outer = active_recorder()
         _ACTIVE.recorder = self
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         _ACTIVE.recorder = self._outer
 
-    def record(self, site, convolution, indicator):
+    def record(self, site: str, convolution: Tensor, indicator: Tensor) -> None:
         """Stores the spatial means of the two (N, H, W, C) tensors under the site's name."""
         self.convolution[site] = _pooled(convolution)
         self.indicator[site] = self.convolution[site] if indicator is convolution else _pooled(indicator)
 
-    def gate(self, site, activation):
+    def gate(self, site: str, activation: Tensor) -> Tensor:
         """Returns the activation with the site's gate on it."""
         if not self.with_gates:
             return activation
@@ -70,10 +74,10 @@ class FeatureRecorder:
         return _probe(activation, self.gates[site])
 
 
-def active_recorder():
+def active_recorder() -> FeatureRecorder | None:
     """The recorder opened by this thread, or None."""
     return getattr(_ACTIVE, "recorder", None)
 
 
-def _pooled(feature_map):
+def _pooled(feature_map: Tensor) -> Tensor:
     return keras.ops.mean(keras.ops.cast(feature_map, "float32"), axis=(1, 2))

@@ -1,10 +1,16 @@
 """What gated residual blocks have in common: a chain of convolutions, cut between, never at the ends."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 
+from keras_cdd.annotations import Shape, Tensor
 from keras_cdd.layers.conv_shape import ConvShape
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.layers.feature_recorder import active_recorder
+
+KeptChannels = Mapping[str, Mapping[str, Sequence[int]]]
 
 
 class GatedBlock(keras.layers.Layer):
@@ -21,17 +27,17 @@ class GatedBlock(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        stride=1,
-        indicators="conv2",
-        kept_filters=None,
-        kept_channels=None,
-        stride_on=None,
-        use_bias=False,
-        epsilon=1e-5,
-        momentum=0.9,
-        **kwargs,
-    ):
+        filters: int,
+        stride: int = 1,
+        indicators: str = "conv2",
+        kept_filters: int | Sequence[int] | None = None,
+        kept_channels: KeptChannels | None = None,
+        stride_on: str | None = None,
+        use_bias: bool = False,
+        epsilon: float = 1e-5,
+        momentum: float = 0.9,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if indicators not in self.SITES:
             raise ValueError(
@@ -52,9 +58,11 @@ class GatedBlock(keras.layers.Layer):
         *inner, last = self.GEOMETRY
         self.inner = [self._inner_unit(name) for name in inner]
         self.last = self._unit(last, self.outer_filters, stride if last == self.stride_on else 1)
-        self.shortcut = None
+        self.shortcut: ConvUnit | None = None
 
-    def _kept_channels(self, kept_filters, kept_channels):
+    def _kept_channels(
+        self, kept_filters: int | Sequence[int] | None, kept_channels: KeptChannels | None
+    ) -> KeptChannels:
         """What the indicators keep, a dict a cut site; uncut sites are left out."""
         sites = self.SITES[self.indicators]
         if kept_channels is None:
@@ -77,12 +85,14 @@ class GatedBlock(keras.layers.Layer):
             )
         return kept_channels
 
-    def _inner_unit(self, name):
+    def _inner_unit(self, name: str) -> ConvUnit:
         kept = self.kept_channels.get(name, {}) if name in self.SITES[self.indicators] else None
         width = len(kept["inputs"]) if kept else self.filters
         return self._unit(name, width, self.stride if name == self.stride_on else 1, kept)
 
-    def _unit(self, name, filters, stride=1, kept=None):
+    def _unit(
+        self, name: str, filters: int, stride: int = 1, kept: Mapping[str, Sequence[int]] | None = None
+    ) -> ConvUnit:
         return ConvUnit(
             filters,
             self.GEOMETRY.get(name, 1),
@@ -95,7 +105,7 @@ class GatedBlock(keras.layers.Layer):
             name=name,
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.input_size = tuple(input_shape[1:])
         if self.stride > 1 or input_shape[-1] != self.outer_filters:
             self.shortcut = self._unit("shortcut", self.outer_filters, self.stride)
@@ -105,7 +115,7 @@ class GatedBlock(keras.layers.Layer):
             unit.build(shape)
             shape = unit.compute_output_shape(shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         x = inputs
         for unit in self.inner:
             x = keras.ops.relu(unit(x, site=self.site(unit), training=training))
@@ -115,32 +125,32 @@ class GatedBlock(keras.layers.Layer):
         shortcut = inputs if self.shortcut is None else self.shortcut(inputs, training=training)
         return keras.ops.relu(x + shortcut)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape = input_shape
         for unit in [*self.inner, self.last]:
             shape = unit.compute_output_shape(shape)
         return shape
 
-    def site(self, unit):
+    def site(self, unit: ConvUnit) -> str:
         """The name under which a convolution of this block is known outside: `<block>/<convolution>`."""
         return f"{self.name}/{unit.name}"
 
     @property
-    def outer_filters(self):
+    def outer_filters(self) -> int:
         return self.filters * self.EXPANSION
 
     @property
-    def gated_units(self):
+    def gated_units(self) -> dict[str, ConvUnit]:
         """Site name -> `ConvUnit`, for the convolutions that carry an indicator."""
         return {self.site(unit): unit for unit in self.inner if unit.indicator is not None}
 
     @property
-    def kept_filters(self):
+    def kept_filters(self) -> list[int]:
         """Channels left at each indicator, in order."""
         full = {"outputs": range(self.filters)}
         return [len(self.kept_channels.get(site, full)["outputs"]) for site in self.SITES[self.indicators]]
 
-    def conv_shapes(self):
+    def conv_shapes(self) -> list[ConvShape]:
         """The convolutions of the fused block; widths that surgery may change stand there as site names.
 
         Raises:
@@ -162,7 +172,7 @@ class GatedBlock(keras.layers.Layer):
             shapes.append(ConvShape(1, shape[1] * shape[2], self.input_size[-1], self.outer_filters))
         return shapes
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

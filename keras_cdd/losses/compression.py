@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from keras import ops
 
-from keras_cdd.losses.distances import Tensor, safe_norm
+from keras_cdd.annotations import Tensor
+from keras_cdd.losses.distances import safe_norm
 
 
 def compression_loss(kernels: Iterable[Tensor]) -> Tensor:
@@ -19,7 +20,7 @@ def compression_loss(kernels: Iterable[Tensor]) -> Tensor:
     return sum(ops.sum(channel_norms(kernel)) for kernel in kernels)
 
 
-def compression_gradient(kernel):
+def compression_gradient(kernel: Tensor) -> Tensor:
     """Gradient of the loss for one kernel: `K / ||K||` per output channel; exactly 0 where a channel is 0.
 
     The largest element scales each channel first, so that neither tiny nor huge norms overflow in float32.
@@ -32,7 +33,7 @@ def compression_gradient(kernel):
     return scaled / ops.where(zero, 1.0, norms)
 
 
-def proximal_step(kernel, threshold):
+def proximal_step(kernel: Tensor, threshold: Tensor) -> Tensor:
     """Shrinks the norm of every output channel by `threshold`, down to exact zero (group soft-thresholding).
 
     It is the proximal operator of `threshold * compression_loss`; gradient steps only hover around 0.
@@ -50,6 +51,6 @@ def proximal_step(kernel, threshold):
     return kernel * factors
 
 
-def channel_norms(kernel):
+def channel_norms(kernel: Tensor) -> Tensor:
     """(1, 1, inputs, outputs) -> (outputs,)."""
     return safe_norm(ops.cast(kernel, "float32"), axis=(0, 1, 2))

@@ -1,15 +1,14 @@
 """What the teacher hands down: logits, features, embeddings and their relations."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from keras import ops
 
-from keras_cdd.losses.distances import Tensor, safe_norm, unit_rows
+from keras_cdd.annotations import Tensor
+from keras_cdd.losses.distances import safe_norm, unit_rows
 
 
-def logit_distillation_loss(
-    teacher_logits: Tensor, student_logits: Tensor, temperature: float = 2.0
-) -> Tensor:
+def logit_distillation_loss(teacher_logits: Tensor, student_logits: Tensor, temperature: float = 2.0) -> Tensor:
     """`T^2 * KL(teacher || student)` of the softened predictions, mean over the batch (Hinton et al., 2015).
 
     Both arguments: (N, classes). No gradient reaches the teacher.
@@ -25,9 +24,7 @@ def logit_distillation_loss(
     return temperature**2 * ops.mean(divergence)
 
 
-def feature_distillation_loss(
-    teacher_features: Iterable[Tensor], student_features: Iterable[Tensor]
-) -> Tensor:
+def feature_distillation_loss(teacher_features: Sequence[Tensor], student_features: Sequence[Tensor]) -> Tensor:
     """Sum over blocks of the batch mean of the L2 distance between pooled features (FitNets, as CDD uses it).
 
     Both arguments: sequences of (N, C), a pair a block. Equal rows give gradient 0.
@@ -62,6 +59,6 @@ def relation_distillation_loss(teacher_embedding: Tensor, student_embedding: Ten
     return ops.mean(ops.sum(difference * difference, axis=-1))
 
 
-def _unit(embedding, teacher=False):
+def _unit(embedding: Tensor, teacher: bool = False) -> Tensor:
     embedding = ops.cast(embedding, "float32")
     return unit_rows(ops.stop_gradient(embedding) if teacher else embedding)

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_cdd.losses.distances import Tensor
+from keras_cdd.annotations import Tensor
 
 
 def identity_loss(labels: Tensor, logits: Tensor, label_smoothing: float = 0.1) -> Tensor:

@@ -2,7 +2,8 @@
 
 from keras import ops
 
-from keras_cdd.losses.distances import Tensor, euclidean_distances, unit_rows
+from keras_cdd.annotations import Tensor
+from keras_cdd.losses.distances import euclidean_distances, unit_rows
 
 MININGS = ("batch_hard", "batch_soft")
 
@@ -45,15 +46,15 @@ def triplet_loss(
     return ops.mean(ops.relu(positive - negative + margin))
 
 
-def _pairs(vector):
+def _pairs(vector: Tensor) -> tuple[Tensor, Tensor]:
     return vector[:, None], vector[None, :]
 
 
-def _hard(distances, chosen):
+def _hard(distances: Tensor, chosen: Tensor) -> Tensor:
     return ops.max(ops.where(chosen, distances, -1e30), axis=1)
 
 
-def _soft(distances, chosen):
+def _soft(distances: Tensor, chosen: Tensor) -> Tensor:
     weights = ops.softmax(ops.where(chosen, distances, -1e30), axis=1)
     means = ops.sum(weights * ops.where(chosen, distances, 0.0), axis=1)
     return ops.where(ops.any(chosen, axis=1), means, -1e30)

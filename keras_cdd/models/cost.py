@@ -1,9 +1,12 @@
 """Parameters and multiply-adds, counted as the field states them: conv and dense layers of the deployed form."""
 
 import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import keras
 
+from keras_cdd.annotations import Tensor
 from keras_cdd.layers import ConvShape, GatedBlock
 
 STATISTICS = ("moving_mean", "moving_variance", "seed_generator_state")
@@ -26,14 +29,14 @@ class CostModel:
     widths: dict[str, int]
     full_widths: dict[str, int]
 
-    def params(self, widths=None):
+    def params(self, widths: Mapping[str, int] | None = None) -> int:
         return self.fixed_params + sum(shape.params(widths or self.widths) for shape in self.shapes)
 
-    def macs(self, widths=None):
+    def macs(self, widths: Mapping[str, int] | None = None) -> int:
         return self.fixed_macs + sum(shape.macs(widths or self.widths) for shape in self.shapes)
 
 
-def cost_model(model, classifier=False):
+def cost_model(model: keras.Model, classifier: bool = False) -> CostModel:
     """The `CostModel` of a functional Keras model in deployed form.
 
     A convolution counts with one bias a channel in place of its BatchNorm, an indicator with none at all (it fuses into
@@ -72,7 +75,7 @@ def count_params(model: keras.Model, deployed: bool = True, classifier: bool = F
     return sum(_num_params(layer) for layer in _layers_that_count(model, classifier))
 
 
-def _indicator_macs(model, classifier):
+def _indicator_macs(model: keras.Model, classifier: bool) -> int:
     """What indicators, and filters that only indicators drop, cost beyond the deployed form."""
     extra = 0
     for layer in _layers_that_count(model, classifier):
@@ -86,7 +89,7 @@ def _indicator_macs(model, classifier):
     return extra
 
 
-def _layers_that_count(model, classifier):
+def _layers_that_count(model: keras.Model, classifier: bool) -> Iterator[keras.layers.Layer]:
     outputs = model.output
     if classifier or not isinstance(outputs, dict) or "embedding" not in outputs:
         operations = model.operations
@@ -99,7 +102,7 @@ def _layers_that_count(model, classifier):
             yield operation
 
 
-def _leading_to(tensor):
+def _leading_to(tensor: Tensor) -> list[keras.Operation]:
     """The operations of a functional graph on which a tensor depends, each once."""
     found, waiting = {}, [tensor]
     while waiting:
@@ -110,11 +113,11 @@ def _leading_to(tensor):
     return list(found.values())
 
 
-def _num_params(layer):
+def _num_params(layer: keras.layers.Layer) -> int:
     return sum(int(keras.ops.size(weight)) for weight in layer.weights if weight.name not in STATISTICS)
 
 
-def _deployed_params(layer):
+def _deployed_params(layer: keras.layers.Layer) -> int:
     params = _num_params(layer)
     if isinstance(layer, keras.layers.Conv2D) and not layer.use_bias and fused_bn(layer) is not None:
         return params + layer.filters
@@ -124,7 +127,7 @@ def _deployed_params(layer):
     return params
 
 
-def fused_bn(conv):
+def fused_bn(conv: keras.layers.Conv2D) -> keras.layers.BatchNormalization | None:
     """The BatchNorm that folds into a convolution: the only taker of its linear output. None if there is none."""
     if len(conv._outbound_nodes) != 1 or len(conv._inbound_nodes) != 1 or conv.groups > 1:
         return None
@@ -133,7 +136,7 @@ def fused_bn(conv):
     return bn if folds and conv.activation is keras.activations.linear else None
 
 
-def _macs(layer):
+def _macs(layer: keras.layers.Layer) -> int:
     if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
         kernel = int(keras.ops.size(layer.kernel))
         return sum(kernel * _positions(node) for node in layer._inbound_nodes)
@@ -142,7 +145,7 @@ def _macs(layer):
     return 0
 
 
-def _positions(node):
+def _positions(node: Any) -> int:
     _, height, width, _ = node.output_tensors[0].shape
     if height is None or width is None:
         raise ValueError(

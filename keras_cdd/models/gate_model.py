@@ -1,9 +1,11 @@
 """Gates an existing residual network of stock Keras layers."""
 
 import dataclasses
+from typing import Any
 
 import keras
 
+from keras_cdd.annotations import Tensor
 from keras_cdd.layers import GatedBasicBlock, GatedBlock, GatedBottleneck
 
 L = keras.layers
@@ -37,7 +39,7 @@ def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
     inside = {id(layer) for block in found.values() for layer in block.layers}
     copies = {}
 
-    def call(layer, *args, **kwargs):
+    def call(layer: keras.Operation, *args: Any, **kwargs: Any) -> Tensor:
         if id(layer) in found:
             return _gated(found[id(layer)], args[0], indicators)
         if id(layer) in inside:
@@ -55,7 +57,7 @@ def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
 
 
-def with_indicators(model, indicators):
+def with_indicators(model: keras.Model, indicators: str) -> keras.Model:
     """The same architecture with other indicators, freshly initialised: a heavy student for a plain teacher.
 
     Args:
@@ -63,7 +65,7 @@ def with_indicators(model, indicators):
         indicators: "conv2", "both" or "none".
     """
 
-    def clone(layer):
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if isinstance(layer, GatedBlock):
             config |= {"indicators": indicators, "kept_filters": None, "kept_channels": None}
@@ -82,7 +84,7 @@ class _Found:
     layers: list
 
 
-def _match(add):
+def _match(add: keras.layers.Layer) -> _Found | None:
     """The residual block that an `Add` closes, or None."""
     end = _consumer(add)
     if not _is_relu(end):
@@ -101,9 +103,10 @@ def _match(add):
     return None
 
 
-def _chain(tensor, sizes):
+def _chain(tensor: Tensor, sizes: tuple[int, ...]) -> tuple[list, list, Tensor] | None:
     """Walks back over `conv-BN`, with ReLUs between, of the given kernel sizes: (units, layers, input), or None."""
-    units, layers = [], []
+    units: list[tuple] = []
+    layers: list[keras.layers.Layer] = []
     for size in reversed(sizes):
         if units:
             relu = tensor._keras_history.operation
@@ -112,7 +115,7 @@ def _chain(tensor, sizes):
             layers.append(relu)
             tensor = relu.input
         bn = tensor._keras_history.operation
-        conv = bn.input._keras_history.operation if isinstance(bn, L.BatchNormalization) else None
+        conv: Any = bn.input._keras_history.operation if isinstance(bn, L.BatchNormalization) else None
         if not _fits(conv, size) or _consumer(conv) is not bn or _consumer(bn) is None:
             return None
         units.insert(0, (conv, bn))
@@ -121,7 +124,7 @@ def _chain(tensor, sizes):
     return units, layers, tensor
 
 
-def _fits(conv, size):
+def _fits(conv: Any, size: int) -> bool:
     if not isinstance(conv, L.Conv2D) or conv.kernel_size != (size, size):
         return False
     # "same" with a stride pads one side only, which a gated block does not do.
@@ -129,20 +132,20 @@ def _fits(conv, size):
     return symmetric and conv.groups == 1 and conv.activation is keras.activations.linear
 
 
-def _consumer(layer):
+def _consumer(layer: keras.layers.Layer) -> Any:
     """The only layer that takes this one's output, or None."""
     if len(layer._outbound_nodes) != 1 or len(layer._inbound_nodes) != 1:
         return None
     return layer._outbound_nodes[0].operation
 
 
-def _is_relu(layer):
+def _is_relu(layer: Any) -> bool:
     if isinstance(layer, L.Activation):
         return layer.activation is keras.activations.relu
     return isinstance(layer, L.ReLU) and layer.max_value is None and not layer.negative_slope and not layer.threshold
 
 
-def _gated(found, x, indicators):
+def _gated(found: _Found, x: Tensor, indicators: str) -> Tensor:
     (first, bn), last = found.units[0], found.units[-1][0]
     kind = GatedBottleneck if len(found.units) == 3 else GatedBasicBlock
     filters = last.filters // kind.EXPANSION

@@ -1,7 +1,10 @@
 """ResNets of gated blocks at any depth and width, with the retrieval head."""
 
+from collections.abc import Sequence
+
 import keras
 
+from keras_cdd.annotations import Tensor
 from keras_cdd.layers import FusedBatchNormalization, GatedBasicBlock, GatedBottleneck, embedding_head
 
 BACKBONES = {
@@ -24,7 +27,7 @@ def gated_resnet(
     stem: str = "standard",
     last_stride: int = 1,
     pooling: str = "avg",
-    rescaling: tuple = (1 / 127.5, -1.0),
+    rescaling: tuple[float | Sequence[float], float | Sequence[float]] = (1 / 127.5, -1.0),
     stride_on: str | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -71,7 +74,7 @@ def gated_resnet(
     return keras.Model(image, outputs, name=name or f"gated_{backbone}")
 
 
-def _stem(x, width, stem):
+def _stem(x: Tensor, width: int, stem: str) -> Tensor:
     layers = keras.layers
     standard = stem == "standard"
     if standard:

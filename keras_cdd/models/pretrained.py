@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,7 +26,7 @@ RESCALINGS = {
 }
 
 
-def load_pretrained(model: keras.Model, source: str | os.PathLike | Mapping | keras.Model) -> list[str]:
+def load_pretrained(model: keras.Model, source: str | os.PathLike | dict[str, Any] | keras.Model) -> list[str]:
     """Fills a `gated_resnet` with weights from elsewhere; indicators stay the identity.
 
     Args:
@@ -67,7 +68,7 @@ def load_pretrained(model: keras.Model, source: str | os.PathLike | Mapping | ke
     return missing
 
 
-def read_weights(source):
+def read_weights(source: str | os.PathLike | keras.Model) -> dict[str, np.ndarray]:
     """Name -> array of a file, or of a Keras model."""
     if isinstance(source, keras.Model):
         return {weight.path: keras.ops.convert_to_numpy(weight) for weight in source.weights}
@@ -85,7 +86,7 @@ def read_weights(source):
         raise ValueError(f"Weights file {path} cannot be read ({reason}); fetch it again.") from None
 
 
-def source_style(arrays):
+def source_style(arrays: Mapping[str, Any]) -> str:
     """ "authors", "torchvision" or "keras", told by the names."""
     names = [name.removeprefix("module.").removeprefix("base.") for name in arrays]
     if any(name.startswith("stage0.") for name in names):
@@ -97,13 +98,13 @@ def source_style(arrays):
     raise ValueError(f"These are not the weights of a known ResNet. Received names such as {names[:3]}")
 
 
-def _read_safetensors(path):
+def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
     return load_file(path)
 
 
-def _read_torch(path):
+def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     import torch
 
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -111,12 +112,12 @@ def _read_torch(path):
     return {name: value.numpy() for name, value in state.items() if hasattr(value, "numpy")}
 
 
-def _read_npz(path):
+def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     with np.load(path) as archive:
         return {name: archive[name] for name in archive.files}
 
 
-def _read_keras(path):
+def _read_keras(path: pathlib.Path) -> dict[str, np.ndarray]:
     return read_weights(keras.saving.load_model(path, compile=False))
 
 
@@ -130,13 +131,13 @@ _READERS = {
 }
 
 
-def _place(path):
+def _place(path: str) -> tuple | None:
     """(stage, block, unit, layer, weight) of a weight of ours, counted from 1, or None outside the blocks."""
     found = re.fullmatch(r"stage(\d)_block(\d+)/(conv\d|shortcut)/(conv|bn|indicator)/(\w+)", path)
     return found and (int(found[1]), int(found[2]), *found.groups()[2:])
 
 
-def _authors_key(path):
+def _authors_key(path: str) -> str | None:
     layer, name = path.rsplit("/", 1)
     torch_name = BN_NAMES.get(name, "weight")
     if (place := _place(path)) is not None:
@@ -149,7 +150,7 @@ def _authors_key(path):
     return f"{HEAD_NAMES[layer]}.{torch_name}" if layer in HEAD_NAMES else None
 
 
-def _torchvision_key(path):
+def _torchvision_key(path: str) -> str | None:
     layer, name = path.rsplit("/", 1)
     torch_name = BN_NAMES.get(name, "weight")
     if (place := _place(path)) is not None:
@@ -163,7 +164,7 @@ def _torchvision_key(path):
     return {"stem_conv": "conv1.weight", "stem_bn": f"bn1.{torch_name}"}.get(layer)
 
 
-def _keras_key(path):
+def _keras_key(path: str) -> str | None:
     layer, name = path.rsplit("/", 1)
     if (place := _place(path)) is not None:
         stage, block, unit, part, _ = place
@@ -172,7 +173,7 @@ def _keras_key(path):
     return {"stem_conv": f"conv1_conv/{name}", "stem_bn": f"conv1_bn/{name}"}.get(layer)
 
 
-def _converted(array, weight, style):
+def _converted(array: np.ndarray, weight: keras.Variable, style: str) -> np.ndarray:
     if style != "keras":
         # torch: OIHW and (out, in).
         return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T if array.ndim == 2 else array
@@ -180,10 +181,10 @@ def _converted(array, weight, style):
     return array[:, :, ::-1] if weight.path == "stem_conv/kernel" else array
 
 
-def _absorb_biases(model, arrays, found):
+def _absorb_biases(model: keras.Model, arrays: Mapping[str, Any], found: dict[str, np.ndarray]) -> None:
     """BN(conv + bias) equals BN(conv) with the mean shifted; the two BatchNorms' epsilons go into the variance."""
     for path in [path for path in found if path.endswith("moving_mean")]:
-        key = _keras_key(path)
+        key = _keras_key(path) or ""
         bias = arrays.get(key.replace("_bn/moving_mean", "_conv/bias"))
         if bias is not None:
             found[path] = found[path] - bias

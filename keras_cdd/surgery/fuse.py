@@ -1,9 +1,13 @@
 """The deployed form: every convolution one layer, stock Keras layers only (CDD, section 3.4)."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
-from keras_cdd.layers import FusedBatchNormalization, GatedBlock, GeneralizedMeanPooling
+from keras_cdd.annotations import Tensor
+from keras_cdd.layers import ChannelIndicator, FusedBatchNormalization, GatedBlock, GeneralizedMeanPooling
+from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.layers.pooling import generalized_mean
 from keras_cdd.models.cost import fused_bn
 
@@ -26,10 +30,10 @@ def fuse(model: keras.Model) -> keras.Model:
 class _StockCall:
     """Calls the stock counterpart of a layer, which is made at the first call."""
 
-    def __init__(self):
-        self._made = {}
+    def __init__(self) -> None:
+        self._made: dict[int, keras.layers.Layer] = {}
 
-    def __call__(self, layer, *args, **kwargs):
+    def __call__(self, layer: keras.Operation, *args: Any, **kwargs: Any) -> Tensor:
         if isinstance(layer, GatedBlock):
             return _block(layer, args[0])
         if isinstance(layer, GeneralizedMeanPooling):
@@ -48,7 +52,7 @@ class _StockCall:
         return self._made[id(layer)](*args, **kwargs)
 
 
-def _stock(layer):
+def _stock(layer: keras.layers.Layer) -> keras.layers.Layer:
     config = {**layer.get_config(), "dtype": "float32"}
     if isinstance(layer, keras.Model):
         return fuse(layer)
@@ -57,12 +61,12 @@ def _stock(layer):
     return layer.__class__.from_config(config)
 
 
-def _is_folded(bn):
+def _is_folded(bn: keras.layers.BatchNormalization) -> bool:
     producer = bn.input._keras_history.operation
     return isinstance(producer, keras.layers.Conv2D) and fused_bn(producer) is bn
 
 
-def _block(block, x):
+def _block(block: GatedBlock, x: Tensor) -> Tensor:
     shortcut = x
     for unit in [*block.inner, block.last]:
         x = _unit(block, unit, x)
@@ -74,14 +78,16 @@ def _block(block, x):
     return keras.layers.ReLU(name=f"{block.name}_relu", dtype="float32")(x)
 
 
-def _unit(block, unit, x):
+def _unit(block: GatedBlock, unit: ConvUnit, x: Tensor) -> Tensor:
     name = f"{block.name}_{unit.name}"
     if unit.margin:
         x = keras.layers.ZeroPadding2D(unit.margin, name=f"{name}_pad", dtype="float32")(x)
     return _convolution(unit.conv, name, *folded(unit.conv, unit.bn, unit.indicator))(x)
 
 
-def folded(conv, bn, indicator=None):
+def folded(
+    conv: keras.layers.Conv2D, bn: keras.layers.BatchNormalization, indicator: ChannelIndicator | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Kernel (HWIO) and bias of `indicator(bn(conv(x)))` as one convolution, computed in float64."""
     arrays = [keras.ops.convert_to_numpy(w).astype(np.float64) for w in (conv.kernel, *bn.get_weights())]
     kernel, gamma, beta, mean, variance = arrays
@@ -94,7 +100,7 @@ def folded(conv, bn, indicator=None):
     return kernel, bias
 
 
-def _convolution(conv, name, kernel, bias):
+def _convolution(conv: keras.layers.Conv2D, name: str, kernel: np.ndarray, bias: np.ndarray) -> keras.layers.Conv2D:
     """A stock convolution with the geometry of `conv` and the given weights."""
     config = {**conv.get_config(), "name": name, "dtype": "float32", "use_bias": True, "filters": len(bias)}
     new = keras.layers.Conv2D.from_config(config)

@@ -1,8 +1,15 @@
 """What a surgery will do, before it is done (NumPy)."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from keras_cdd.models import CostModel
+
+Cost = tuple[int, int]  # MACs, parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +30,7 @@ class SiteCut:
     highest_removed: float
 
     @property
-    def removed(self):
+    def removed(self) -> int:
         return self.channels - len(self.outputs)
 
 
@@ -43,32 +50,32 @@ class SurgeryPlan:
     params: tuple[int, int]
     full_macs: int
     full_params: int
-    costs: dict[str, tuple]
+    costs: dict[str, tuple[Cost, Cost]]
 
     @property
-    def kept_filters(self):
+    def kept_filters(self) -> dict[str, int]:
         """Site -> channels that stay."""
         return {site: len(cut.outputs) for site, cut in self.cuts.items()}
 
     @property
-    def is_identity(self):
+    def is_identity(self) -> bool:
         """True if the plan removes nothing, neither output channels nor filters that feed none."""
         return not any(cut.removed for cut in self.cuts.values()) and all(
             np.array_equal(cut.inputs, np.arange(len(cut.inputs))) for cut in self.cuts.values()
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         head = f"{'site':<20}{'channels':>12}{'block MACs':>22}{'block params':>22}{'least kept':>11}{'most gone':>11}"
         return "\n".join([head, *(self._row(site, cut) for site, cut in self.cuts.items()), self._total()])
 
-    def _row(self, site, cut):
+    def _row(self, site: str, cut: SiteCut) -> str:
         (macs, params), (macs_after, params_after) = self.costs[site]
         channels = f"{cut.channels} -> {len(cut.outputs)}"
         limits = (cut.lowest_kept, cut.highest_removed)
         shown = "".join(f"{'-' if np.isnan(value) else f'{value:.3g}':>11}" for value in limits)
         return f"{site:<20}{channels:>12}{_change(macs, macs_after)}{_change(params, params_after)}{shown}"
 
-    def _total(self):
+    def _total(self) -> str:
         macs, params = 100 * self.macs[1] / self.full_macs, 100 * self.params[1] / self.full_params
         return (
             f"{'the whole network':<20}{'':>12}{_change(*self.macs)}{_change(*self.params)}\n"
@@ -76,7 +83,12 @@ class SurgeryPlan:
         )
 
 
-def make_plan(costs, kernels, kept, importance):
+def make_plan(
+    costs: "CostModel",
+    kernels: Mapping[str, np.ndarray],
+    kept: Mapping[str, np.ndarray],
+    importance: Mapping[str, np.ndarray],
+) -> SurgeryPlan:
     """A `SurgeryPlan` from what is to be kept.
 
     Args:
@@ -104,7 +116,7 @@ def make_plan(costs, kernels, kept, importance):
     )
 
 
-def _cut(kernel, outputs, importance):
+def _cut(kernel: np.ndarray, outputs: np.ndarray, importance: np.ndarray) -> SiteCut:
     # A filter all of whose ways lead to removed channels feeds nothing: it goes too, and no output changes.
     feeding = np.flatnonzero(np.any(kernel[:, outputs] != 0, axis=1))
     inputs = feeding if len(feeding) else np.array([0])
@@ -118,17 +130,17 @@ def _cut(kernel, outputs, importance):
     )
 
 
-def _block_cost(costs, site, widths):
+def _block_cost(costs: "CostModel", site: str, widths: Mapping[str, int]) -> Cost:
     block = site.rsplit("/", 1)[0] + "/"
     shapes = [s for s in costs.shapes if block in (str(s.inputs)[: len(block)], str(s.outputs)[: len(block)])]
     return sum(s.macs(widths) for s in shapes), sum(s.params(widths) for s in shapes)
 
 
-def _change(before, after):
+def _change(before: int, after: int) -> str:
     return f"{_short(before)} -> {_short(after)}".rjust(22)
 
 
-def _short(number):
+def _short(number: int) -> str:
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= size:
             return f"{number / size:.2f} {unit}"

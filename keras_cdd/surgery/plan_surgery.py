@@ -52,12 +52,12 @@ def plan_surgery(
         kept = least_important_first(costs, importance, next(iter(given.values())), measure, round_to)
     else:
         importance = importance or norm_importance(kernels)
-        threshold = np.finfo(np.float64).tiny if importance_threshold is None else importance_threshold
+        threshold = float(np.finfo(np.float64).tiny) if importance_threshold is None else importance_threshold
         kept = {site: _at_least(values, threshold, round_to) for site, values in importance.items()}
     return make_plan(costs, kernels, kept, importance)
 
 
-def _at_least(importance, threshold, round_to):
+def _at_least(importance: np.ndarray, threshold: float, round_to: int) -> np.ndarray:
     """Positions with an importance not below the threshold, rounded up with the strongest of the others.
 
     If none reaches it, the strongest stays, with its equals (but for the last bits) unless all are zero.

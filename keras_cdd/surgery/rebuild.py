@@ -1,13 +1,17 @@
 """Surgery itself: a slim model, and an optimizer that goes on where the old one was."""
 
+from collections.abc import Iterable, Mapping
 from typing import overload
 
 import keras
+import numpy as np
 
 from keras_cdd.layers import GatedBlock
 from keras_cdd.surgery.plan import SurgeryPlan
 from keras_cdd.surgery.sites import gated_blocks
 from keras_cdd.surgery.slicing import slice_all
+
+Cuts = list[tuple[int, np.ndarray]]  # (axis, positions that stay)
 
 
 @overload
@@ -16,7 +20,9 @@ def rebuild(model: keras.Model, plan: SurgeryPlan, optimizer: None = None) -> ke
 def rebuild(
     model: keras.Model, plan: SurgeryPlan, optimizer: keras.optimizers.Optimizer
 ) -> tuple[keras.Model, keras.optimizers.Optimizer]: ...
-def rebuild(model, plan, optimizer=None):
+def rebuild(
+    model: keras.Model, plan: SurgeryPlan, optimizer: keras.optimizers.Optimizer | None = None
+) -> keras.Model | tuple[keras.Model, keras.optimizers.Optimizer]:
     """Makes the slim model of a plan; the inputs stay untouched.
 
     Every weight and every optimizer slot of the slim side is filled once from its source, or an error names what did
@@ -44,7 +50,7 @@ def rebuild(model, plan, optimizer=None):
     return slim if optimizer is None else (slim, slim_optimizer(optimizer, model, slim, cuts))
 
 
-def _slim_layer(layer, plan):
+def _slim_layer(layer: keras.layers.Layer, plan: SurgeryPlan) -> keras.layers.Layer:
     if not isinstance(layer, GatedBlock):
         return layer.__class__.from_config(layer.get_config())
     kept = dict(layer.kept_channels)
@@ -57,9 +63,9 @@ def _slim_layer(layer, plan):
     return layer.__class__.from_config({**layer.get_config(), "kept_channels": kept, "kept_filters": None})
 
 
-def weight_cuts(model, plan):
+def weight_cuts(model: keras.Model, plan: SurgeryPlan) -> dict[str, Cuts]:
     """Weight path -> (axis, positions) pairs: everything that the plan's sites touch."""
-    cuts = {}
+    cuts: dict[str, Cuts] = {}
     for block in gated_blocks(model):
         for unit, after in zip(block.inner, [*block.inner[1:], block.last], strict=True):
             if unit.indicator is None:
@@ -73,7 +79,9 @@ def weight_cuts(model, plan):
     return cuts
 
 
-def slim_optimizer(optimizer, model, slim, cuts):
+def slim_optimizer(
+    optimizer: keras.optimizers.Optimizer, model: keras.Model, slim: keras.Model, cuts: Mapping[str, Cuts]
+) -> keras.optimizers.Optimizer:
     """A new optimizer for the slim model with the old one's state, slots cut like the weights they belong to."""
     new = optimizer.__class__.from_config(optimizer.get_config())
     new.build(slim.trainable_variables)
@@ -87,13 +95,16 @@ def slim_optimizer(optimizer, model, slim, cuts):
     return new
 
 
-def named_slots(optimizer, trainable_variables):
+def named_slots(
+    optimizer: keras.optimizers.Optimizer, trainable_variables: Iterable[keras.Variable]
+) -> tuple[dict[str, keras.Variable], dict[str, str]]:
     """Optimizer variables by a name that survives surgery, and name -> path of the weight a slot belongs to.
 
     Slots are matched by name, never by position: Keras calls them `<weight path with _ for />_<slot>`.
     """
     prefixes = sorted(((v.path.replace("/", "_"), v.path) for v in trainable_variables), key=lambda p: -len(p[0]))
-    named, owners = {}, {}
+    named: dict[str, keras.Variable] = {}
+    owners: dict[str, str] = {}
     inner = {id(slot) for slot in getattr(optimizer, "inner_optimizer", optimizer).variables}
     for slot in optimizer.variables:
         # The first part is the optimizer's own name, which differs from one instance to the next.
