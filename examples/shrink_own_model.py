@@ -37,12 +37,12 @@ def own_model():
     return keras.Model(image, keras.layers.Dense(4)(x))
 
 
-def train(model, optimizer, epochs, count=2048):
+def train(model, optimizer, epochs, count=2048, batch_size=64):
     """Trains on stripes; returns the accuracy on others."""
     size = model.input.shape[1:3]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"])
-    model.fit(*stripes(count, 0, size), batch_size=64, epochs=epochs, verbose=0)
+    model.fit(*stripes(count, 0, size), batch_size=batch_size, epochs=epochs, verbose=0)
     return model.evaluate(*stripes(count // 2, 1, size), verbose=0)[1]
 
 

@@ -1,12 +1,21 @@
 """The examples run."""
 
 import json
+import pathlib
+import zipfile
 
+import nbclient
+import nbformat
 import pytest
 
-from examples import own_data, own_loss, shrink_own_model
+from examples import own_data, own_loss, shrink_keras_application, shrink_own_model
 
 pytestmark = pytest.mark.slow
+NOTEBOOK = pathlib.Path(__file__).resolve().parent.parent / "examples" / "quickstart_to_phone.ipynb"
+SMALL_AND_SHORT = (
+    "--image_size=32,32 --backbone=resnet18 --width=8 --stem=small --embedding_size=32 --identities_per_batch=8 "
+    "--teacher_epochs=4 --epochs=4 --target_macs=0.6 --num_cuts=1 --cut_end=1"
+)
 
 
 def test_shrink_own_model(capsys):
@@ -14,6 +23,14 @@ def test_shrink_own_model(capsys):
     shown = capsys.readouterr().out
     accuracies = [float(line.rsplit(" ", 1)[1]) for line in shown.splitlines() if "accuracy" in line]
     assert len(accuracies) == 4 and accuracies[-1] > 0.8
+
+
+def test_shrink_keras_application(capsys):
+    assert shrink_keras_application.main() < 1e-3
+    shown = capsys.readouterr().out
+    assert shown.startswith("gated:  outputs differ by 0.0")
+    accuracies = [float(line.rsplit(" ", 1)[1]) for line in shown.splitlines() if "accuracy" in line]
+    assert len(accuracies) == 2 and accuracies[-1] > 0.8
 
 
 def test_own_loss():
@@ -24,3 +41,17 @@ def test_own_loss():
 def test_own_data(tmp_path):
     workdir = own_data.main(tmp_path, "--teacher_epochs=1", "--epochs=2", "--identities_per_batch=8")
     assert json.loads((workdir / "summary.json").read_text())["macs_saved"] >= 50
+
+
+def test_the_notebook_ends_with_a_file_for_the_phone(tmp_path):
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    places = {"runs/quickstart": str(tmp_path), "--flagfile=keras_cdd/configs/quickstart.flags": SMALL_AND_SHORT}
+    for cell in notebook.cells:
+        for place, other in places.items():
+            cell.source = cell.source.replace(place, other)
+    client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": NOTEBOOK.parent}})
+    client.execute()
+    with zipfile.ZipFile(tmp_path / "pair.zip") as pair:
+        assert {"manifest.json", "model.tflite", "gallery.sqlite"} <= set(pair.namelist())
+    shown = str([cell.get("outputs") for cell in notebook.cells])
+    assert "% of the MACs saved" in shown and "image/png" in shown and "Conv2D" in shown
