@@ -31,6 +31,10 @@ TITLES = {
     "norm_reset": "shrunk by indicator norms, lasso + gradient reset",
     "reset": "shrunk by the gradient reset's counts",
     "fisher_reset": "shrunk by Fisher score, with lasso + gradient reset",
+    "early": "shrunk by Fisher score, all cuts in the first quarter",
+    "late": "shrunk by Fisher score, cuts until three quarters",
+    "few": "shrunk by Fisher score, in 4 cuts",
+    "logits": "shrunk by Fisher score, logit and feature distillation alone",
 }
 
 
@@ -68,6 +72,10 @@ def flags_of(way, epochs, shrunk):
         "norm_reset": (*lasso, reset, "--importance=norm"),
         "reset": (reset, "--importance=reset"),
         "fisher_reset": (*lasso, reset),
+        "early": (f"--cut_start={epochs / 24}", f"--cut_end={epochs / 4}"),
+        "late": (f"--cut_end={epochs * 3 / 4}",),
+        "few": ("--num_cuts=4",),
+        "logits": ("--embedding_weight=0", "--relation_weight=0"),
     }[way]
 
 

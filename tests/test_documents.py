@@ -1,0 +1,140 @@
+"""Every command that the documents show runs here as it stands, or is named below with who runs it or what it lacks."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from keras_cdd.data import write_synthetic
+
+pytestmark = pytest.mark.slow
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "BUILD.md", "docs/method.md", "docs/coming_from.md")
+STARTS = (
+    "python -m ",
+    "make ",
+    "sudo make ",
+    "pip install ",
+    "cdd-",
+    "tensorboard --",
+    "gradle ",
+    "adb ",
+    "CDD_GOLDEN_DIR=",
+)
+
+# Beginning of a command -> who runs it, or what it needs that is not here.
+ELSEWHERE = {
+    "make quickstart": "test_android.py, on a fresh checkout",
+    "make test": "this run",
+    "make lint": "part of make test",
+    "make check-mediapipe": "an environment of its own, a download of half a gigabyte",
+    "sudo make android-deps": "root; .ci/run",
+    "make android": "test_android.py, which runs its two parts",
+    "make android-test": "test_android.py",
+    "make android-search": "test_android.py",
+    "pip install .": "test_packaging.py, which installs the wheel",
+    "pip install faiss-cpu": "a download",
+    "cdd-": "test_packaging.py",
+    "tensorboard": "serves until it is stopped",
+    "gradle": "an Android SDK",
+    "adb": "a phone",
+    "python -m pytest": "this run",
+    "CDD_GOLDEN_DIR=DIR": "another set of golden numbers",
+    "python -m examples.": "test_examples.py",
+    "python -m benchmarks.search": "faiss",
+    "python -m benchmarks.deployed --geometry": "half a minute for one number; its parts are those of --workdir",
+}
+NEEDS_DATA = {"../shared/data": "the shared data sets", "--data_dir=VeRi": "a data set that its authors give"}
+
+# What makes a documented command short: later flags win.
+TINY = "--width=4 --embedding_size=8 --image_size=16,16 --stem=small --backbone=resnet18 --teacher_epochs=1 --epochs=2"
+SHORT = {
+    "keras_cdd.train": f"{TINY} --identities_per_batch=64 --target_macs=0.7 --num_cuts=1 --cut_start=0 --cut_end=1",
+    "keras_cdd.evaluate": "",
+    "keras_cdd.report": "",
+    "export.to_tflite": "--max_map_drop=100 --qat_epochs=1",
+    "export.build_gallery": "",
+    "export.search": "",
+    "export.android_assets": "--android_dir=none",
+    "benchmarks.deployed": "--rounds=1",
+    "benchmarks.students": "--budgets=0.7 --ways=shrunk",
+    "benchmarks.shrinking_epochs": "--steps=1 --rounds=1 --batch_size=8",
+}
+# Stands for `python` while the documents' commands run.
+PYTHON = """#!{python}
+import os, sys
+short = {short!r}
+module = sys.argv[2]
+if module not in short:
+    sys.exit(f"error: {{module}} has no place in tests/test_documents.py")
+os.execv({python!r}, [{python!r}, *sys.argv[1:], *short[module].split()])
+"""
+
+
+def commands():
+    """Every command of the documents, once, in order; those of a code block line by line."""
+    found = []
+    for name in DOCUMENTS:
+        text = (ROOT / name).read_text()
+        for block, code in re.findall(r"```\w*\n(.*?)```|`([^`]+)`", text, re.DOTALL):
+            lines = re.sub(r"\\\n\s*", "", block).splitlines() if block else [" ".join(code.split())]
+            found += [line.split("  #")[0].strip() for line in lines]
+        found += [line.strip() for line in text.splitlines() if line.startswith("    python -m")]
+    return list(dict.fromkeys(line for line in found if line.startswith(STARTS)))
+
+
+def _begins(command, start):
+    return re.match(re.escape(start) + (r"(?![\w-])" if start[-1].isalnum() else ""), command)
+
+
+RUN = [command for command in commands() if not any(_begins(command, start) for start in ELSEWHERE)]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A folder that looks like the repository's root to a user, with a short run, photos and a list in it."""
+    folder = tmp_path_factory.mktemp("documents") / "checkout"
+    folder.mkdir()
+    for name in ("keras_cdd", "export", "benchmarks", "examples"):
+        (folder / name).symlink_to(ROOT / name)
+    if (ROOT.parent / "shared").is_dir():
+        (folder.parent / "shared").symlink_to(ROOT.parent / "shared")
+    python = folder / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(PYTHON.format(python=sys.executable, short=SHORT))
+    python.chmod(0o755)
+    photos = write_synthetic(folder / "photos", train_identities=64, train_images=4, test_identities=8, test_images=4)
+    records = (*photos.train, *photos.query, *photos.gallery)
+    rows = [f"{os.path.relpath(r.path, folder)},{r.identity},{r.camera},{r.split}" for r in records]
+    (folder / "split.csv").write_text("\n".join(["path,identity,camera,split", *rows]) + "\n")
+    shutil.copy(photos.query[0].path, folder / "photo.jpg")
+    for workdir in ("runs/x", "runs/quickstart"):
+        run_there(folder, f"python -m keras_cdd.train --dataset=csv --csv=split.csv --workdir={workdir}")
+    return folder
+
+
+def run_there(folder, command):
+    path = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-euc", command], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_nothing_is_excused_that_is_not_shown():
+    shown = commands()
+    assert all(any(_begins(command, start) for command in shown) for start in ELSEWHERE)
+
+
+@pytest.mark.parametrize("command", RUN)
+def test_a_command_of_the_documents(command, request):
+    for mark, need in NEEDS_DATA.items():
+        if mark in command and not (mark.startswith("..") and (ROOT / mark).is_dir()):
+            pytest.skip(f"{need}: not here")
+    run_there(request.getfixturevalue("checkout"), command)
