@@ -1,6 +1,6 @@
 """Does an epoch get faster as the student shrinks? The phases of a finished run, timed side by side.
 
-    python -m benchmarks.shrinking_epochs --workdir=runs/omniglot_300
+    python -m benchmarks.shrinking_epochs --workdir=runs/omniglot
 
 Rebuilds the student of every phase from the run's `surgery.jsonl` and times training steps on random images, all
 phases in turn in every round, so that other load on the machine hits all alike. "student" is the student's part of a
@@ -9,53 +9,65 @@ left in every site: what it still costs is the uncuttable outer width - stem, sh
 with their BatchNorm and ReLU, and the head.
 """
 
-import json
-import pathlib
+import dataclasses
 import statistics
 import time
 
-import keras
-import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
-from keras_cdd.distill import Distiller
-from keras_cdd.experiment.networks import copy_weights, static_student
-from keras_cdd.models import count_macs, with_indicators
-from keras_cdd.optimization import MomentumSGD
-from keras_cdd.surgery.sites import gated_units
+from keras_cdd.cli import run_command
+from keras_cdd.config import option
+from keras_cdd.report.run_files import RunFiles
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run with --indicators=both.", required=True)
-TEACHER = flags.DEFINE_string("teacher", None, "Its teacher; teacher.keras of the workdir by default.")
-BATCH = flags.DEFINE_integer("batch_size", 64, "Images a step.")
-STEPS = flags.DEFINE_integer("steps", 10, "Timed steps of every phase in a round.")
-ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; medians are shown.")
+
+@dataclasses.dataclass(frozen=True)
+class ShrinkingFlags:
+    """What this command takes."""
+
+    workdir: str | None = option(None, "Folder of a finished run with --indicators=both.")
+    batch_size: int = option(64, "Images a step.")
+    steps: int = option(10, "Timed steps of every phase in a round.")
+    rounds: int = option(5, "Rounds; medians are shown.")
 
 
 def main(_):
-    workdir = pathlib.Path(WORKDIR.value)
-    teacher = keras.saving.load_model(TEACHER.value or workdir / "teacher.keras", compile=False)
-    lines = [json.loads(line) for line in (workdir / "surgery.jsonl").read_text().splitlines()]
+    import keras
+
+    from keras_cdd.experiment.networks import copy_weights, static_student
+    from keras_cdd.models import with_indicators
+    from keras_cdd.surgery.sites import gated_units
+
+    values = flags.FLAGS
+    if values.workdir is None:
+        raise ValueError("--workdir is missing; give the folder of a finished run.")
+    run = RunFiles(values.workdir)
+    if not run.surgeries:
+        raise ValueError(f"--workdir {values.workdir} holds no surgery; give a run with a budget.")
+    teacher = keras.saving.load_model(run.model_file("teacher.keras"), compile=False)
     heavy = with_indicators(teacher, "both")
     copy_weights(teacher, heavy)
     widths = [{site: unit.filters for site, unit in gated_units(heavy).items()}]
-    widths += [line["kept_filters_after"] for line in lines]
+    widths += [surgery["kept_filters_after"] for surgery in run.surgeries]
     widths += [dict.fromkeys(widths[0], 1)]
     students = [static_student(heavy, ",".join(map(str, kept.values())), random=False) for kept in widths]
-    epochs = [0, *(line["epoch"] for line in lines), None]
-    report(students, epochs, teacher, json.loads((workdir / "metrics.jsonl").read_text().splitlines()[0]))
+    report(values, students, [0, *(surgery["epoch"] for surgery in run.surgeries), None], teacher, run.epochs[0])
 
 
-def report(students, epochs, teacher, first_epoch):
+def report(values, students, epochs, teacher, first_epoch):
     """Times all students in turn and prints the table."""
-    images = tf.random.uniform((BATCH.value, *teacher.input.shape[1:3], 3), 0, 255, seed=0)
-    labels = tf.range(BATCH.value) // 4 % teacher.output["logits"].shape[-1]
-    runs = [trainer(student, images, labels) for student in students]
-    runs += [trainer(students[0], images, labels, with_fisher=True)]
-    runs += [repeated(lambda: teacher(images, training=False))]
-    seconds = [[step_seconds(run) for run in runs] for _ in range(ROUNDS.value)]
+    import tensorflow as tf
+
+    from keras_cdd.models import count_macs
+
+    images = tf.random.uniform((values.batch_size, *teacher.input.shape[1:3], 3), 0, 255, seed=0)
+    labels = tf.range(values.batch_size) // 4 % teacher.output["logits"].shape[-1]
+    runs = [trainer(student, images, labels, values.steps) for student in students]
+    runs += [trainer(students[0], images, labels, values.steps, with_fisher=True)]
+    runs += [repeated(lambda: teacher(images, training=False), values.steps)]
+    seconds = [[run() for run in runs] for _ in range(values.rounds)]
     *student, with_fisher, taught = [statistics.median(column) for column in zip(*seconds, strict=True)]
     macs = [count_macs(model, deployed=False) for model in students]
-    steps = round(first_epoch["seconds"] * first_epoch["images_per_second"] / BATCH.value)
+    steps = round(first_epoch["seconds"] * first_epoch["images_per_second"] / values.batch_size)
     print("phase  from epoch  M MACs (training form)  share  student ms  share  with teacher, s an epoch")
     for phase, epoch in enumerate(epochs):
         name, epoch = ("floor", "-") if epoch is None else (phase, epoch)
@@ -72,29 +84,35 @@ def report(students, epochs, teacher, first_epoch):
     print(f"Gathering the Fisher score lengthens the heavy student's step by {with_fisher / student[0] - 1:.1%}.")
 
 
-def trainer(student, images, labels, with_fisher=False):
-    """A function that trains a few steps; traced and warm."""
+def trainer(student, images, labels, steps, with_fisher=False):
+    """A function that trains some steps and gives the seconds of one."""
+    from keras_cdd.distill import Distiller
+    from keras_cdd.optimization import MomentumSGD
+
     distiller = Distiller(student, with_fisher=with_fisher)
     distiller.compile(MomentumSGD(1e-3))
-    return repeated(lambda: distiller.train_step((images, labels)))
+    return repeated(lambda: distiller.train_step((images, labels)), steps)
 
 
-def repeated(step):
+def repeated(step, steps):
+    """A function that repeats a traced and warm step, and gives the seconds of one."""
+    import tensorflow as tf
+
     step = tf.function(step)
 
     def run():
-        for _ in range(STEPS.value):
+        started = time.perf_counter()
+        for _ in range(steps):
             step()
+        return (time.perf_counter() - started) / steps
 
     run()
     return run
 
 
-def step_seconds(run):
-    started = time.perf_counter()
-    run()
-    return (time.perf_counter() - started) / STEPS.value
+def run():
+    run_command(main, {"benchmark": ShrinkingFlags})
 
 
 if __name__ == "__main__":
-    app.run(main)
+    run()

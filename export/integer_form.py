@@ -20,8 +20,10 @@ def integer_form(model):
     Returns:
         A new model; the given one is left alone.
     """
-    # Decided before the first call: calls add to the graph that is looked at.
-    replacements = {}
+    # A copy, since calls add to the graph that is looked at; decided before the first of them.
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    model, replacements = copy, {}
     for layer in model.layers:
         if isinstance(layer, keras.layers.Rescaling) and (conv := _convolution_after(layer)) is not None:
             shift = _whole_shift(layer)

@@ -8,9 +8,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from keras_cdd.data.image_store import ImageStore
-from keras_cdd.data.pipeline import evaluation_batches
-from keras_cdd.evaluation import embed
+from keras_cdd.evaluation.keras_embedder import KerasEmbedder
 
 from .integer_form import integer_form
 from .legacy_copy import FloatOperation, legacy_copy
@@ -20,19 +18,18 @@ from .rounding import Rounding
 _quantization = tfmot.quantization.keras
 
 
-def quantization_aware(model, teacher, records, images, epochs=3, input_type="uint8", batch_size=64, seed=0):
+def quantization_aware(model, teacher, batches, images, steps, input_type="uint8"):
     """Trains a copy of a model with simulated 8-bit arithmetic and converts it.
 
     Args:
         model: fused student, a functional Keras 3 model of images 0..255.
         teacher: Keras 3 model with embeddings of the same length, which the copy learns to give; the student itself
             will do.
-        records: training `ImageRecord`s.
+        batches: endless `tf.data.Dataset` of float32 images 0..255 and labels, augmented as in the student's own
+            training: of images as they are the student has learnt too much for others to stay where they were.
         images: uint8 (n, height, width, 3), from which the ranges of activations start.
-        epochs: over the training images.
+        steps: batches to train on.
         input_type: "uint8", "float32" or "int8".
-        batch_size: images a step.
-        seed: of the images' order.
 
     Returns:
         bytes of a `.tflite` file with the signature that `quantize.to_tflite` gives.
@@ -47,8 +44,7 @@ def quantization_aware(model, teacher, records, images, epochs=3, input_type="ui
 
     quantized = simulated(network)
     set_ranges(quantized, network, shifted, images)
-    store = ImageStore(records, images.shape[1:3])
-    _train(quantized, shifted, store, _targets(teacher, store, network.output_shape[-1]), epochs, batch_size, seed)
+    _train(quantized, batches.map(_teaching(teacher, shifted, network.output_shape[-1])), steps)
     with tempfile.TemporaryDirectory() as folder:
         saved = pathlib.Path(folder) / "saved_model"
         _save(quantized, shifted, saved)
@@ -122,30 +118,22 @@ def set_ranges(quantized, network, shifted, images, batch_size=16):
                 variable.assign(max(high[wrapper.layer.name], 0.0))
 
 
-def _targets(teacher, store, length):
-    """The teacher's embeddings of all training images, (N, D) float32 of length 1."""
-    targets = embed(teacher, evaluation_batches(store, 128))
-    if targets.shape[1] != length:
-        raise ValueError(f"Teacher and student must embed to one length. Received: {targets.shape[1]} and {length}")
-    return targets / np.maximum(np.linalg.norm(targets, axis=1, keepdims=True), 1e-12)
+def _teaching(teacher, shifted, length):
+    """A function of a batch: what the copy takes, and the teacher's embeddings (N, D) of length 1."""
+    taught = KerasEmbedder(teacher)
+    if taught.embedding_size != length:
+        raise ValueError(
+            f"Teacher and student must embed to one length. Received: {taught.embedding_size} and {length}"
+        )
+    return lambda images, labels: (shifted(images), tf.math.l2_normalize(taught.compute(images), axis=-1))
 
 
-def _train(quantized, shifted, store, targets, epochs, batch_size, seed):
-    def take(positions):
-        return store.take(positions), targets[positions]
-
-    def load(positions):
-        images, wanted = tf.numpy_function(take, [positions], (tf.uint8, tf.float32))
-        images.set_shape([None, *quantized.input_shape[1:]])
-        wanted.set_shape([None, targets.shape[1]])
-        return shifted(images), wanted
-
-    order = tf.data.Dataset.range(len(store)).shuffle(len(store), seed=seed)
-    batches = order.batch(batch_size, drop_remainder=len(store) >= batch_size).map(load).prefetch(2)
-    steps = epochs * len(batches)
+def _train(quantized, batches, steps):
     rate = tf_keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
-    quantized.compile(tf_keras.optimizers.Adam(rate), loss=distillation_loss)
-    quantized.fit(batches, epochs=epochs, verbose=2)
+    # Steps in proportion to the weights: the first ones, of whole pixels, are a hundred times smaller than the others.
+    optimizer = tf_keras.optimizers.Adafactor(rate, epsilon_2=1e-5, relative_step=False)
+    quantized.compile(optimizer, loss=distillation_loss)
+    quantized.fit(batches.prefetch(2), steps_per_epoch=steps, verbose=2)
 
 
 LEARNING_RATE = 1e-5
@@ -166,7 +154,7 @@ def _save(quantized, shifted, folder):
     """Writes a SavedModel of pixels, whose ranges are said to the converter: every grey level its own integer."""
 
     image_shape = quantized.input_shape[1:]
-    low, high = (float(tf.reduce_min(shifted(tf.fill((1, *image_shape), level)))) for level in (0, 255))
+    low, high = sorted(float(tf.reduce_min(shifted(tf.fill((1, *image_shape), level)))) for level in (0, 255))
 
     @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), tf.float32, name="image")])
     def serve(image):

@@ -71,11 +71,15 @@ def _converted(run, model, values):
     images = representative_images(run.dataset.train, run.image_size, values.representative_images)
     if values.precision == "int8":
         return to_tflite(integer_form(model), "int8", values.input_type, images)
+    from keras_cdd.data.training_data import TrainingData
+
     from .qat import quantization_aware
 
     # A student that has outgrown its teacher would be pulled back by it.
     teacher = model if values.qat_teacher == "deploy" else run.model("teacher")
-    return quantization_aware(model, teacher, run.dataset.train, images, values.qat_epochs, values.input_type)
+    data = TrainingData(run.dataset, run.config.data, run.config.training.seed)
+    steps = values.qat_epochs * data.steps_per_epoch
+    return quantization_aware(model, teacher, data.batches(), images, steps, values.input_type)
 
 
 def _described(content, values):

@@ -12,6 +12,8 @@ class KerasEmbedder:
 
     Attributes:
         image_size: (height, width); None where the model takes any.
+        embedding_size: D.
+        compute: the same as a `tf.function` of float32 tensors, (N, D) in the model's own precision.
 
     Raises:
         ValueError: if the model does not take images, or gives several outputs and none called `embedding`.
@@ -26,13 +28,14 @@ class KerasEmbedder:
             raise ValueError(f"A model that embeds takes images (N, H, W, 3). Received: inputs {shapes}")
         self.image_size = tuple(shapes[0][1:3])
         network = keras.Model(inputs[0], _embedding(model))
+        self.embedding_size = network.output.shape[-1]
         # One trace for batches of every size.
         signature = [tf.TensorSpec((None, *shapes[0][1:]), tf.float32)]
-        self._compute = tf.function(lambda images: network(images, training=False), input_signature=signature)
+        self.compute = tf.function(lambda images: network(images, training=False), input_signature=signature)
 
     def __call__(self, images):
         """Embeddings (N, D) float32 of images (N, height, width, 3)."""
-        return tf.cast(self._compute(tf.cast(images, tf.float32)), tf.float32).numpy()
+        return tf.cast(self.compute(tf.cast(images, tf.float32)), tf.float32).numpy()
 
 
 def _embedding(model):

@@ -11,7 +11,9 @@ from export.integer_form import integer_form
 from export.legacy_copy import legacy_copy
 from export.qat import distillation_loss, quantization_aware, set_ranges, simulated
 from export.runtimes import embed_with
+from keras_cdd.config import DataConfig
 from keras_cdd.data import load_dataset
+from keras_cdd.data.training_data import TrainingData
 from keras_cdd.losses import embedding_distillation_loss, relation_distillation_loss
 from tests.export.conftest import SIZE, cosines, tiny_network
 
@@ -68,11 +70,16 @@ def test_unknown_layers_are_named():
         legacy_copy(model)
 
 
+def batches():
+    config = DataConfig(image_size=SIZE, identities_per_batch=4, images_per_identity=2)
+    return TrainingData(load_dataset("synthetic"), config, seed=0).batches()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["avg", "gem"])
 def test_a_trained_file_embeds_like_the_network(pooling, photos, tmp_path):
-    network, records = tiny_network(pooling), load_dataset("synthetic").train[:32]
-    content = quantization_aware(network, network, records, photos, epochs=1, batch_size=8)
+    network = tiny_network(pooling)
+    content = quantization_aware(network, network, batches(), photos, steps=4)
     # Powers have no 8-bit kernel.
     assert set(inspect(content).not_quantized) == (set() if pooling == "avg" else {"ADD", "MEAN", "MUL", "POW"})
     path = tmp_path / "model.tflite"
@@ -84,4 +91,4 @@ def test_a_teacher_of_another_length_is_refused(network, photos):
     image = keras.Input((*SIZE, 3))
     teacher = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
     with pytest.raises(ValueError, match="one length. Received: 3 and 8"):
-        quantization_aware(network, teacher, load_dataset("synthetic").train[:4], photos)
+        quantization_aware(network, teacher, batches(), photos, steps=1)

@@ -53,6 +53,7 @@ def test_the_integer_form_is_the_same_function(photos, pooling):
     np.testing.assert_allclose(embeddings(form, photos), before, atol=0.02)
     kinds = [type(layer).__name__ for layer in form.layers]
     assert "BatchNormalization" not in kinds or pooling == "gem"
+    assert [type(layer).__name__ for layer in integer_form(network).layers] == kinds  # The network was left alone.
     plain = keras.Model(network.input, network.get_layer("bn1").output)
     shifted = photos.astype(np.float32)
     interior = np.abs(integer_form(plain).predict(shifted, verbose=0) - plain.predict(shifted, verbose=0))

@@ -15,7 +15,7 @@ class TrainingData:
 
     Attributes:
         dataset: `RetrievalDataset`.
-        config: `DataConfig`.
+        config: the run's settings of its data: image size, batches, augmentation, `strict_data`.
         seed: of sampling and augmentation.
     """
 
