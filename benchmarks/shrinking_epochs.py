@@ -4,9 +4,10 @@
 
 Rebuilds the student of every phase from the run's `surgery.jsonl` and times training steps on random images, all
 phases in turn in every round, so that other load on the machine hits all alike. "student" is the student's part of a
-step (forward, backward, update); the seconds of an epoch add the teacher's forward pass. The last row has one channel
-left in every site: what it still costs is the uncuttable outer width - stem, shortcuts, the blocks' inputs and outputs
-with their BatchNorm and ReLU, and the head.
+step (forward, backward, update); the seconds of an epoch add the teacher's forward pass. "in eights" has the last
+phase's channels rounded up to multiples of 8, as `--round_to=8` leaves them: kernels are slow at odd counts. "floor"
+has one channel left in every site: what it still costs is the uncuttable outer width - stem, shortcuts, the blocks'
+inputs and outputs with their BatchNorm and ReLU, and the head.
 """
 
 import dataclasses
@@ -19,6 +20,8 @@ from keras_cdd.cli import run_command
 from keras_cdd.config import option
 from keras_cdd.report.run_files import RunFiles
 
+ROUND_TO = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class ShrinkingFlags:
@@ -26,8 +29,8 @@ class ShrinkingFlags:
 
     workdir: str | None = option(None, "Folder of a finished run with --indicators=both.")
     batch_size: int = option(64, "Images a step.")
-    steps: int = option(10, "Timed steps of every phase in a round.")
-    rounds: int = option(5, "Rounds; medians are shown.")
+    steps: int = option(5, "Timed steps of every phase in a round.")
+    rounds: int = option(16, "Rounds; medians are shown.")
 
 
 def main(_):
@@ -46,14 +49,17 @@ def main(_):
     teacher = keras.saving.load_model(run.model_file("teacher.keras"), compile=False)
     heavy = with_indicators(teacher, "both")
     copy_weights(teacher, heavy)
-    widths = [{site: unit.filters for site, unit in gated_units(heavy).items()}]
-    widths += [surgery["kept_filters_after"] for surgery in run.surgeries]
-    widths += [dict.fromkeys(widths[0], 1)]
-    students = [static_student(heavy, ",".join(map(str, kept.values())), random=False) for kept in widths]
-    report(values, students, [0, *(surgery["epoch"] for surgery in run.surgeries), None], teacher, run.epochs[0])
+    full = {site: unit.filters for site, unit in gated_units(heavy).items()}
+    last = run.surgeries[-1]["kept_filters_after"]
+    rounded = {site: min(full[site], -(-kept // ROUND_TO) * ROUND_TO) for site, kept in last.items()}
+    phases = [("0", 0, full)]
+    phases += [(str(n), surgery["epoch"], surgery["kept_filters_after"]) for n, surgery in enumerate(run.surgeries, 1)]
+    phases += [("in eights", "-", rounded), ("floor", "-", dict.fromkeys(full, 1))]
+    students = [static_student(heavy, ",".join(map(str, kept.values())), random=False) for _, _, kept in phases]
+    report(values, phases, students, teacher, run.epochs[0])
 
 
-def report(values, students, epochs, teacher, first_epoch):
+def report(values, phases, students, teacher, first_epoch):
     """Times all students in turn and prints the table."""
     import tensorflow as tf
 
@@ -64,24 +70,32 @@ def report(values, students, epochs, teacher, first_epoch):
     runs = [trainer(student, images, labels, values.steps) for student in students]
     runs += [trainer(students[0], images, labels, values.steps, with_fisher=True)]
     runs += [repeated(lambda: teacher(images, training=False), values.steps)]
-    seconds = [[run() for run in runs] for _ in range(values.rounds)]
-    *student, with_fisher, taught = [statistics.median(column) for column in zip(*seconds, strict=True)]
+    heavy, shares = in_turns(runs, values.rounds)
+    *shares, with_fisher, taught = shares
     macs = [count_macs(model, deployed=False) for model in students]
     steps = round(first_epoch["seconds"] * first_epoch["images_per_second"] / values.batch_size)
-    print("phase  from epoch  M MACs (training form)  share  student ms  share  with teacher, s an epoch")
-    for phase, epoch in enumerate(epochs):
-        name, epoch = ("floor", "-") if epoch is None else (phase, epoch)
+    print("    phase  from epoch  M MACs (training form)  share  student ms  share  with teacher, s an epoch")
+    for (name, epoch, _), cost, share in zip(phases, macs, shares, strict=True):
         print(
-            f"{name:>5}  {epoch:>10}  {macs[phase] / 1e6:>22.2f}  {macs[phase] / macs[0]:5.2f}  "
-            f"{1e3 * student[phase]:10.1f}  {student[phase] / student[0]:5.2f}  "
-            f"{steps * (student[phase] + taught):24.1f}"
+            f"{name:>9}  {epoch:>10}  {cost / 1e6:>22.2f}  {cost / macs[0]:5.2f}  {1e3 * share * heavy:10.1f}  "
+            f"{share:5.2f}  {steps * heavy * (share + taught):24.1f}"
         )
-    outer, share = student[-1] / student[0], macs[-2] / macs[0]
     print(
-        f"The last phase's student takes {student[-2] / student[0]:.2f} of the heavy one's time; 1.25 x its MACs' "
-        f"share {share:.2f} is {1.25 * share:.2f}, the uncuttable outer width alone takes {outer:.2f}."
+        f"The last phase's student takes {shares[-3]:.2f} of the heavy one's time; 1.25 x its MACs' share is "
+        f"{1.25 * macs[-3] / macs[0]:.2f}, the uncuttable outer width alone takes {shares[-1]:.2f}."
     )
-    print(f"Gathering the Fisher score lengthens the heavy student's step by {with_fisher / student[0] - 1:.1%}.")
+    print(f"Gathering the Fisher score lengthens the heavy student's step by {with_fisher - 1:.1%}.")
+
+
+def in_turns(runs, rounds):
+    """Seconds of the first run, and every run's share of them: medians over rounds, every other one backwards."""
+    seconds, shares = [], []
+    for number in range(rounds):
+        order = range(len(runs))[:: -1 if number % 2 else 1]
+        taken = {place: runs[place]() for place in order}
+        seconds.append(taken[0])
+        shares.append([taken[place] / taken[0] for place in range(len(runs))])
+    return statistics.median(seconds), [statistics.median(column) for column in zip(*shares, strict=True)]
 
 
 def trainer(student, images, labels, steps, with_fisher=False):

@@ -136,7 +136,7 @@ def _train(quantized, batches, steps):
     quantized.fit(batches.prefetch(2), steps_per_epoch=steps, verbose=2)
 
 
-LEARNING_RATE = 1e-5
+LEARNING_RATE = 1e-4
 
 
 def distillation_loss(teacher, student):
