@@ -23,7 +23,7 @@ class ExportFlags:
     input_type: str = option("uint8", "Of the pixels that go in.", INPUT_TYPES)
     max_map_drop: float = option(0.5, "mAP points that the file may lose against deploy.keras.")
     representative_images: int = option(256, "Training images from which int8 takes the ranges of activations.")
-    qat_epochs: int = option(3, "For int8_qat: epochs of quantization-aware training.")
+    qat_epochs: int = option(10, "For int8_qat: epochs of quantization-aware training.")
     qat_teacher: str = option("deploy", "For int8_qat: the model whose embeddings it learns.", ("deploy", "teacher"))
     data_dir: str | None = option(None, "Where the run's data set lies now, if it was moved.")
     csv: str | None = option(None, "Where the run's CSV lies now, if it was moved.")
