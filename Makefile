@@ -7,7 +7,7 @@ VENV := .venv
 RUN := TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python
 PACKAGES := keras_cdd export benchmarks examples tests
 QUICK := runs/quickstart
-LONGEST := tests/test_android.py tests/experiment tests/test_examples.py
+LONGEST := tests/test_android.py tests/test_documents.py tests/experiment tests/test_examples.py
 OTHERS := $(filter-out $(LONGEST) %/golden %/__pycache__,$(patsubst %/,%,$(sort $(wildcard tests/*/ tests/test_*.py))))
 
 .PHONY: quickstart test lint check-mediapipe android android-assets android-test android-search android-deps clean
