@@ -44,7 +44,7 @@ def quantization_aware(model, teacher, batches, images, steps, input_type="uint8
 
     quantized = simulated(network)
     set_ranges(quantized, network, shifted, images)
-    _train(quantized, batches.map(_teaching(teacher, shifted, network.output_shape[-1])), steps)
+    train(quantized, batches.map(teaching(teacher, shifted, network.output_shape[-1])), steps)
     with tempfile.TemporaryDirectory() as folder:
         saved = pathlib.Path(folder) / "saved_model"
         _save(quantized, shifted, saved)
@@ -118,7 +118,7 @@ def set_ranges(quantized, network, shifted, images, batch_size=16):
                 variable.assign(max(high[wrapper.layer.name], 0.0))
 
 
-def _teaching(teacher, shifted, length):
+def teaching(teacher, shifted, length):
     """A function of a batch: what the copy takes, and the teacher's embeddings (N, D) of length 1."""
     taught = KerasEmbedder(teacher)
     if taught.embedding_size != length:
@@ -128,7 +128,8 @@ def _teaching(teacher, shifted, length):
     return lambda images, labels: (shifted(images), tf.math.l2_normalize(taught.compute(images), axis=-1))
 
 
-def _train(quantized, batches, steps):
+def train(quantized, batches, steps):
+    """Trains the simulated network in place on batches of what `teaching` gives."""
     rate = tf_keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
     # Steps in proportion to the weights: the first ones, of whole pixels, are a hundred times smaller than the others.
     optimizer = tf_keras.optimizers.Adafactor(rate, epsilon_2=1e-5, relative_step=False)

@@ -9,7 +9,7 @@ import tf_keras
 from export.inspection import inspect
 from export.integer_form import integer_form
 from export.legacy_copy import legacy_copy
-from export.qat import distillation_loss, quantization_aware, set_ranges, simulated
+from export.qat import distillation_loss, quantization_aware, set_ranges, simulated, teaching, train
 from export.runtimes import embed_with
 from keras_cdd.config import DataConfig
 from keras_cdd.data import load_dataset
@@ -73,6 +73,19 @@ def test_unknown_layers_are_named():
 def batches():
     config = DataConfig(image_size=SIZE, identities_per_batch=4, images_per_identity=2)
     return TrainingData(load_dataset("synthetic"), config, seed=0).batches()
+
+
+@pytest.mark.slow
+def test_training_moves_all_kernels_in_proportion(network, photos):
+    """The first kernel, of whole pixels, is a hundred times smaller than the others."""
+    copy, start = legacy_copy(integer_form(network))
+    quantized = simulated(copy)
+    set_ranges(quantized, copy, start, photos)
+    kernels = [weight for weight in quantized.trainable_weights if "/kernel" in weight.name]
+    before = [kernel.numpy() for kernel in kernels]
+    train(quantized, batches().map(teaching(network, start, copy.output_shape[-1])), steps=5)
+    moved = [np.abs(w - old).mean() / np.abs(old).mean() for w, old in zip(kernels, before, strict=True)]
+    assert len(moved) == 4 and 0 < np.max(moved) < 5 * np.median(moved)
 
 
 @pytest.mark.slow
