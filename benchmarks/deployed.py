@@ -2,8 +2,8 @@
 
 `python -m benchmarks.deployed --workdir=runs/x` sets the teacher in float32 against every model_*.tflite that
 `export.to_tflite` left there. `python -m benchmarks.deployed --geometry` builds a ResNet-50 of 224x224 pixels with
-random weights, removes 65 % of its MACs in whole groups of 16 channels (as `--round_to=16` does in training; integer
-kernels compute in such groups), and sets the int8 student against the float32 teacher.
+random weights, removes 65 % of its MACs in whole groups of `--round_to` channels (as that flag does in training;
+integer kernels compute in such groups), and sets the int8 student against the float32 teacher.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from keras_cdd.cli import run_command
 from keras_cdd.config import option
 
 GEOMETRY = {"backbone": "resnet50", "width": 64, "image_size": (224, 224)}
-KEPT_MACS, ROUND_TO = 0.35, 16
+KEPT_MACS = 0.35
 # Processors without one of these multiply 8-bit integers no faster than floats.
 DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
@@ -31,6 +31,7 @@ class BenchmarkFlags:
 
     workdir: str | None = option(None, "Folder of a finished run with exported files.")
     geometry: bool = option(False, "Instead: a ResNet-50 of 224x224 pixels with random weights.")
+    round_to: int = option(32, "For --geometry: channel counts are multiples of this.")
     data_dir: str | None = option(None, "Where the run's data set lies now, if it was moved.")
     csv: str | None = option(None, "Where the run's CSV lies now, if it was moved.")
     rounds: int = option(30, "Times that every file is run, in turn.")
@@ -47,11 +48,13 @@ class Row:
 
 def main(_):
     values = flags.FLAGS
-    if (values.workdir is None) == (not values.geometry) or values.rounds < 1:
-        raise ValueError("Give either --workdir of a finished run or --geometry, and --rounds of at least 1.")
+    if (values.workdir is None) == (not values.geometry) or min(values.rounds, values.round_to) < 1:
+        raise ValueError(
+            "Give either --workdir of a finished run or --geometry, and --rounds and --round_to of at least 1."
+        )
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        rows = geometry_rows(folder) if values.geometry else run_rows(values, folder)
+        rows = geometry_rows(folder, values.round_to) if values.geometry else run_rows(values, folder)
         print(table(rows, medians_ms([row.path for row in rows], values.rounds)))
     found = [name for name in DOT_PRODUCTS if name in _processor_flags()]
     print(f"{platform.machine()}, 8-bit dot products: {', '.join(found) or 'none, so int8 gains size but no speed'}")
@@ -77,7 +80,7 @@ def run_rows(values, folder):
     return [Row("teacher float32", teacher, m_ap), *students]
 
 
-def geometry_rows(folder):
+def geometry_rows(folder, round_to):
     """A plain and a slim network of one geometry, as float32 and int8."""
     import keras
     import numpy as np
@@ -88,7 +91,7 @@ def geometry_rows(folder):
 
     keras.utils.set_random_seed(0)
     teacher = keras_cdd.fuse(keras_cdd.gated_resnet(**GEOMETRY, indicators="none"))
-    student = keras_cdd.fuse(_slim(keras_cdd.gated_resnet(**GEOMETRY, indicators="both")))
+    student = keras_cdd.fuse(_slim(keras_cdd.gated_resnet(**GEOMETRY, indicators="both"), round_to))
     macs = [keras_cdd.count_macs(model) for model in (teacher, student)]
     print(f"MACs: teacher {macs[0]:,}, student {macs[1]:,} ({100 * (1 - macs[1] / macs[0]):.1f} % removed)")
     images = np.random.default_rng(0).integers(0, 256, (8, *GEOMETRY["image_size"], 3), np.uint8)
@@ -104,7 +107,7 @@ def geometry_rows(folder):
     return rows
 
 
-def _slim(heavy):
+def _slim(heavy, round_to):
     """Every site loses the same share of its channels, at random, so that the budget is met."""
     import numpy as np
 
@@ -114,18 +117,16 @@ def _slim(heavy):
     rng = np.random.default_rng(0)
     widths = {site: kernel.shape[1] for site, kernel in indicator_kernels(heavy).items()}
     importance = {site: rng.permutation(width) / width for site, width in widths.items()}
+
+    def plan(share):
+        return keras_cdd.plan_surgery(heavy, importance_threshold=share, round_to=round_to, importance=importance)
+
     low, high = 0.0, 1.0
     for _ in range(12):
         share = (low + high) / 2
-        low, high = (share, high) if _kept_macs(heavy, _plan(heavy, share, importance)) > KEPT_MACS else (low, share)
-    keras_cdd.silence(heavy, _plan(heavy, high, importance))
+        low, high = (share, high) if _kept_macs(heavy, plan(share)) > KEPT_MACS else (low, share)
+    keras_cdd.silence(heavy, plan(high))
     return keras_cdd.rebuild(heavy, keras_cdd.plan_surgery(heavy))
-
-
-def _plan(heavy, share, importance):
-    import keras_cdd
-
-    return keras_cdd.plan_surgery(heavy, importance_threshold=share, round_to=ROUND_TO, importance=importance)
 
 
 def _kept_macs(heavy, plan):

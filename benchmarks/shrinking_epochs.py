@@ -4,10 +4,10 @@
 
 Rebuilds the student of every phase from the run's `surgery.jsonl` and times training steps on random images, all
 phases in turn in every round, so that other load on the machine hits all alike. "student" is the student's part of a
-step (forward, backward, update); the seconds of an epoch add the teacher's forward pass. "in eights" has the last
-phase's channels rounded up to multiples of 8, as `--round_to=8` leaves them: kernels are slow at odd counts. "floor"
-has one channel left in every site: what it still costs is the uncuttable outer width - stem, shortcuts, the blocks'
-inputs and outputs with their BatchNorm and ReLU, and the head.
+step (forward, backward, update); the seconds of an epoch add the teacher's forward pass. "unpadded" has the channels of
+the finished student, without the zeros that `--pad_channels` adds while a run lasts: kernels are slow at odd counts.
+"floor" has one channel left in every site: what it still costs is the uncuttable outer width - stem, shortcuts, the
+blocks' inputs and outputs with their BatchNorm and ReLU, and the head.
 """
 
 import dataclasses
@@ -19,8 +19,6 @@ from absl import flags
 from keras_cdd.cli import run_command
 from keras_cdd.config import option
 from keras_cdd.report.run_files import RunFiles
-
-ROUND_TO = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +48,13 @@ def main(_):
     heavy = with_indicators(teacher, "both")
     copy_weights(teacher, heavy)
     full = {site: unit.filters for site, unit in gated_units(heavy).items()}
-    last = run.surgeries[-1]["kept_filters_after"]
-    rounded = {site: min(full[site], -(-kept // ROUND_TO) * ROUND_TO) for site, kept in last.items()}
     phases = [("0", 0, full)]
-    phases += [(str(n), surgery["epoch"], surgery["kept_filters_after"]) for n, surgery in enumerate(run.surgeries, 1)]
-    phases += [("in eights", "-", rounded), ("floor", "-", dict.fromkeys(full, 1))]
+    phases += [
+        (str(surgery["phase"]), surgery["epoch"], surgery["kept_filters_after"])
+        for surgery in run.surgeries
+        if surgery["epoch"] < run.epochs[-1]["epoch"]
+    ]
+    phases += [("unpadded", "-", run.surgeries[-1]["kept_filters_after"]), ("floor", "-", dict.fromkeys(full, 1))]
     students = [static_student(heavy, ",".join(map(str, kept.values())), random=False) for _, _, kept in phases]
     report(values, phases, students, teacher, run.epochs[0])
 

@@ -3,12 +3,15 @@
 import keras
 import numpy as np
 
+from .pixel_groups import of_pixel_groups
+
 
 def integer_form(model):
     """Rewrites some places of a functional model; in float it computes the same, but for half a grey level at borders.
 
     - `Rescaling` -> (zero padding) -> convolution: pixels are only shifted by a whole number, which integers do
       exactly; scale and rest go into the convolution. Padding then shows that whole number, not its fraction.
+      With a stride, the convolution takes groups of pixels, see `of_pixel_groups`.
     - global average pooling -> BatchNorm: scale and shift move before the mean, as a 1x1 depthwise convolution with
       a scale for each channel. Pooled features of all channels on one integer scale would keep few levels each.
     - any other BatchNorm of feature maps: such a convolution where it stands.
@@ -28,7 +31,7 @@ def integer_form(model):
         if isinstance(layer, keras.layers.Rescaling) and (conv := _convolution_after(layer)) is not None:
             shift = _whole_shift(layer)
             replacements[layer.name] = keras.layers.Rescaling(1.0, (-shift).tolist(), name=f"{layer.name}_shift")
-            replacements[conv.name] = _of_shifted_pixels(conv, layer, shift)
+            replacements |= _grouped(_of_shifted_pixels(conv, layer, shift), layer)
         if isinstance(layer, keras.layers.BatchNormalization) and len(layer._inbound_nodes) == 1:
             replacements |= _without_normalisation(layer)
 
@@ -80,6 +83,17 @@ def _of_shifted_pixels(conv, rescaling, shift):
     new.build((None, None, None, kernel.shape[2]))
     new.set_weights([(kernel * scale[:, None]).astype(np.float32), bias.astype(np.float32)])
     return new
+
+
+def _grouped(conv, rescaling):
+    """Name -> replacement of the first convolution and, where it takes groups of pixels, of the padding before it."""
+    padding = _after(rescaling)
+    padded = isinstance(padding, keras.layers.ZeroPadding2D)
+    margins = padding.padding if padded else ((0, 0), (0, 0))
+    groups = of_pixel_groups(conv, rescaling.output.shape[1:], margins)
+    if groups is None:
+        return {conv.name: conv}
+    return {conv.name: _Chain(*groups)} | ({padding.name: _Chain()} if padded else {})
 
 
 def _without_normalisation(bn):

@@ -103,11 +103,15 @@ class SurgeryConfig:
     importance: str = option("fisher", "What ranks the channels.", ("norm", "fisher", "reset"))
     importance_threshold: float | None = option(None, "Without a budget: cut norms below it, after the last epoch.")
     cut: str = option("filters", "Cut whole filters, or indicator outputs only (the paper).", ("filters", "outputs"))
-    num_cuts: int = option(13, "In how many cuts the budget is reached.")
+    num_cuts: int = option(26, "In how many cuts the budget is reached.")
+    fade: bool = option(True, "Channels fade out until the next cut is due; else they go at once.")
     cut_start: float | None = option(None, "Epoch at which cutting starts; a tenth of the run by default.")
-    cut_end: float | None = option(None, "Epoch of the last cut; half of the run by default.")
+    cut_end: float | None = option(None, "Epoch at which the last channels are gone; half of the run by default.")
     surgery_every: int = option(0, "Rebuild every n epochs; 0: whenever it saves 15 % of the training step.")
     round_to: int = option(1, "Channel counts become multiples of this, within the budget.")
+    pad_channels: int = option(
+        8, "Until the run is over, channel counts stay multiples of this with zeros: kernels are fast there."
+    )
     bn_reestimate: int = option(0, "Batches for estimating BatchNorm statistics anew after the last epoch.")
 
 
@@ -127,7 +131,7 @@ class RunConfig:
     )
     resume: bool = option(True, "Continue the run that the workdir holds.")
     eval_every: int = option(0, "Evaluate the student every n epochs; 0: only at the end.")
-    eval_cuts: bool = option(False, "Evaluate the student before and after every cut, into cuts.jsonl.")
+    eval_cuts: bool = option(False, "Evaluate the student when a cut starts and when its channels are gone.")
     evaluate_teacher: bool = option(True, "Evaluate the teacher too.")
 
 
@@ -175,6 +179,7 @@ class Config:
             "learning_rate": self.training.learning_rate,
             "num_cuts": self.surgery.num_cuts,
             "round_to": self.surgery.round_to,
+            "pad_channels": self.surgery.pad_channels,
             "queue_size": self.compression.queue_size,
             "reset_every": self.compression.reset_every,
         }

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_cdd import losses
 from keras_cdd.annotations import Tensor
+from keras_cdd.distill.channel_fade import ChannelFade
 from keras_cdd.distill.fisher_score import FisherScore
 from keras_cdd.distill.gradient_reset import GradientReset, indicator_gradient
 from keras_cdd.distill.loss_weights import LossWeights
@@ -38,6 +39,7 @@ class Distiller(keras.Model):
         reset_step: the optimizer step from which the reset works; the queue starts to fill there as well.
         reset_every: take part in every n-th step only.
         with_fisher: gather the Fisher score of every gated channel.
+        with_fade: let channels fade out when `fade.start` says so.
         own_losses: name -> (weight, function) of further losses; a function of the labels, the student's outputs and
             the teacher's (None without a teacher) that gives a scalar.
 
@@ -56,6 +58,7 @@ class Distiller(keras.Model):
         reset_step: int = 0,
         reset_every: int = 1,
         with_fisher: bool = False,
+        with_fade: bool = False,
         own_losses: Mapping[str, tuple[float, Callable[..., Tensor]]] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -79,6 +82,10 @@ class Distiller(keras.Model):
         self.fisher: FisherScore | None = None
         if with_fisher:
             self.fisher = FisherScore({site: unit.indicator.kept for site, unit in self._gated_units.items()})
+        self.fade: ChannelFade | None = None
+        if with_fade:
+            shapes = {site: unit.indicator.kernel.shape[2:] for site, unit in self._gated_units.items()}
+            self.fade = ChannelFade(shapes)
         if teacher is not None:
             teacher.trainable = False
             missing = self._last_units.keys() - _sites(teacher)
@@ -133,6 +140,8 @@ class Distiller(keras.Model):
         self.optimizer.apply(gradients, variables)
         if self.compression == "proximal":
             self._shrink()
+        if self.fade is not None:
+            self.fade.update({site: unit.indicator.kernel for site, unit in self._gated_units.items()})
         return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in parts.items()}})
 
     def _teach(self, images: Tensor) -> tuple[Any, Any]:

@@ -44,6 +44,8 @@ class Stage:
         if (saved := load_checkpoint(self.checkpoint)) is not None:
             model, arrays, state = saved
             epoch, self.phase = state["epoch"], state["phase"]
+            if self.surgeon is not None:
+                self.surgeon.under_way = state["cut_under_way"]
             distiller = self._distiller(model, self._optimizer(model), epoch)
             restore_variables(self._state(distiller), arrays)
             self.workdir.rewind(self.name, epoch)
@@ -77,9 +79,10 @@ class Stage:
 
     def epoch_end(self, distiller, epoch):
         """Saves a checkpoint, draws the report and stops `fit` where the model has to change."""
-        save_checkpoint(
-            self.checkpoint, distiller.student, self._state(distiller), {"epoch": epoch, "phase": self.phase}
-        )
+        facts = {"epoch": epoch, "phase": self.phase}
+        if self.surgeon is not None:
+            facts["cut_under_way"] = self.surgeon.under_way
+        save_checkpoint(self.checkpoint, distiller.student, self._state(distiller), facts)
         self.watch.report.epoch_done()
         if self.surgeon is not None and epoch < self.epochs and self.surgeon.wants_rebuild(distiller, epoch):
             distiller.stop_training = True
@@ -110,12 +113,16 @@ class Stage:
         return slimmer
 
     def _carry_over(self, old, new, plan):
-        """Masks, counts and scores go along with the channels they belong to; the queue as it is."""
+        """Masks, counts, scores and fades go along with the channels they belong to; the queue as it is."""
         sources, targets = _helper_variables(old), _helper_variables(new)
         for name, variable in targets.items():
             value = tf.convert_to_tensor(sources[name])
-            site = name.split(":", 1)[1] if name.split(":")[0] in ("mask", "count", "fisher") else None
-            variable.assign(tf.gather(value, plan.cuts[site].outputs) if site else value)
+            kind, _, site = name.partition(":")
+            if kind in ("mask", "count", "fisher", "fade"):
+                value = tf.gather(value, plan.cuts[site].outputs, axis=-1)
+            if kind == "fade":
+                value = tf.gather(value, plan.cuts[site].inputs)
+            variable.assign(value)
 
     def _optimizer(self, model):
         optimizer = make_optimizer(self.config.training, self.name, self.epochs, self.data.steps_per_epoch)
@@ -136,7 +143,7 @@ class Stage:
         )
         shrinking = self.surgeon is not None
         step = epoch * self.data.steps_per_epoch
-        fisher = shrinking and config.surgery.importance == "fisher" and self.surgeon.cuts_left(step)
+        cutting = self.surgeon is not None and self.surgeon.cuts_left(step)
         distiller = Distiller(
             model,
             self.teacher,
@@ -146,7 +153,8 @@ class Stage:
             reset=self._reset(model) if shrinking else None,
             reset_step=round(config.compression.gradient_reset_epoch * self.data.steps_per_epoch),
             reset_every=config.compression.reset_every,
-            with_fisher=fisher,
+            with_fisher=cutting and config.surgery.importance == "fisher",
+            with_fade=cutting and config.surgery.fade,
         )
         distiller.compile(optimizer)
         return distiller
@@ -181,6 +189,9 @@ def _helper_variables(distiller):
     if (fisher := distiller.fisher) is not None:
         named |= {f"fisher:{site}": sums for site, sums in fisher.sums.items()}
         named["fisher_images"] = fisher.images
+    if (fade := distiller.fade) is not None:
+        named |= {f"fade:{site}": leaving for site, leaving in fade.leaving.items()}
+        named["fade_steps_left"] = fade.steps_left
     return named
 
 

@@ -14,6 +14,7 @@ from keras_cdd.surgery.importance import (
     reset_importance,
 )
 from keras_cdd.surgery.schedule import CutSchedule
+from keras_cdd.surgery.silence import staying_entries
 from keras_cdd.surgery.sites import indicator_kernels
 from keras_cdd.surgery.trigger import worth_rebuilding
 
@@ -41,6 +42,8 @@ class Surgeon(keras.callbacks.Callback):
         self.measure = measure
         self.aim = {}
         self.schedule = None
+        # The record of the cut whose channels are fading; a checkpoint keeps it.
+        self.under_way = None
         if config.has_budget:
             name = "target_macs" if self.config.target_macs is not None else "target_params"
             target = getattr(self.config, name)
@@ -52,11 +55,12 @@ class Surgeon(keras.callbacks.Callback):
                 first_step=round(config.cut_start * steps_per_epoch),
                 last_step=max(1, round(config.cut_end * steps_per_epoch)),
                 cuts=self.config.num_cuts,
+                fade=self.config.fade,
             )
 
     def cuts_left(self, step):
         """Whether any cut comes after this optimizer step."""
-        return self.schedule is not None and any(due > step for due in self.schedule.steps())
+        return self.schedule is not None and self.schedule.ends()[-1] > step
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -66,12 +70,15 @@ class Surgeon(keras.callbacks.Callback):
             return
         # The optimizer's own count would lag behind where a scaled loss overflows and its step is left out.
         step = self.epoch * self.steps_per_epoch + batch + 1
-        due = self.schedule.steps()
-        if step in due:
-            last = len(due) - due[::-1].index(step)
-            self._cut(self.schedule.kept(last), final=last == len(due))
+        starts, ends = self.schedule.starts(), self.schedule.ends()
+        if step in ends and self.under_way is not None:
+            self._remove(plan_surgery(self.model.student))
+        if step in starts:
+            number = len(starts) - starts[::-1].index(step)
+            self._cut(self.schedule.kept(number), ends[number - 1] - step, final=number == len(starts))
 
-    def _cut(self, kept, final):
+    def _cut(self, kept, steps, final):
+        """Chooses channels to go, within so many steps or at once."""
         distiller, student = self.model, self.model.student
         importance = self.importance(distiller)
         plan = plan_surgery(
@@ -83,14 +90,24 @@ class Surgeon(keras.callbacks.Callback):
         unit = self.aim["name"].removeprefix("target_")
         record = cut_record(plan, only_living(importance, indicator_kernels(student)), cost_model(student), unit)
         before = {f"{name}_before": value for name, value in self.measure(student).items()}
-        silence(student, plan, distiller.optimizer, whole_filters=self.config.cut == "filters")
-        after = {f"{name}_after": value for name, value in self.measure(student).items()}
+        self.under_way = (record or {}) | before
+        if steps:
+            distiller.fade.start(staying_entries(student, plan, self.config.cut == "filters"), steps)
+        else:
+            self._remove(plan)
         if distiller.fisher is not None:
             distiller.fisher.restart()
-        self._log(self.epoch + 1, record, before | after)
+
+    def _remove(self, plan):
+        """Ends a cut: what was chosen becomes, or is by now, exactly zero and stays it."""
+        distiller, student = self.model, self.model.student
+        silence(student, plan, distiller.optimizer, whole_filters=self.config.cut == "filters")
+        after = {f"{name}_after": value for name, value in self.measure(student).items()}
+        self._log(self.epoch + 1, self.under_way, after)
+        self.under_way = None
 
     def _log(self, epoch, record, figures):
-        if self.log is not None and record is not None:
+        if self.log is not None and record:
             self.log({"stage": "student", "epoch": epoch} | record | figures)
 
     def importance(self, distiller):
@@ -106,7 +123,7 @@ class Surgeon(keras.callbacks.Callback):
     def wants_rebuild(self, distiller, epoch):
         """Whether the zeros that are there by the end of this epoch (from 1) shall leave now."""
         finished = not self.cuts_left(epoch * self.steps_per_epoch)
-        plan = plan_surgery(distiller.student)
+        plan = self._plan(distiller.student)
         if plan.is_identity:
             return False
         if self.config.surgery_every and not finished:
@@ -114,14 +131,17 @@ class Surgeon(keras.callbacks.Callback):
         now = count_macs(distiller.student, deployed=False)
         return worth_rebuilding(now, _training_macs_after(distiller.student, plan, now), finished)
 
+    def _plan(self, student):
+        return plan_surgery(student, round_to=self.config.pad_channels)
+
     def operate(self, student, optimizer, images, plan=None):
-        """Removes the zeros (or follows a given plan).
+        """Removes the zeros but those that fill up `--pad_channels` (or follows a given plan).
 
         Returns:
             The slim model, its optimizer, the plan, and the largest change of any embedding value, relative to the
             largest value.
         """
-        plan = plan or plan_surgery(student)
+        plan = plan or self._plan(student)
         slim, slim_optimizer = rebuild(student, plan, optimizer=optimizer)
         before = keras.ops.convert_to_numpy(student(images, training=False)["embedding"])
         after = keras.ops.convert_to_numpy(slim(images, training=False)["embedding"])

@@ -88,6 +88,7 @@ def make_plan(
     kernels: Mapping[str, np.ndarray],
     kept: Mapping[str, np.ndarray],
     importance: Mapping[str, np.ndarray],
+    round_to: int = 1,
 ) -> SurgeryPlan:
     """A `SurgeryPlan` from what is to be kept.
 
@@ -96,6 +97,7 @@ def make_plan(
         kernels: site -> indicator kernel (inputs, outputs).
         kept: site -> sorted positions of the outputs that stay.
         importance: site -> (outputs,), larger matters more.
+        round_to: input channels become multiples of this as well, with filters that feed nothing.
 
     Raises:
         ValueError: if a site would be left without a channel.
@@ -103,7 +105,7 @@ def make_plan(
     empty = [site for site, positions in kept.items() if len(positions) == 0]
     if empty:
         raise ValueError(f"Every site must keep a channel. Received: none left at {empty}")
-    cuts = {site: _cut(kernels[site], np.asarray(kept[site]), importance[site]) for site in kernels}
+    cuts = {site: _cut(kernels[site], np.asarray(kept[site]), importance[site], round_to) for site in kernels}
     before = dict(costs.widths)
     after = {site: len(cut.outputs) for site, cut in cuts.items()}
     return SurgeryPlan(
@@ -116,10 +118,11 @@ def make_plan(
     )
 
 
-def _cut(kernel: np.ndarray, outputs: np.ndarray, importance: np.ndarray) -> SiteCut:
+def _cut(kernel: np.ndarray, outputs: np.ndarray, importance: np.ndarray, round_to: int) -> SiteCut:
     # A filter all of whose ways lead to removed channels feeds nothing: it goes too, and no output changes.
-    feeding = np.flatnonzero(np.any(kernel[:, outputs] != 0, axis=1))
-    inputs = feeding if len(feeding) else np.array([0])
+    feeds = np.any(kernel[:, outputs] != 0, axis=1)
+    feeding_first = np.argsort(~feeds, kind="stable")
+    inputs = np.sort(feeding_first[: rounded_up(max(1, feeds.sum()), round_to)])
     removed = np.setdiff1d(np.arange(kernel.shape[1]), outputs)
     return SiteCut(
         outputs=outputs,
@@ -128,6 +131,10 @@ def _cut(kernel: np.ndarray, outputs: np.ndarray, importance: np.ndarray) -> Sit
         lowest_kept=float(importance[outputs].min()) if len(removed) else np.nan,
         highest_removed=float(importance[removed].max()) if len(removed) else np.nan,
     )
+
+
+def rounded_up(count: int, round_to: int) -> int:
+    return -(-count // round_to) * round_to
 
 
 def _block_cost(costs: "CostModel", site: str, widths: Mapping[str, int]) -> Cost:

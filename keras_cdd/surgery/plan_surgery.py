@@ -8,7 +8,7 @@ import numpy as np
 from keras_cdd.models import cost_model
 from keras_cdd.surgery.budget import least_important_first
 from keras_cdd.surgery.importance import norm_importance, only_living, relative_norm_importance
-from keras_cdd.surgery.plan import SurgeryPlan, make_plan
+from keras_cdd.surgery.plan import SurgeryPlan, make_plan, rounded_up
 from keras_cdd.surgery.sites import indicator_kernels
 
 
@@ -27,7 +27,8 @@ def plan_surgery(
         target_macs: fraction of the uncut network's MACs to keep (deployed form).
         target_params: the same for parameters.
         importance_threshold: channels whose importance is below it go.
-        round_to: widths become multiples of this, still within the budget.
+        round_to: widths become multiples of this, still within the budget; filters that feed nothing stay as well if
+            they make the number of an indicator's inputs such a multiple.
         importance: site -> (channels,); indicator norms by default (relative ones for a budget).
 
     With no aim at all, the plan removes what is exactly zero. The strongest channel of a site always stays.
@@ -54,7 +55,7 @@ def plan_surgery(
         importance = importance or norm_importance(kernels)
         threshold = float(np.finfo(np.float64).tiny) if importance_threshold is None else importance_threshold
         kept = {site: _at_least(values, threshold, round_to) for site, values in importance.items()}
-    return make_plan(costs, kernels, kept, importance)
+    return make_plan(costs, kernels, kept, importance, round_to)
 
 
 def _at_least(importance: np.ndarray, threshold: float, round_to: int) -> np.ndarray:
@@ -64,6 +65,5 @@ def _at_least(importance: np.ndarray, threshold: float, round_to: int) -> np.nda
     """
     reached = min(threshold, max(importance.max() * (1 - 1e-6), np.finfo(np.float64).tiny))
     count = max(1, int(np.sum(importance >= reached)))
-    count = min(len(importance), -(-count // round_to) * round_to)
     strongest_first = np.argsort(-importance, kind="stable")
-    return np.sort(strongest_first[:count])
+    return np.sort(strongest_first[: rounded_up(count, round_to)])

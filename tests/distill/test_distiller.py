@@ -138,6 +138,26 @@ def test_proximal_compression_ends_in_exact_zeros():
     assert not kernels.any()
 
 
+def test_leaving_channels_fall_linearly_to_exact_zeros_and_the_others_do_not():
+    student = network()
+    kernels = {site: unit.indicator.kernel for site, unit in gated_units(student).items()}
+    distiller = Distiller(student, with_fade=True)
+    distiller.compile(MomentumSGD(0.0))
+    staying = {site: np.ones(kernel.shape[2:], bool) for site, kernel in kernels.items()}
+    site = next(iter(kernels))
+    staying[site][:, 1] = False
+    distiller.fade.start(staying, steps=3)
+    seen = []
+    for _ in range(4):
+        distiller.fit(batches(1), verbose=0, shuffle=False)
+        seen.append(kernels[site].numpy()[0, 0, 1, 1])
+    np.testing.assert_allclose(seen, [2 / 3, 1 / 3, 0, 0], atol=1e-6)
+    assert seen[2] == 0.0
+    for name, kernel in kernels.items():
+        same = np.eye(*kernel.shape[2:]) * staying[name]
+        np.testing.assert_array_equal(kernel.numpy()[0, 0], same, err_msg=name)
+
+
 @pytest.mark.parametrize("indicators", ["conv2", "both"])
 def test_a_bottleneck_student_in_mixed_precision(indicators):
     keras.mixed_precision.set_global_policy("mixed_float16")

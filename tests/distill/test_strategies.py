@@ -22,6 +22,10 @@ LABELS = np.tile(np.repeat(np.arange(2), 2), 2).astype("int32")
 HALF = np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3)).astype("float32")
 
 
+def shapes(units):
+    return {site: unit.indicator.kernel.shape[2:] for site, unit in units.items()}
+
+
 def train(strategy):
     with strategy.scope():
         networks = []
@@ -36,12 +40,14 @@ def train(strategy):
         queue = EmbeddingQueue(32, {site: unit.filters for site, unit in units.items()})
         reset = GradientReset(queue, {site: range(unit.filters) for site, unit in units.items()})
         distiller = Distiller(student, teacher, compression="lasso", compression_weight=0.01,
-                              reset=reset, reset_every=2, with_fisher=True)
+                              reset=reset, reset_every=2, with_fisher=True, with_fade=True)
+        distiller.fade.start({site: np.eye(*shape) > 0 for site, shape in shapes(units).items()}, steps=2)
         distiller.compile(MomentumSGD(0.01))
         # Both halves are equal, so each replica's batch statistics and triplets are those of the whole.
         images = tf.data.Dataset.from_tensor_slices((np.concatenate([HALF, HALF]), LABELS))
         batches = images.repeat().batch(8, drop_remainder=True)
         distiller.fit(batches, epochs=1, steps_per_epoch=1, verbose=0, shuffle=False)
+    assert distiller.fade.steps_left.numpy() == 1
     return student, reset, distiller.fisher
 
 

@@ -76,7 +76,7 @@ def run(
             deterministic=True,
         ),
         compression=compression or CompressionConfig(),
-        surgery=SurgeryConfig(target_macs=budget, num_cuts=4, cut_start=0.0, cut_end=min(3.0, epochs)),
+        surgery=SurgeryConfig(target_macs=budget, num_cuts=4, cut_start=0.0, cut_end=min(3.0, epochs), pad_channels=1),
         run=RunConfig(
             workdir=str(workdir),
             teacher=None if teacher is None else str(teacher),
@@ -164,6 +164,7 @@ def test_a_killed_and_resumed_run_equals_the_uninterrupted_one(whole, photos, te
     for line, other in zip(lines, others, strict=True):
         assert line["epoch"] == other["epoch"] and line["macs"] == other["macs"]
         assert line["loss"] == pytest.approx(other["loss"], abs=1e-4)
+    assert logged(tmp_path, "cuts.jsonl") == logged(workdir, "cuts.jsonl")
 
 
 def test_other_settings_in_the_same_workdir_are_refused(whole, photos, teacher):

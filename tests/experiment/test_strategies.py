@@ -23,7 +23,7 @@ config = Config(
     DataConfig("folder", photos, image_size=(16, 16), identities_per_batch=4, images_per_identity=2, shift=1),
     NetworkConfig("resnet18", width=4, stem="small", embedding_size=8),
     TrainingConfig(epochs=2, teacher_epochs=1, warmup_epochs=1, strategy="mirrored"),
-    surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.5, cut_end=1.0),
+    surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.5, cut_end=1.0, pad_channels=1),
     run=RunConfig(workdir),
 )
 run_experiment(config, "")

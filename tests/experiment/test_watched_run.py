@@ -44,7 +44,7 @@ def config(tmp_path_factory):
         ),
         network=NetworkConfig(backbone="resnet18", width=4, stem="small", embedding_size=8),
         training=TrainingConfig(epochs=2, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01),
-        surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.0, cut_end=1.0),
+        surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.0, cut_end=1.0, pad_channels=1, fade=False),
         run=RunConfig(workdir=str(tmp_path_factory.mktemp("run")), eval_every=1, eval_cuts=True),
     )
 

@@ -10,6 +10,7 @@ from keras_cdd.models import cost_model, count_macs, count_params, gated_resnet
 from keras_cdd.optimization import MomentumSGD
 from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
 from keras_cdd.surgery.schedule import CutSchedule
+from keras_cdd.surgery.sites import gated_units
 from keras_cdd.surgery.slicing import slice_all
 from keras_cdd.surgery.trigger import worth_rebuilding
 
@@ -123,6 +124,21 @@ def test_rounded_channel_counts():
     assert plan.macs[1] <= 0.5 * plan.full_macs
 
 
+def test_zeros_fill_up_rounded_channel_counts():
+    """What a run with `--pad_channels` trains: the same outputs from counts that kernels like."""
+    model = tiny()
+    silence(model, plan_surgery(model, target_macs=0.4))
+    exact, padded = (plan_surgery(model, round_to=count) for count in (1, 4))
+    assert any(count % 4 for count in exact.kept_filters.values())
+    slim = rebuild(model, padded)
+    for site, unit in gated_units(slim).items():
+        assert all(count % 4 == 0 for count in unit.indicator.kernel.shape[2:])
+        assert 0 <= unit.indicator.kept - exact.kept_filters[site] < 4
+    np.testing.assert_allclose(slim(images()), model(images()), atol=1e-5)
+    assert plan_surgery(slim).kept_filters == exact.kept_filters
+    assert plan_surgery(slim, round_to=4).is_identity
+
+
 def test_a_budget_below_the_floor_names_the_floor():
     model = tiny()
     costs = cost_model(model)
@@ -174,11 +190,20 @@ def test_slicing_is_strict():
 
 def test_a_schedule_ends_at_its_target_and_is_gentle_near_the_end():
     schedule = CutSchedule(target=0.3, floor=0.1, first_step=10, last_step=70, cuts=6)
-    assert schedule.steps() == [20, 30, 40, 50, 60, 70]
+    assert schedule.starts() == schedule.ends() == [20, 30, 40, 50, 60, 70]
     kept = [1.0, *(schedule.kept(cut) for cut in range(1, 7))]
     assert kept[-1] == 0.3
     drops = -np.diff(kept)
     assert np.all(drops > 0) and np.all(np.diff(drops) < 0)
+    # Of what is above the floor, too, every cut takes a smaller part than the one before.
+    above = np.array(kept) - 0.1
+    assert np.all(np.diff(above[1:] / above[:-1]) > 0)
+
+
+def test_with_fading_a_cut_ends_where_the_next_one_starts():
+    schedule = CutSchedule(target=0.3, floor=0.1, first_step=10, last_step=70, cuts=5, fade=True)
+    assert schedule.starts() == [20, 30, 40, 50, 60]
+    assert schedule.ends() == [30, 40, 50, 60, 70]
 
 
 def test_the_trigger():

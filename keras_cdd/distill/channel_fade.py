@@ -1,0 +1,46 @@
+"""Channels that leave fade out: their indicators fall to exact zeros in equal steps while training goes on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from keras_cdd.annotations import Tensor
+from keras_cdd.distill.replicas import local
+
+
+class ChannelFade:
+    """Multiplies the leaving entries of the indicators, step by step, with factors that make them fall linearly to 0.
+
+    Args:
+        shapes: site -> (inputs, outputs) of the indicator.
+
+    Attributes:
+        leaving: site -> (inputs, outputs) variable, 1 for entries that leave, else 0.
+        steps_left: variable, steps until the leaving entries are exactly zero; 0 when nothing leaves.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, int]]) -> None:
+        self.leaving = {site: tf.Variable(tf.zeros(shape), trainable=False) for site, shape in shapes.items()}
+        self.steps_left = tf.Variable(0.0, trainable=False)
+
+    def start(self, staying: Mapping[str, np.ndarray], steps: int) -> None:
+        """Lets entries leave within the next `steps` updates; a fade under way is forgotten.
+
+        Args:
+            staying: site -> bool (inputs, outputs), as `staying_entries` gives.
+            steps: at least 1.
+        """
+        for site, variable in self.leaving.items():
+            variable.assign(~staying[site])
+        self.steps_left.assign(steps)
+
+    def update(self, kernels: Mapping[str, Tensor]) -> None:
+        """One step: site -> indicator kernel variable (1, 1, inputs, outputs), changed in place."""
+        steps_left = local(self.steps_left)
+        before = tf.convert_to_tensor(steps_left)
+        after = tf.maximum(before - 1.0, 0.0)
+        lost = tf.where(before > 0, 1.0 - tf.math.divide_no_nan(after, before), 0.0)
+        for site, kernel in kernels.items():
+            kernel.assign(kernel * (1.0 - lost * local(self.leaving[site])))
+        steps_left.assign(after)
