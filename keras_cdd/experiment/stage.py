@@ -45,7 +45,7 @@ class Stage:
             model, arrays, state = saved
             epoch, self.phase = state["epoch"], state["phase"]
             if self.surgeon is not None:
-                self.surgeon.under_way = state["cut_under_way"]
+                self.surgeon.under_way = state.get("cut_under_way")
             distiller = self._distiller(model, self._optimizer(model), epoch)
             restore_variables(self._state(distiller), arrays)
             self.workdir.rewind(self.name, epoch)
