@@ -108,7 +108,7 @@ def geometry_rows(folder, round_to):
 
 
 def _slim(heavy, round_to):
-    """Every site loses the same share of its channels, at random, so that the budget is met."""
+    """Every site loses about the same share of its channels, at random, so that the budget is met."""
     import numpy as np
 
     import keras_cdd
@@ -116,13 +116,13 @@ def _slim(heavy, round_to):
 
     rng = np.random.default_rng(0)
     widths = {site: kernel.shape[1] for site, kernel in indicator_kernels(heavy).items()}
-    importance = {site: rng.permutation(width) / width for site, width in widths.items()}
+    importance = {site: (rng.permutation(width) + rng.random()) / width for site, width in widths.items()}
 
     def plan(share):
         return keras_cdd.plan_surgery(heavy, importance_threshold=share, round_to=round_to, importance=importance)
 
     low, high = 0.0, 1.0
-    for _ in range(12):
+    for _ in range(16):
         share = (low + high) / 2
         low, high = (share, high) if _kept_macs(heavy, plan(share)) > KEPT_MACS else (low, share)
     keras_cdd.silence(heavy, plan(high))

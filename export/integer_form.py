@@ -12,6 +12,9 @@ def integer_form(model):
     - `Rescaling` -> (zero padding) -> convolution: pixels are only shifted by a whole number, which integers do
       exactly; scale and rest go into the convolution. Padding then shows that whole number, not its fraction.
       With a stride, the convolution takes groups of pixels, see `of_pixel_groups`.
+    - ReLU -> zero padding -> max-pooling behind it, as in ResNets: to surround a whole map with zeros takes longer than
+      to pool it. "same" pads both sides of an odd size, so the convolution makes a row and a column more, and what
+      they pool to is dropped.
     - global average pooling -> BatchNorm: scale and shift move before the mean, as a 1x1 depthwise convolution with
       a scale for each channel. Pooled features of all channels on one integer scale would keep few levels each.
     - any other BatchNorm of feature maps: such a convolution where it stands.
@@ -31,7 +34,7 @@ def integer_form(model):
         if isinstance(layer, keras.layers.Rescaling) and (conv := _convolution_after(layer)) is not None:
             shift = _whole_shift(layer)
             replacements[layer.name] = keras.layers.Rescaling(1.0, (-shift).tolist(), name=f"{layer.name}_shift")
-            replacements |= _grouped(_of_shifted_pixels(conv, layer, shift), layer)
+            replacements |= _grouped(_of_shifted_pixels(conv, layer, shift), layer, _padded_pooling(conv))
         if isinstance(layer, keras.layers.BatchNormalization) and len(layer._inbound_nodes) == 1:
             replacements |= _without_normalisation(layer)
 
@@ -85,15 +88,35 @@ def _of_shifted_pixels(conv, rescaling, shift):
     return new
 
 
-def _grouped(conv, rescaling):
-    """Name -> replacement of the first convolution and, where it takes groups of pixels, of the padding before it."""
+def _padded_pooling(conv):
+    """The zero padding and the max-pooling behind a convolution's ReLU if they can go without the padding, or None."""
+    relu = _after(conv)
+    padding = _after(relu) if isinstance(relu, keras.layers.ReLU) else None
+    if not isinstance(padding, keras.layers.ZeroPadding2D) or padding.padding != ((1, 1), (1, 1)):
+        return None
+    pooling = _after(padding)
+    fits = isinstance(pooling, keras.layers.MaxPooling2D) and conv.padding == pooling.padding == "valid"
+    fits = fits and (tuple(pooling.pool_size), tuple(pooling.strides)) == ((3, 3), (2, 2))
+    return (padding, pooling) if fits and not any(side % 2 for side in relu.output.shape[1:3]) else None
+
+
+def _grouped(conv, rescaling, pooling):
+    """Name -> replacement of the first convolution and, where it takes groups of pixels, of what is around it."""
     padding = _after(rescaling)
     padded = isinstance(padding, keras.layers.ZeroPadding2D)
     margins = padding.padding if padded else ((0, 0), (0, 0))
+    if pooling is not None:
+        margins = [(before, after + stride) for (before, after), stride in zip(margins, conv.strides, strict=True)]
     groups = of_pixel_groups(conv, rescaling.output.shape[1:], margins)
     if groups is None:
         return {conv.name: conv}
-    return {conv.name: _Chain(*groups)} | ({padding.name: _Chain()} if padded else {})
+    replacements = {conv.name: _Chain(*groups)} | ({padding.name: _Chain()} if padded else {})
+    if pooling is not None:
+        before, pool = pooling
+        same = keras.layers.MaxPooling2D(3, 2, padding="same", name=pool.name)
+        last = keras.layers.Cropping2D(((0, 1), (0, 1)), name=f"{pool.name}_crop")
+        replacements |= {before.name: _Chain(), pool.name: _Chain(same, last)}
+    return replacements
 
 
 def _without_normalisation(bn):

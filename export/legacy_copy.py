@@ -9,6 +9,7 @@ _ARGUMENTS = {
     "Add": (),
     "BatchNormalization": ("epsilon", "center", "scale"),
     "Conv2D": ("filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "activation", "use_bias"),
+    "Cropping2D": ("cropping",),
     "Dense": ("units", "activation", "use_bias"),
     "DepthwiseConv2D": ("kernel_size", "strides", "padding", "activation", "use_bias"),
     "Flatten": (),

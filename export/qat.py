@@ -79,7 +79,7 @@ def _places(layer):
 
 
 _layers = tf_keras.layers
-_MOVERS = _layers.ZeroPadding2D | _layers.MaxPooling2D | _layers.Flatten
+_MOVERS = _layers.ZeroPadding2D | _layers.Cropping2D | _layers.MaxPooling2D | _layers.Flatten
 
 
 class _AsAnnotated(_quantization.default_8bit.Default8BitQuantizeScheme):

@@ -40,6 +40,26 @@ def test_groups_compute_the_same(case):
     np.testing.assert_allclose(form(images), model(images), atol=2e-4)
 
 
+def padded_pooling(size, pool_size=3):
+    image = keras.Input((*size, 3))
+    x = keras.layers.Rescaling([0.01, 0.02, 0.03], [-1.0, -2.0, -3.0])(image)
+    x = keras.layers.Conv2D(5, 7, strides=2, bias_initializer="normal")(keras.layers.ZeroPadding2D(3)(x))
+    x = keras.layers.ZeroPadding2D(1)(keras.layers.ReLU()(x))
+    return keras.Model(image, keras.layers.MaxPooling2D(pool_size, 2)(x))
+
+
+@pytest.mark.parametrize(
+    "size, pool_size, paddings", [((24, 32), 3, 1), ((24, 30), 3, 2), ((23, 32), 3, 1), ((24, 32), 2, 2)]
+)
+def test_pooling_needs_no_padding_of_a_whole_map(size, pool_size, paddings):
+    keras.utils.set_random_seed(0)
+    model = padded_pooling(size, pool_size)
+    form = integer_form(model)
+    assert sum(isinstance(layer, keras.layers.ZeroPadding2D) for layer in form.layers) == paddings
+    images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.float32)
+    np.testing.assert_allclose(form(images), model(images), atol=2e-4)
+
+
 @pytest.mark.parametrize("size, stride", [((12, 15), 2), ((12, 16), 1), ((None, None), 2)])
 def test_what_cannot_be_grouped_stays(size, stride):
     form = integer_form(network(size, 3, stride, 1, "valid"))
