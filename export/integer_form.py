@@ -91,13 +91,14 @@ def _of_shifted_pixels(conv, rescaling, shift):
 def _padded_pooling(conv):
     """The zero padding and the max-pooling behind a convolution's ReLU if they can go without the padding, or None."""
     relu = _after(conv)
-    padding = _after(relu) if isinstance(relu, keras.layers.ReLU) else None
+    padding = _after(relu) if isinstance(relu, keras.layers.ReLU) and not relu.negative_slope else None
     if not isinstance(padding, keras.layers.ZeroPadding2D) or padding.padding != ((1, 1), (1, 1)):
         return None
     pooling = _after(padding)
     fits = isinstance(pooling, keras.layers.MaxPooling2D) and conv.padding == pooling.padding == "valid"
     fits = fits and (tuple(pooling.pool_size), tuple(pooling.strides)) == ((3, 3), (2, 2))
-    return (padding, pooling) if fits and not any(side % 2 for side in relu.output.shape[1:3]) else None
+    even = all(side is not None and side % 2 == 0 for side in relu.output.shape[1:3])
+    return (padding, pooling) if fits and even else None
 
 
 def _grouped(conv, rescaling, pooling):
