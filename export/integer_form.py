@@ -19,6 +19,8 @@ def integer_form(model):
       a scale for each channel. Pooled features of all channels on one integer scale would keep few levels each.
     - any other BatchNorm of feature maps: such a convolution where it stands.
     - dense layer -> BatchNorm: one dense layer.
+    - dense layer of vectors: a 1x1 convolution. With 8 bits a scale for each output is younger in dense layers than in
+      convolutions, and older runtimes compute it otherwise.
 
     Args:
         model: functional Keras model, as `keras_cdd.fuse` gives; without these places it stays as it is.
@@ -35,6 +37,8 @@ def integer_form(model):
             shift = _whole_shift(layer)
             replacements[layer.name] = keras.layers.Rescaling(1.0, (-shift).tolist(), name=f"{layer.name}_shift")
             replacements |= _grouped(_of_shifted_pixels(conv, layer, shift), layer, _padded_pooling(conv))
+        if isinstance(layer, keras.layers.Dense) and len(layer._inbound_nodes) == 1 and len(layer.input.shape) == 2:
+            replacements[layer.name] = _pointwise(layer)
         if isinstance(layer, keras.layers.BatchNormalization) and len(layer._inbound_nodes) == 1:
             replacements |= _without_normalisation(layer)
 
@@ -130,7 +134,7 @@ def _without_normalisation(bn):
         pool = keras.layers.GlobalAveragePooling2D(name=before.name)
         return {before.name: _Chain(_by_channel(bn), pool), bn.name: _Chain()}
     if alone and isinstance(before, keras.layers.Dense) and before.activation is keras.activations.linear:
-        return {before.name: _normalised(before, bn), bn.name: _Chain()}
+        return {before.name: _pointwise(_normalised(before, bn)), bn.name: _Chain()}
     return {}
 
 
@@ -153,6 +157,21 @@ def _normalised(dense, bn):
     new.build((None, kernel.shape[0]))
     new.set_weights([(kernel * scale).astype(np.float32), bias.astype(np.float32)])
     return new
+
+
+def _pointwise(dense):
+    """A dense layer of vectors as a convolution of maps of one pixel."""
+    kernel, *bias = dense.get_weights()
+    new = keras.layers.Conv2D(
+        dense.units, 1, activation=dense.activation, use_bias=dense.use_bias, name=f"{dense.name}_pointwise"
+    )
+    new.build((None, 1, 1, len(kernel)))
+    new.set_weights([kernel[None, None], *bias])
+    return _Chain(
+        lambda vectors: keras.ops.reshape(vectors, (-1, 1, 1, len(kernel))),
+        new,
+        lambda maps: keras.ops.reshape(maps, (-1, dense.units)),
+    )
 
 
 def _scale_and_bias(bn):

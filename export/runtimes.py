@@ -1,8 +1,6 @@
 """The interpreters that are installed, each in a process of its own: tflite-runtime fails beside TensorFlow."""
 
-import importlib
 import importlib.metadata
-import importlib.util
 import os
 import pathlib
 import statistics
@@ -13,13 +11,13 @@ import time
 
 import numpy as np
 
-PACKAGES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
+from keras_cdd.evaluation.metrics import unit_length
+from keras_cdd.evaluation.tflite_embedder import installed_runtimes, open_file
 
 
-def installed_runtimes():
-    """Package -> version of the interpreters that are there; ai-edge-litert first."""
-    found = {package: module for package, module in PACKAGES.items() if importlib.util.find_spec(module)}
-    return {package: importlib.metadata.version(package) for package in found}
+def runtime_versions():
+    """Package -> version of `installed_runtimes`."""
+    return {package: importlib.metadata.version(package) for package in installed_runtimes()}
 
 
 def embed_with(package, path, images):
@@ -41,7 +39,7 @@ def embed_with(package, path, images):
         np.save(given, images)
         # Whatever this package is called here, and wherever it lies.
         here = pathlib.Path(__file__).resolve()
-        command = [sys.executable, "-m", f"{here.parent.name}.{here.stem}", package, str(path), given, answer]
+        command = [sys.executable, "-m", f"{here.parent.name}.embed_apart", package, str(path), given, answer]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parent.parent), *sys.path])}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -50,9 +48,39 @@ def embed_with(package, path, images):
         return np.load(answer)
 
 
+def likeness(expected, found):
+    """How alike two runtimes embed the same images (N, D).
+
+    Returns:
+        Dict of `cosine_min`; `same_nearest`, percent of the images whose nearest other image is the same; and
+        `similarity_lost`, by how much another nearest image is farther at most: small where only near ties changed.
+    """
+    similarities, theirs = _among_themselves(expected), _among_themselves(found)
+    nearest = theirs.argmax(1)
+    lost = similarities.max(1) - similarities[np.arange(len(nearest)), nearest]
+    return {
+        "cosine_min": round(float(cosines(expected, found).min()), 6),
+        "same_nearest": round(100 * float(np.mean(similarities.argmax(1) == nearest)), 1),
+        "similarity_lost": round(float(lost.max()), 6),
+    }
+
+
+def _among_themselves(embeddings):
+    """Cosines (N, N), an image never being near itself."""
+    unit = unit_length(embeddings)
+    similarities = unit @ unit.T
+    np.fill_diagonal(similarities, -1.0)
+    return similarities
+
+
+def cosines(a, b):
+    """Of rows, (N, D) both, to (N,)."""
+    return np.sum(unit_length(a) * unit_length(b), axis=1)
+
+
 def latency_ms(path, threads, seconds=2.0):
     """Median of the milliseconds for one image on ai-edge-litert, after a warm-up; at least 20 runs."""
-    interpreter = _interpreter("ai-edge-litert", path, threads)
+    interpreter = open_file("ai-edge-litert", path, threads)
     interpreter.allocate_tensors()
     details = interpreter.get_input_details()[0]
     noise = np.random.default_rng(0).integers(0, 256, details["shape"], np.uint8)
@@ -70,18 +98,3 @@ def latency_ms(path, threads, seconds=2.0):
 def as_input(images, dtype):
     """Pixels 0..255 in the type that a file takes; int8 is 128 less."""
     return (images.astype(np.int16) - 128).astype(np.int8) if dtype == np.int8 else images.astype(dtype)
-
-
-def _interpreter(package, path, threads=1):
-    return importlib.import_module(f"{PACKAGES[package]}.interpreter").Interpreter(str(path), num_threads=threads)
-
-
-def _child(package, path, given, answer):
-    run = _interpreter(package, path).get_signature_runner()
-    pixels = as_input(np.load(given), run.get_input_details()["image"]["dtype"])
-    # A copy: the next image overwrites what the runner gave.
-    np.save(answer, np.concatenate([run(image=pixels[n : n + 1])["embedding"].copy() for n in range(len(pixels))]))
-
-
-if __name__ == "__main__":
-    _child(*sys.argv[1:])

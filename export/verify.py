@@ -8,10 +8,9 @@ import pathlib
 import numpy as np
 
 from keras_cdd.evaluation import Evaluator, load_embedder
-from keras_cdd.evaluation.metrics import unit_length
 
 from .inspection import inspect
-from .runtimes import embed_with, installed_runtimes, latency_ms
+from .runtimes import cosines, embed_with, latency_ms, likeness, runtime_versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Verifier:
             raise ValueError(f"Model {path} needs operators that no plain runtime has: {inside.custom_operators}")
         embeddings = self.evaluator.embeddings(load_embedder(path))
         metrics = self.evaluator.rank(*embeddings).as_percent()
-        cosines = _cosines(np.concatenate(embeddings), np.concatenate(self.reference))
+        alike = cosines(np.concatenate(embeddings), np.concatenate(self.reference))
         return {
             "sha256": hashlib.sha256(content).hexdigest(),
             "bytes": len(content),
@@ -67,8 +66,8 @@ class Verifier:
             **metrics,
             "keras": self.reference_metrics,
             "map_drop": round(self.reference_metrics["mAP"] - metrics["mAP"], 3),
-            "cosine_mean": round(float(cosines.mean()), 6),
-            "cosine_min": round(float(cosines.min()), 6),
+            "cosine_mean": round(float(alike.mean()), 6),
+            "cosine_min": round(float(alike.min()), 6),
             "operators": inside.operators,
             "ops_not_quantized": inside.not_quantized,
             "min_runtime_version": inside.min_runtime_version,
@@ -77,7 +76,7 @@ class Verifier:
 
     def _on_runtimes(self, path, count=100):
         """Speed, and how alike all installed runtimes embed and rank some gallery images."""
-        versions = installed_runtimes()
+        versions = runtime_versions()
         images = self.evaluator.gallery.take(np.arange(min(count, len(self.evaluator.gallery))))
         embeddings = {package: embed_with(package, path, images) for package in versions}
         first = next(iter(embeddings.values()))
@@ -85,32 +84,3 @@ class Verifier:
             "latency_ms": {"1_thread": round(latency_ms(path, 1), 3), "2_threads": round(latency_ms(path, 2), 3)},
             "runtimes": {f"{name} {versions[name]}": likeness(first, found) for name, found in embeddings.items()},
         }
-
-
-def likeness(expected, found):
-    """How alike two runtimes embed the same images (N, D).
-
-    Returns:
-        Dict of `cosine_min`; `same_nearest`, percent of the images whose nearest other image is the same; and
-        `similarity_lost`, by how much another nearest image is farther at most: small where only near ties changed.
-    """
-    similarities, theirs = _among_themselves(expected), _among_themselves(found)
-    nearest = theirs.argmax(1)
-    lost = similarities.max(1) - similarities[np.arange(len(nearest)), nearest]
-    return {
-        "cosine_min": round(float(_cosines(expected, found).min()), 6),
-        "same_nearest": round(100 * float(np.mean(similarities.argmax(1) == nearest)), 1),
-        "similarity_lost": round(float(lost.max()), 6),
-    }
-
-
-def _among_themselves(embeddings):
-    """Cosines (N, N), an image never being near itself."""
-    unit = unit_length(embeddings)
-    similarities = unit @ unit.T
-    np.fill_diagonal(similarities, -1.0)
-    return similarities
-
-
-def _cosines(a, b):
-    return np.sum(unit_length(a) * unit_length(b), axis=1)

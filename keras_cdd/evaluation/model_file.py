@@ -57,7 +57,7 @@ def _load_keras(path):
 
 
 def _load_tflite(path, sha256):
-    tflite_embedder.interpreter_class()
+    tflite_embedder.installed_runtimes()
     known = sha256 or _recorded_sha256(path.with_suffix(".json"))
     if not known:
         _try_apart(path)

@@ -1,9 +1,15 @@
 """A TFLite file as a function of images (NumPy and a TFLite interpreter, no TensorFlow)."""
 
+import ctypes
+import importlib
+import importlib.util
 import os
 import sys
 
 import numpy as np
+
+# The packages that run files, the faster first, and what is imported of them.
+RUNTIMES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 
 
 class TFLiteEmbedder:
@@ -29,7 +35,7 @@ class TFLiteEmbedder:
     """
 
     def __init__(self, path, threads=None):
-        self._interpreter = interpreter_class()(model_path=str(path), num_threads=threads or os.cpu_count())
+        self._interpreter = open_file(installed_runtimes()[0], path, threads or os.cpu_count())
         inputs = self._interpreter.get_input_details()
         shapes = [tuple(int(side) for side in details["shape"]) for details in inputs]
         if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
@@ -95,20 +101,61 @@ def _dequantized(values, details):
     return (values - zero) * np.float32(scale) if scale else values
 
 
-def interpreter_class():
-    """The class of ai-edge-litert, or else of tflite-runtime.
+def installed_runtimes():
+    """Those of `RUNTIMES` that are there, the faster first.
 
     Raises:
-        ImportError: if neither is installed.
+        ImportError: if none is.
     """
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        try:
-            from tflite_runtime.interpreter import Interpreter
-        except ImportError:
-            raise ImportError("No interpreter for .tflite files; pip install ai-edge-litert") from None
-    return Interpreter
+    found = [package for package, module in RUNTIMES.items() if importlib.util.find_spec(module)]
+    if not found:
+        raise ImportError("No interpreter for .tflite files; pip install ai-edge-litert")
+    return found
+
+
+def open_file(package, path, threads):
+    """The `Interpreter` of one of `RUNTIMES` with a file. All compute it with XNNPACK's kernels, so all rank alike."""
+    module = importlib.import_module(f"{RUNTIMES[package]}.interpreter")
+    delegates = _xnnpack(threads) if package == "tflite-runtime" else None
+    return module.Interpreter(model_path=str(path), num_threads=threads, experimental_delegates=delegates)
+
+
+def _xnnpack(threads):
+    """A list of the delegate, empty where the package was built without it."""
+    wrapper = importlib.import_module("tflite_runtime._pywrap_tensorflow_interpreter_wrapper")
+    library = ctypes.CDLL(wrapper.__file__)
+    return [_Xnnpack(library, threads)] if hasattr(library, "TfLiteXNNPackDelegateCreate") else []
+
+
+class _Xnnpack:
+    """XNNPACK's kernels, integers among them, for tflite-runtime, whose own choice leaves integers to slower ones.
+
+    Those round otherwise, so that near ties of a ranking change places. There is no Python call for it: what an
+    interpreter asks of a delegate is the pointer that the package's library gives to a call from C.
+    """
+
+    _SIGNED_AND_UNSIGNED_INTEGERS = 1 | 2
+
+    class _Options(ctypes.Structure):
+        """The start of `TfLiteXNNPackDelegateOptions`, with room for the rest."""
+
+        _fields_ = [("threads", ctypes.c_int32), ("flags", ctypes.c_uint32), ("rest", ctypes.c_uint8 * 248)]
+
+    def __init__(self, library, threads):
+        library.TfLiteXNNPackDelegateOptionsDefault.restype = self._Options
+        library.TfLiteXNNPackDelegateCreate.restype = ctypes.c_void_p
+        library.TfLiteXNNPackDelegateDelete.argtypes = [ctypes.c_void_p]
+        options = library.TfLiteXNNPackDelegateOptionsDefault()
+        options.threads = threads
+        options.flags |= self._SIGNED_AND_UNSIGNED_INTEGERS
+        self._library = library
+        self._pointer = library.TfLiteXNNPackDelegateCreate(ctypes.byref(options))
+
+    def _get_native_delegate_pointer(self):
+        return self._pointer
+
+    def __del__(self):
+        self._library.TfLiteXNNPackDelegateDelete(self._pointer)
 
 
 def _try(path):

@@ -14,6 +14,7 @@ from export.runtimes import embed_with
 from keras_cdd.config import DataConfig
 from keras_cdd.data import load_dataset
 from keras_cdd.data.training_data import TrainingData
+from keras_cdd.evaluation.tflite_embedder import installed_runtimes
 from keras_cdd.losses import embedding_distillation_loss, relation_distillation_loss
 from tests.export.conftest import SIZE, cosines, tiny_network
 
@@ -52,6 +53,13 @@ def test_weights_before_a_relu_are_rounded_too(copied):
     ranges = [name for name in names if "kernel_min" in name]
     rounded = [layer for layer in copy.layers if type(layer) in (tf_keras.layers.Conv2D, tf_keras.layers.Dense)]
     assert len(ranges) == len(rounded)
+
+
+def test_a_mean_before_a_relu_has_a_range_of_its_own(copied):
+    _, copy, _ = copied
+    pools = [layer for layer in copy.layers if isinstance(layer, tf_keras.layers.GlobalAveragePooling2D)]
+    names = [weight.name for layer in simulated(copy).layers for weight in layer.weights]
+    assert [any(pool.name in name and "output_min" in name for name in names) for pool in pools] == [True] * len(pools)
 
 
 def test_the_loss_is_the_one_of_training():
@@ -97,7 +105,10 @@ def test_a_trained_file_embeds_like_the_network(pooling, photos, tmp_path):
     assert set(inspect(content).not_quantized) == (set() if pooling == "avg" else {"ADD", "MEAN", "MUL", "POW"})
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
-    assert cosines(embed_with("ai-edge-litert", path, photos), embeddings(network, photos)).min() > 0.98
+    found = [embed_with(package, path, photos) for package in installed_runtimes()]
+    assert cosines(found[0], embeddings(network, photos)).min() > 0.98
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-5)
 
 
 def test_a_teacher_of_another_length_is_refused(network, photos):
