@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from .joined_convolutions import joined
 from .pixel_groups import of_pixel_groups
 
 
@@ -15,6 +16,7 @@ def integer_form(model):
     - ReLU -> zero padding -> max-pooling behind it, as in ResNets: to surround a whole map with zeros takes longer than
       to pool it. "same" pads both sides of an odd size, so the convolution makes a row and a column more, and what
       they pool to is dropped.
+    - 1x1 convolution + shortcut that is one too: a convolution of both inputs, see `joined`.
     - global average pooling -> BatchNorm: scale and shift move before the mean, as a 1x1 depthwise convolution with
       a scale for each channel. Pooled features of all channels on one integer scale would keep few levels each.
     - any other BatchNorm of feature maps: such a convolution where it stands.
@@ -37,6 +39,8 @@ def integer_form(model):
             shift = _whole_shift(layer)
             replacements[layer.name] = keras.layers.Rescaling(1.0, (-shift).tolist(), name=f"{layer.name}_shift")
             replacements |= _grouped(_of_shifted_pixels(conv, layer, shift), layer, _padded_pooling(conv))
+        if isinstance(layer, keras.layers.Add):
+            replacements |= joined(layer)
         if isinstance(layer, keras.layers.Dense) and len(layer._inbound_nodes) == 1 and len(layer.input.shape) == 2:
             replacements[layer.name] = _pointwise(layer)
         if isinstance(layer, keras.layers.BatchNormalization) and len(layer._inbound_nodes) == 1:

@@ -8,6 +8,7 @@ _ARGUMENTS = {
     "Activation": ("activation",),
     "Add": (),
     "BatchNormalization": ("epsilon", "center", "scale"),
+    "Concatenate": ("axis",),
     "Conv2D": ("filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "activation", "use_bias"),
     "Cropping2D": ("cropping",),
     "Dense": ("units", "activation", "use_bias"),

@@ -71,10 +71,12 @@ def simulated(network):
 
 def _places(layer):
     """Whether an 8-bit kernel rounds a layer's weights as training must know, and its output."""
-    takers = [node.outbound_layer for node in layer.outbound_nodes]
-    # A ReLU is computed with what is before it, a mean excepted; movers only move values that are rounded already.
-    joined = [type(taker) for taker in takers] == [_layers.ReLU] and type(layer) is not _layers.GlobalAveragePooling2D
-    unrounded = joined or isinstance(layer, FloatOperation | _MOVERS)
+    takers = [type(node.outbound_layer) for node in layer.outbound_nodes]
+    # A ReLU is computed with what is before it, a mean excepted, and what comes side by side is rounded there.
+    computed_with_relu = takers == [_layers.ReLU] and not isinstance(layer, _layers.GlobalAveragePooling2D)
+    rounded_later = computed_with_relu or takers == [_layers.Concatenate]
+    # The others only move values that are rounded already.
+    unrounded = rounded_later or isinstance(layer, FloatOperation | _MOVERS)
     # The converter gives depthwise weights, BatchNorm's factors, a scale for each channel: nothing to learn.
     return type(layer) in (_layers.Conv2D, _layers.Dense), not unrounded
 

@@ -8,7 +8,7 @@ SIZE, LENGTH = (16, 16), 8
 
 
 def tiny_network(pooling="avg"):
-    """What `fuse` leaves of a network: stock layers, a shortcut, a head with two BatchNorms that saw data."""
+    """What `fuse` leaves of a network: stock layers, both kinds of shortcut, a head whose BatchNorms saw data."""
     layers = keras.layers
     keras.utils.set_random_seed(0)
     image = keras.Input((*SIZE, 3), name="image")
@@ -17,6 +17,9 @@ def tiny_network(pooling="avg"):
     shortcut = x
     x = layers.ReLU()(layers.Conv2D(4, 3, padding="same")(x))
     x = layers.ReLU()(layers.Add()([layers.Conv2D(6, 1)(x), shortcut]))
+    shortcut = layers.Conv2D(10, 1, strides=2)(x)
+    x = layers.ReLU()(layers.Conv2D(4, 3, strides=2, padding="same")(x))
+    x = layers.ReLU()(layers.Add()([layers.Conv2D(10, 1)(x), shortcut]))
     if pooling == "avg":
         x = layers.GlobalAveragePooling2D()(x)
     else:

@@ -31,7 +31,7 @@ def test_a_report_tells_what_the_file_does(network, dataset, tiny_tflite):
     assert report["map_drop"] == round(keras_metrics["mAP"] - metrics["mAP"], 3)
     assert 0.9 < report["cosine_min"] <= report["cosine_mean"] <= 1
     assert report["embedding_size"] == LENGTH and (report["image_height"], report["image_width"]) == SIZE
-    assert report["ops_not_quantized"] == {} and report["operators"]["CONV_2D"] == 4
+    assert report["ops_not_quantized"] == {} and report["operators"]["CONV_2D"] == 6
     assert set(report["latency_ms"]) == {"1_thread", "2_threads"} and min(report["latency_ms"].values()) > 0
     assert len(report["runtimes"]) == len(runtime_versions())
     for alike in report["runtimes"].values():
