@@ -71,14 +71,21 @@ def simulated(network):
 
 def _places(layer):
     """Whether an 8-bit kernel rounds a layer's weights as training must know, and its output."""
-    takers = [type(node.outbound_layer) for node in layer.outbound_nodes]
+    takers = list(_takers(layer))
     # A ReLU is computed with what is before it, a mean excepted, and what comes side by side is rounded there.
     computed_with_relu = takers == [_layers.ReLU] and not isinstance(layer, _layers.GlobalAveragePooling2D)
-    rounded_later = computed_with_relu or takers == [_layers.Concatenate]
+    rounded_later = computed_with_relu or _layers.Concatenate in takers
     # The others only move values that are rounded already.
     unrounded = rounded_later or isinstance(layer, FloatOperation | _MOVERS)
     # The converter gives depthwise weights, BatchNorm's factors, a scale for each channel: nothing to learn.
     return type(layer) in (_layers.Conv2D, _layers.Dense), not unrounded
+
+
+def _takers(layer):
+    """The classes of the layers that compute with a layer's output."""
+    for node in layer.outbound_nodes:
+        taker = node.outbound_layer
+        yield from _takers(taker) if isinstance(taker, _MOVERS) else [type(taker)]
 
 
 _layers = tf_keras.layers

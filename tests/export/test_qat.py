@@ -102,7 +102,10 @@ def test_a_trained_file_embeds_like_the_network(pooling, photos, tmp_path):
     network = tiny_network(pooling)
     content = quantization_aware(network, network, batches(), photos, steps=4)
     # Powers have no 8-bit kernel.
-    assert set(inspect(content).not_quantized) == (set() if pooling == "avg" else {"ADD", "MEAN", "MUL", "POW"})
+    inside = inspect(content)
+    assert set(inside.not_quantized) == (set() if pooling == "avg" else {"ADD", "MEAN", "MUL", "POW"})
+    # Only pixels and what comes back from float: nothing is rounded from one scale to another.
+    assert inside.operators["QUANTIZE"] == (1 if pooling == "avg" else 2)
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
     found = [embed_with(package, path, photos) for package in installed_runtimes()]
