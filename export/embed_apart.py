@@ -9,11 +9,11 @@ from .light import without_keras
 
 def main(package, path, given, answer):
     without_keras()
-    from keras_cdd.evaluation.tflite_embedder import open_file
+    from keras_cdd.evaluation.tflite_embedder import open_interpreter
 
     from .runtimes import as_input
 
-    run = open_file(package, path, threads=1).get_signature_runner()
+    run = open_interpreter(package, path, threads=1).get_signature_runner()
     pixels = as_input(np.load(given), run.get_input_details()["image"]["dtype"])
     # A copy: the next image overwrites what the runner gave.
     np.save(answer, np.concatenate([run(image=pixels[n : n + 1])["embedding"].copy() for n in range(len(pixels))]))

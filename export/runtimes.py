@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from keras_cdd.evaluation.metrics import unit_length
-from keras_cdd.evaluation.tflite_embedder import installed_runtimes, open_file
+from keras_cdd.evaluation.tflite_embedder import installed_runtimes, open_interpreter
 
 
 def runtime_versions():
@@ -80,7 +80,7 @@ def cosines(a, b):
 
 def latency_ms(path, threads, seconds=2.0):
     """Median of the milliseconds for one image on ai-edge-litert, after a warm-up; at least 20 runs."""
-    interpreter = open_file("ai-edge-litert", path, threads)
+    interpreter = open_interpreter("ai-edge-litert", path, threads)
     interpreter.allocate_tensors()
     details = interpreter.get_input_details()[0]
     noise = np.random.default_rng(0).integers(0, 256, details["shape"], np.uint8)

@@ -35,7 +35,7 @@ class TFLiteEmbedder:
     """
 
     def __init__(self, path, threads=None):
-        self._interpreter = open_file(installed_runtimes()[0], path, threads or os.cpu_count())
+        self._interpreter = open_interpreter(installed_runtimes()[0], path, threads or os.cpu_count())
         inputs = self._interpreter.get_input_details()
         shapes = [tuple(int(side) for side in details["shape"]) for details in inputs]
         if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
@@ -113,8 +113,17 @@ def installed_runtimes():
     return found
 
 
-def open_file(package, path, threads):
-    """The `Interpreter` of one of `RUNTIMES` with a file. All compute it with XNNPACK's kernels, so all rank alike."""
+def open_interpreter(package, path, threads):
+    """An `Interpreter` of a file; all runtimes compute it with XNNPACK's kernels, so that all rank alike.
+
+    Args:
+        package: one of `installed_runtimes`.
+        path: of a `.tflite` file.
+        threads: to compute with.
+
+    Raises:
+        ValueError, RuntimeError: if the file is damaged.
+    """
     module = importlib.import_module(f"{RUNTIMES[package]}.interpreter")
     delegates = _xnnpack(threads) if package == "tflite-runtime" else None
     return module.Interpreter(model_path=str(path), num_threads=threads, experimental_delegates=delegates)
