@@ -47,7 +47,8 @@ def integer_form(model):
             replacements |= _without_normalisation(layer)
 
     def call(layer, *args, **kwargs):
-        return replacements.get(layer.name, layer)(*args, **kwargs)
+        # What else a layer is called with, as BatchNorm with its mask, is its own affair.
+        return replacements[layer.name](*args) if layer.name in replacements else layer(*args, **kwargs)
 
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
 
@@ -58,7 +59,7 @@ class _Chain:
     def __init__(self, *layers):
         self._layers = layers
 
-    def __call__(self, x, **kwargs):
+    def __call__(self, x):
         for layer in self._layers:
             x = layer(x)
         return x

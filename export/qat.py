@@ -142,7 +142,8 @@ def train(quantized, batches, steps):
     """Trains the simulated network in place on batches of what `teaching` gives."""
     rate = tf_keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
     # Steps in proportion to the weights: the first ones, of whole pixels, are a hundred times smaller than the others.
-    optimizer = tf_keras.optimizers.Adafactor(rate, epsilon_2=1e-5, relative_step=False)
+    # Between a channel that is never active and another, the default epsilon's square is 0, and the step no number.
+    optimizer = tf_keras.optimizers.Adafactor(rate, epsilon_1=1e-14, epsilon_2=1e-5, relative_step=False)
     quantized.compile(optimizer, loss=distillation_loss)
     quantized.fit(batches.prefetch(2), steps_per_epoch=steps, verbose=2)
 

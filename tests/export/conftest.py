@@ -36,6 +36,19 @@ def tiny_network(pooling="avg"):
     return model
 
 
+def branched_network():
+    """Of 16x16 images, with what stands side by side: a block of a DenseNet and one of an Inception network."""
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    image = keras.Input((*SIZE, 3), name="image")
+    x = layers.ReLU()(layers.Conv2D(6, 3, strides=2, padding="same")(layers.Rescaling(1 / 127.5, -1.0)(image)))
+    new = layers.Conv2D(4, 3, padding="same")(layers.ReLU()(layers.BatchNormalization()(x)))
+    x = layers.Concatenate()([x, new])
+    branches = [layers.ReLU()(layers.Conv2D(4, size, padding="same")(x)) for size in (1, 3)]
+    x = layers.Concatenate()([*branches, layers.MaxPooling2D(3, 1, padding="same")(x)])
+    return keras.Model(image, {"embedding": layers.Dense(LENGTH)(layers.GlobalAveragePooling2D()(x))})
+
+
 @pytest.fixture(scope="session")
 def network():
     return tiny_network()

@@ -16,7 +16,7 @@ from keras_cdd.data import load_dataset
 from keras_cdd.data.training_data import TrainingData
 from keras_cdd.evaluation.tflite_embedder import installed_runtimes
 from keras_cdd.losses import embedding_distillation_loss, relation_distillation_loss
-from tests.export.conftest import SIZE, cosines, tiny_network
+from tests.export.conftest import SIZE, branched_network, cosines, tiny_network
 
 
 def embeddings(network, photos):
@@ -97,15 +97,32 @@ def test_training_moves_all_kernels_in_proportion(network, photos):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pooling", ["avg", "gem"])
-def test_a_trained_file_embeds_like_the_network(pooling, photos, tmp_path):
-    network = tiny_network(pooling)
+def test_channels_that_are_never_active_stay_numbers(photos):
+    network = tiny_network()
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel, np.concatenate([[-100.0], bias[1:]])])
+    copy, start = legacy_copy(network)
+    quantized = simulated(copy)
+    set_ranges(quantized, copy, start, photos)
+    train(quantized, batches().map(teaching(network, start, copy.output_shape[-1])), steps=2)
+    assert all(np.isfinite(weight).all() for weight in quantized.get_weights())
+
+
+# Powers have no 8-bit kernel.
+FLOAT = {"avg": set(), "gem": {"ADD", "MEAN", "MUL", "POW"}, "branches": set()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FLOAT)
+def test_a_trained_file_embeds_like_the_network(kind, photos, tmp_path):
+    network = branched_network() if kind == "branches" else tiny_network(kind)
     content = quantization_aware(network, network, batches(), photos, steps=4)
-    # Powers have no 8-bit kernel.
     inside = inspect(content)
-    assert set(inside.not_quantized) == (set() if pooling == "avg" else {"ADD", "MEAN", "MUL", "POW"})
+    assert set(inside.not_quantized) == FLOAT[kind]
     # Only pixels and what comes back from float: nothing is rounded from one scale to another.
-    assert inside.operators["QUANTIZE"] == (1 if pooling == "avg" else 2)
+    assert inside.operators["QUANTIZE"] == (2 if kind == "gem" else 1)
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
     found = [embed_with(package, path, photos) for package in installed_runtimes()]

@@ -11,7 +11,7 @@ from export.quantize import PRECISIONS, to_tflite
 from export.representative import representative_images
 from export.runtimes import as_input
 from keras_cdd.data import load_dataset
-from tests.export.conftest import LENGTH, SIZE, cosines, tiny_network
+from tests.export.conftest import LENGTH, SIZE, branched_network, cosines, tiny_network
 
 LIKENESS = {"float32": 0.999999, "float16": 0.9999, "dynamic_range": 0.995, "int8": 0.99}
 CASES = [*((p, "uint8") for p in PRECISIONS), ("float32", "float32"), ("float16", "int8"), ("int8", "int8")]
@@ -58,6 +58,13 @@ def test_the_integer_form_is_the_same_function(photos, pooling):
     shifted = photos.astype(np.float32)
     interior = np.abs(integer_form(plain).predict(shifted, verbose=0) - plain.predict(shifted, verbose=0))
     assert interior.max() < 0.02
+
+
+def test_batch_norm_of_maps_becomes_a_convolution(photos):
+    network = branched_network()
+    form = integer_form(network)
+    assert "BatchNormalization" not in [type(layer).__name__ for layer in form.layers]
+    np.testing.assert_allclose(embeddings(form, photos), embeddings(network, photos), atol=0.02)
 
 
 def test_a_whole_offset_makes_the_integer_form_exact(photos):
