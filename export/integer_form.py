@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_cdd.surgery.fuse import in_inference
+
 from .joined_convolutions import joined
 from .pixel_groups import of_pixel_groups
 
@@ -145,7 +147,7 @@ def _without_normalisation(bn):
 
 def _by_channel(bn):
     """BatchNorm in inference as a convolution that multiplies every channel with one number."""
-    scale, bias = _scale_and_bias(bn)
+    scale, bias = in_inference(bn)
     layer = keras.layers.DepthwiseConv2D(1, name=f"{bn.name}_by_channel")
     layer.build((None, None, None, len(scale)))
     layer.set_weights([scale.astype(np.float32)[None, None, :, None], bias.astype(np.float32)])
@@ -154,7 +156,7 @@ def _by_channel(bn):
 
 def _normalised(dense, bn):
     """A dense layer and the BatchNorm after it as one dense layer."""
-    scale, bias = _scale_and_bias(bn)
+    scale, bias = in_inference(bn)
     kernel = keras.ops.convert_to_numpy(dense.kernel).astype(np.float64)
     if dense.bias is not None:
         bias = bias + keras.ops.convert_to_numpy(dense.bias) * scale
@@ -177,12 +179,3 @@ def _pointwise(dense):
         new,
         lambda maps: keras.ops.reshape(maps, (-1, dense.units)),
     )
-
-
-def _scale_and_bias(bn):
-    """BatchNorm in inference: factor and summand of every channel, float64."""
-    mean, variance = (keras.ops.convert_to_numpy(w).astype(np.float64) for w in (bn.moving_mean, bn.moving_variance))
-    gamma = np.ones_like(mean) if bn.gamma is None else keras.ops.convert_to_numpy(bn.gamma)
-    beta = np.zeros_like(mean) if bn.beta is None else keras.ops.convert_to_numpy(bn.beta)
-    scale = gamma / np.sqrt(variance + bn.epsilon)
-    return scale, beta - mean * scale

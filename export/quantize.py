@@ -37,7 +37,7 @@ def to_tflite(model, precision, input_type="uint8", images=None):
     graph_input = "float32" if precision == "int8" else input_type
     with tempfile.TemporaryDirectory() as folder:
         saved = pathlib.Path(folder) / "saved_model"
-        _save(model, graph_input, saved)
+        _save(_without_computed_shapes(model), graph_input, saved)
         return convert_saved_model(saved, precision, input_type, images)
 
 
@@ -76,6 +76,23 @@ def _check(precision, input_type, images):
         raise ValueError(f"Argument `input_type` must be one of {INPUT_TYPES}. Received: input_type={input_type!r}")
     if precision == "int8" and (images is None or not len(images)):
         raise ValueError("Precision int8 needs representative `images`. Received: none")
+
+
+def _without_computed_shapes(model):
+    """A functional model with `Reshape` layers that leave the batch open, where Keras has the graph look up its size.
+
+    XNNPACK leaves what follows a shape of run time to slower kernels, or refuses the file. Other models stay.
+    """
+    # Only functional models have operations.
+    if not any(isinstance(layer, keras.layers.Reshape) for layer in getattr(model, "operations", ())):
+        return model
+
+    def call(layer, *args, **kwargs):
+        if isinstance(layer, keras.layers.Reshape) and None not in layer.output.shape[1:]:
+            return keras.ops.reshape(*args, (-1, *layer.output.shape[1:]))
+        return layer(*args, **kwargs)
+
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
 
 
 def _save(model, input_type, folder):

@@ -1,5 +1,6 @@
 """A TFLite file as a function of images (NumPy and a TFLite interpreter, no TensorFlow)."""
 
+import contextlib
 import ctypes
 import importlib
 import importlib.util
@@ -114,7 +115,7 @@ def installed_runtimes():
 
 
 def open_interpreter(package, path, threads):
-    """An `Interpreter` of a file; all runtimes compute it with XNNPACK's kernels, so that all rank alike.
+    """An `Interpreter` of a file; all runtimes compute it with XNNPACK's kernels if they can, so that all rank alike.
 
     Args:
         package: one of `installed_runtimes`.
@@ -125,8 +126,12 @@ def open_interpreter(package, path, threads):
         ValueError, RuntimeError: if the file is damaged.
     """
     module = importlib.import_module(f"{RUNTIMES[package]}.interpreter")
-    delegates = _xnnpack(threads) if package == "tflite-runtime" else None
-    return module.Interpreter(model_path=str(path), num_threads=threads, experimental_delegates=delegates)
+    arguments = {"model_path": str(path), "num_threads": threads}
+    if package == "tflite-runtime":
+        with contextlib.suppress(RuntimeError):
+            return module.Interpreter(**arguments, experimental_delegates=_xnnpack(threads))
+        # XNNPACK refuses shapes that are known at run time only.
+    return module.Interpreter(**arguments)
 
 
 def _xnnpack(threads):

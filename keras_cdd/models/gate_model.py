@@ -165,5 +165,8 @@ def _gated(found: _Found, x: Tensor, indicators: str) -> Tensor:
     theirs = [*found.units, *([found.shortcut] if found.shortcut is not None else [])]
     for unit, (conv, bn) in zip(ours, theirs, strict=True):
         unit.conv.set_weights(conv.get_weights())
-        unit.bn.set_weights(bn.get_weights())
+        for name in ("gamma", "beta", "moving_mean", "moving_variance"):
+            # Without scale or center there is no gamma or beta: 1 and 0, as ours start.
+            if getattr(bn, name) is not None:
+                getattr(unit.bn, name).assign(getattr(bn, name))
     return outputs

@@ -89,15 +89,22 @@ def folded(
     conv: keras.layers.Conv2D, bn: keras.layers.BatchNormalization, indicator: ChannelIndicator | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kernel (HWIO) and bias of `indicator(bn(conv(x)))` as one convolution, computed in float64."""
-    arrays = [keras.ops.convert_to_numpy(w).astype(np.float64) for w in (conv.kernel, *bn.get_weights())]
-    kernel, gamma, beta, mean, variance = arrays
-    scale = gamma / np.sqrt(variance + bn.epsilon)
-    bias = np.zeros_like(mean) if conv.bias is None else keras.ops.convert_to_numpy(conv.bias)
-    kernel, bias = kernel * scale, beta + (bias - mean) * scale
+    factor, summand = in_inference(bn)
+    kernel = keras.ops.convert_to_numpy(conv.kernel).astype(np.float64) * factor
+    bias = summand if conv.bias is None else summand + keras.ops.convert_to_numpy(conv.bias) * factor
     if indicator is not None:
         mixing = keras.ops.convert_to_numpy(indicator.kernel)[0, 0].astype(np.float64)
         kernel, bias = kernel @ mixing, bias @ mixing
     return kernel, bias
+
+
+def in_inference(bn: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
+    """What BatchNorm multiplies every channel with, and what it adds then; (C,) both, float64."""
+    mean, variance = (keras.ops.convert_to_numpy(w).astype(np.float64) for w in (bn.moving_mean, bn.moving_variance))
+    gamma = 1.0 if bn.gamma is None else keras.ops.convert_to_numpy(bn.gamma)
+    beta = 0.0 if bn.beta is None else keras.ops.convert_to_numpy(bn.beta)
+    factor = gamma / np.sqrt(variance + bn.epsilon)
+    return factor, beta - mean * factor
 
 
 def _convolution(conv: keras.layers.Conv2D, name: str, kernel: np.ndarray, bias: np.ndarray) -> keras.layers.Conv2D:

@@ -67,6 +67,19 @@ def test_batch_norm_of_maps_becomes_a_convolution(photos):
     np.testing.assert_allclose(embeddings(form, photos), embeddings(network, photos), atol=0.02)
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_reshaping_asks_for_no_shape(photos, precision):
+    image = keras.Input((*SIZE, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same")(image)
+    attention = keras.layers.Reshape((1, 1, 4))(keras.layers.GlobalAveragePooling2D()(x))
+    x = keras.layers.Multiply()([x, keras.layers.Conv2D(4, 1, activation="sigmoid")(attention)])
+    model = keras.Model(image, {"embedding": keras.layers.GlobalAveragePooling2D()(x)})
+    content = to_tflite(model, precision, "uint8", photos)
+    assert "SHAPE" not in inspect(content).operators
+    found = Interpreter(model_content=content).get_signature_runner()(image=photos)["embedding"]
+    assert cosines(found, embeddings(model, photos)).min() > LIKENESS[precision]
+
+
 def test_a_whole_offset_makes_the_integer_form_exact(photos):
     image = keras.Input((*SIZE, 3))
     x = keras.layers.Rescaling([0.01, 0.02, 0.03], [-1.0, -2.0, -3.0])(image)

@@ -4,9 +4,12 @@ import hashlib
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
+from export import quantize
+from export.inspection import inspect
 from export.runtimes import as_input, embed_with, latency_ms, likeness, runtime_versions
 from export.verify import Verifier
 from keras_cdd.data import RetrievalDataset, load_dataset
@@ -65,6 +68,19 @@ def test_without_ai_edge_litert_all_stays_the_same(photos, tiny_tflite, tmp_path
     files = [tiny_tflite, tmp_path / "images.npy", tmp_path / "found.npy"]
     subprocess.run([sys.executable, "-c", WITH_ONE_RUNTIME, *map(str, files)], check=True)
     np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), load_embedder(tiny_tflite)(photos))
+
+
+@pytest.mark.parametrize("package", list(runtime_versions()))
+def test_a_file_that_xnnpack_refuses_runs(photos, tmp_path, monkeypatch, package):
+    """It has a shape that is known at run time only."""
+    monkeypatch.setattr(quantize, "_without_computed_shapes", lambda model: model)
+    image = keras.Input((*SIZE, 3))
+    pixels = keras.layers.Reshape((SIZE[0] * SIZE[1], 3))(image)
+    model = keras.Model(image, keras.layers.GlobalAveragePooling1D()(pixels))
+    path = tmp_path / "reshaping.tflite"
+    path.write_bytes(quantize.to_tflite(model, "float32"))
+    assert "SHAPE" in inspect(path.read_bytes()).operators
+    np.testing.assert_allclose(embed_with(package, path, photos), photos.mean((1, 2)), rtol=1e-5)
 
 
 def test_a_damaged_file_is_named(tiny_tflite, photos, tmp_path):

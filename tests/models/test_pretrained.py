@@ -88,6 +88,21 @@ def test_gating_a_keras_application_changes_nothing_and_surgery_works_on_it():
     assert 0.39 < count_macs(deploy) / count_macs(source) <= 0.4
 
 
+@pytest.mark.parametrize("options", [{"scale": False}, {"center": False}, {"scale": False, "center": False}])
+def test_batch_norm_without_scale_or_center_is_gated_and_fused(options):
+    layers = keras.layers
+    image = keras.Input((8, 8, 3))
+    x = layers.ReLU()(layers.BatchNormalization(**options)(layers.Conv2D(6, 3, padding="same")(image)))
+    y = layers.ReLU()(layers.BatchNormalization(**options)(layers.Conv2D(6, 3, padding="same")(x)))
+    y = layers.BatchNormalization(**options)(layers.Conv2D(6, 3, padding="same")(y))
+    source = randomise(keras.Model(image, layers.ReLU()(layers.Add()([y, x]))))
+    gated = gate_model(source, "both")
+    x = pixels(size=8) / 255
+    for model in (gated, fuse(gated), fuse(source)):
+        np.testing.assert_allclose(model(x), source(x), atol=1e-5)
+    assert not any(isinstance(layer, layers.BatchNormalization) for layer in fuse(source).layers)
+
+
 def test_a_network_without_residual_blocks_is_refused():
     image = keras.Input((8, 8, 3))
     with pytest.raises(ValueError, match="residual blocks"):
