@@ -92,7 +92,7 @@ def _indicator_macs(model: keras.Model, classifier: bool) -> int:
 def _layers_that_count(model: keras.Model, classifier: bool) -> Iterator[keras.layers.Layer]:
     outputs = model.output
     if classifier or not isinstance(outputs, dict) or "embedding" not in outputs:
-        operations = model.operations
+        operations = getattr(model, "_functional", model).operations  # A `Sequential` holds a functional model.
     else:
         operations = _leading_to(outputs["embedding"])
     for operation in operations:

@@ -15,7 +15,8 @@ def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
     """Replaces the residual blocks of a functional Keras model by gated ones with the same weights.
 
     A block is `conv1x1-BN-ReLU, conv3x3-BN-ReLU, conv1x1-BN, + shortcut, ReLU` (four times as wide outside as inside)
-    or `conv3x3-BN-ReLU, conv3x3-BN, + shortcut, ReLU`, as in `keras.applications.ResNet50`. All other layers stay.
+    or `conv3x3-BN-ReLU, conv3x3-BN, + shortcut, ReLU`, as in `keras.applications.ResNet50`, be it in a model inside the
+    model. All other layers stay.
 
     Args:
         model: functional model; stays untouched.
@@ -28,7 +29,7 @@ def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
         ValueError: if no residual block is found.
     """
     found = {}
-    for layer in model.layers:
+    for layer in model._flatten_layers():
         if isinstance(layer, L.Add) and (block := _match(layer)) is not None:
             found[id(block.end)] = block
     if not found:
@@ -45,7 +46,8 @@ def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
         if id(layer) in inside:
             # What lies inside a block hands its input on, so that the block's end gets the block's input.
             return keras.tree.flatten(args)[0]
-        if not isinstance(layer, L.Layer):
+        # A model inside comes as a copy that went through here itself.
+        if not isinstance(layer, L.Layer) or isinstance(layer, keras.Model):
             return layer(*args, **kwargs)
         if id(layer) not in copies:
             copies[id(layer)] = layer.__class__.from_config(layer.get_config())
@@ -54,7 +56,7 @@ def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
             return outputs
         return copies[id(layer)](*args, **kwargs)
 
-    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call, recursive=True)
 
 
 def with_indicators(model: keras.Model, indicators: str) -> keras.Model:
@@ -71,7 +73,7 @@ def with_indicators(model: keras.Model, indicators: str) -> keras.Model:
             config |= {"indicators": indicators, "kept_filters": None, "kept_channels": None}
         return layer.__class__.from_config(config)
 
-    return keras.models.clone_model(model, clone_function=clone)
+    return keras.models.clone_model(model, clone_function=clone, recursive=True)
 
 
 @dataclasses.dataclass

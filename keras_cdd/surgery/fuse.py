@@ -21,6 +21,7 @@ def fuse(model: keras.Model) -> keras.Model:
 
     Returns:
         A float32 model of stock Keras layers, loadable without this package, that computes the same in inference.
+        Models inside it are taken apart to their layers.
     """
     if isinstance(model.output, dict) and "embedding" in model.output:
         model = keras.Model(model.input, {"embedding": model.output["embedding"]}, name=model.name)
@@ -34,6 +35,10 @@ class _StockCall:
         self._made: dict[int, keras.layers.Layer] = {}
 
     def __call__(self, layer: keras.Operation, *args: Any, **kwargs: Any) -> Tensor:
+        # What a `Sequential` holds is a functional model, too.
+        inner = getattr(layer, "_functional", layer)
+        if isinstance(inner, keras.Model) and hasattr(inner, "operations"):
+            return inner._run_through_graph(args[0], call_fn=self)
         if isinstance(layer, GatedBlock):
             return _block(layer, args[0])
         if isinstance(layer, GeneralizedMeanPooling):
@@ -54,8 +59,6 @@ class _StockCall:
 
 def _stock(layer: keras.layers.Layer) -> keras.layers.Layer:
     config = {**layer.get_config(), "dtype": "float32"}
-    if isinstance(layer, keras.Model):
-        return fuse(layer)
     if isinstance(layer, FusedBatchNormalization):
         return keras.layers.BatchNormalization.from_config(config)
     return layer.__class__.from_config(config)

@@ -32,7 +32,7 @@ def rebuild(
         model: functional Keras model.
         plan: `SurgeryPlan` made for it.
         optimizer: its optimizer, if its state shall be carried along (SGD, Adam, AdamW, ... or a `LossScaleOptimizer`
-            around one).
+            around one); before its first step it has none.
 
     Returns:
         The slim model, or `(slim, slim_optimizer)`.
@@ -40,7 +40,7 @@ def rebuild(
     Raises:
         ValueError: naming every weight or slot that does not fit.
     """
-    slim = keras.models.clone_model(model, clone_function=lambda layer: _slim_layer(layer, plan))
+    slim = keras.models.clone_model(model, clone_function=lambda layer: _slim_layer(layer, plan), recursive=True)
     cuts = weight_cuts(model, plan)
     weights = {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
     targets = {weight.path: weight.shape for weight in slim.weights}
@@ -84,6 +84,8 @@ def slim_optimizer(
 ) -> keras.optimizers.Optimizer:
     """A new optimizer for the slim model with the old one's state, slots cut like the weights they belong to."""
     new = optimizer.__class__.from_config(optimizer.get_config())
+    if not optimizer.built:
+        return new
     new.build(slim.trainable_variables)
     old_slots, old_weights = named_slots(optimizer, model.trainable_variables)
     new_slots, _ = named_slots(new, slim.trainable_variables)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_cdd.layers import GatedBasicBlock, GatedBottleneck
-from keras_cdd.models import cost_model, count_macs, count_params, gated_resnet
+from keras_cdd.models import cost_model, count_macs, count_params, gate_model, gated_resnet
 from keras_cdd.optimization import MomentumSGD
 from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
 from keras_cdd.surgery.schedule import CutSchedule
@@ -178,6 +178,31 @@ def test_fusing_changes_nothing_and_leaves_stock_layers(tmp_path):
     np.testing.assert_allclose(deploy(x)["embedding"], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     assert count_macs(deploy) == count_macs(model)
     assert all(type(layer).__module__.startswith("keras.") for layer in deploy.layers)
+
+
+def test_models_inside_a_model_are_gated_cut_and_taken_apart():
+    layers = keras.layers
+    image = keras.Input((16, 16, 3))
+    x = layers.ReLU()(layers.Conv2D(8, 3, padding="same")(image))
+    y = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(x)))
+    y = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(y))
+    backbone = keras.Model(image, layers.ReLU()(layers.Add()([y, x])), name="backbone")
+    image = keras.Input((16, 16, 3))
+    x = layers.GlobalAveragePooling2D()(backbone(keras.Sequential([layers.Rescaling(0.01)])(image)))
+    head = keras.Sequential([layers.Dense(6, activation="relu"), layers.Dense(4)])
+    model = keras.Model(image, {"embedding": head(x)})
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
+    heavy = gate_model(model, "both")
+    np.testing.assert_allclose(heavy(pixels)["embedding"], model(pixels)["embedding"], atol=1e-5)
+    silence(heavy, plan_surgery(heavy, target_params=0.7))
+    # An optimizer before its first step has no state to carry along.
+    slim, optimizer = rebuild(heavy, plan_surgery(heavy), optimizer=keras.optimizers.Adam(0.02))
+    assert not optimizer.built and float(optimizer.learning_rate) == np.float32(0.02)
+    np.testing.assert_allclose(slim(pixels)["embedding"], heavy(pixels)["embedding"], atol=1e-5)
+    deploy = fuse(slim)
+    np.testing.assert_allclose(deploy(pixels)["embedding"], slim(pixels)["embedding"], atol=1e-5)
+    assert not any(isinstance(layer, keras.Model | layers.BatchNormalization) for layer in deploy.layers)
+    assert count_macs(deploy) == count_macs(slim) < count_macs(model)
 
 
 def test_slicing_is_strict():
