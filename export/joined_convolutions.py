@@ -22,11 +22,11 @@ def joined(add):
         return {}
     kernel = np.concatenate([keras.ops.convert_to_numpy(conv.kernel) for conv in convs], 2)
     bias = sum(keras.ops.convert_to_numpy(conv.bias) for conv in convs if conv.bias is not None)
-    conv = keras.layers.Conv2D(kernel.shape[3], 1, name=f"{add.name}_joined")
-    conv.build((None, None, None, kernel.shape[2]))
-    conv.set_weights([kernel, np.broadcast_to(bias, kernel.shape[3])])
+    new = keras.layers.Conv2D(kernel.shape[3], 1, name=f"{add.name}_joined")
+    new.build((None, None, None, kernel.shape[2]))
+    new.set_weights([kernel, np.broadcast_to(bias, kernel.shape[3])])
     concatenate = keras.layers.Concatenate(name=f"{add.name}_inputs")
-    return {add.name: lambda inputs: conv(concatenate(inputs))} | {conv.name: _places(conv) for conv in convs}
+    return {add.name: lambda inputs: new(concatenate(inputs))} | {conv.name: _read_by(conv) for conv in convs}
 
 
 def _joins(conv):
@@ -38,8 +38,8 @@ def _joins(conv):
     )
 
 
-def _places(conv):
-    """What a 1x1 convolution with a stride reads."""
+def _read_by(conv):
+    """A function of a 1x1 convolution's input: the pixels of it that its strides meet."""
     if max(conv.strides) == 1:
         return lambda x: x
-    return keras.layers.MaxPooling2D(1, conv.strides, name=f"{conv.name}_places")
+    return keras.layers.MaxPooling2D(1, conv.strides, name=f"{conv.name}_pixels")
