@@ -59,7 +59,8 @@ def main():
         differs = alike["similarity_lost"] > TIE
         failed |= differs
         verdict = "ranks otherwise than LiteRT" if differs else "ranks as LiteRT"
-        print(f"{path}: {verdict}, cosine at least {alike['cosine_min']:.5f}, {alike['same_nearest']} % same nearest")
+        detail = f"cosine at least {alike['cosine_min']:.6f}, {alike['same_nearest']} % same nearest"
+        print(f"{path}: {verdict}, {'the same to the bit' if alike['identical'] else detail}")
     sys.exit(failed)
 
 

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_cdd.models.graph import functional_graph
+
 PRECISIONS = ("float32", "float16", "dynamic_range", "int8")
 INPUT_TYPES = ("uint8", "float32", "int8")
 
@@ -79,12 +81,12 @@ def _check(precision, input_type, images):
 
 
 def _without_computed_shapes(model):
-    """A functional model with `Reshape` layers that leave the batch open, where Keras has the graph look up its size.
+    """The model with `Reshape` layers that leave the batch open, where Keras has the graph look up its size.
 
-    XNNPACK leaves what follows a shape of run time to slower kernels, or refuses the file. Other models stay.
+    XNNPACK leaves what follows a shape of run time to slower kernels, or refuses the file. Models without a graph stay.
     """
-    # Only functional models have operations.
-    if not any(isinstance(layer, keras.layers.Reshape) for layer in getattr(model, "operations", ())):
+    graph = functional_graph(model)
+    if graph is None or not any(isinstance(layer, keras.layers.Reshape) for layer in graph.operations):
         return model
 
     def call(layer, *args, **kwargs):
@@ -92,7 +94,7 @@ def _without_computed_shapes(model):
             return keras.ops.reshape(*args, (-1, *layer.output.shape[1:]))
         return layer(*args, **kwargs)
 
-    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+    return keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
 
 
 def _save(model, input_type, folder):

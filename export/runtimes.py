@@ -52,13 +52,15 @@ def likeness(expected, found):
     """How alike two runtimes embed the same images (N, D).
 
     Returns:
-        Dict of `cosine_min`; `same_nearest`, percent of the images whose nearest other image is the same; and
-        `similarity_lost`, by how much another nearest image is farther at most: small where only near ties changed.
+        Dict of `identical`, to the bit; `cosine_min`; `same_nearest`, percent of the images whose nearest other image
+        is the same; and `similarity_lost`, by how much another nearest image is farther at most: small where only near
+        ties changed.
     """
     similarities, theirs = _among_themselves(expected), _among_themselves(found)
     nearest = theirs.argmax(1)
     lost = similarities.max(1) - similarities[np.arange(len(nearest)), nearest]
     return {
+        "identical": bool(np.array_equal(expected, found)),
         "cosine_min": round(float(cosines(expected, found).min()), 6),
         "same_nearest": round(100 * float(np.mean(similarities.argmax(1) == nearest)), 1),
         "similarity_lost": round(float(lost.max()), 6),

@@ -1,4 +1,7 @@
-"""A TFLite file as a function of images (NumPy and a TFLite interpreter, no TensorFlow)."""
+"""A TFLite file as a function of images, and the interpreters that run it (no TensorFlow).
+
+One file, since it is also run by its path, in a process of its own.
+"""
 
 import contextlib
 import ctypes

@@ -8,6 +8,7 @@ import keras
 
 from keras_cdd.annotations import Tensor
 from keras_cdd.layers import ConvShape, GatedBlock
+from keras_cdd.models.graph import functional_graph
 
 STATISTICS = ("moving_mean", "moving_variance", "seed_generator_state")
 
@@ -90,9 +91,10 @@ def _indicator_macs(model: keras.Model, classifier: bool) -> int:
 
 
 def _layers_that_count(model: keras.Model, classifier: bool) -> Iterator[keras.layers.Layer]:
+    model = functional_graph(model) or model
     outputs = model.output
     if classifier or not isinstance(outputs, dict) or "embedding" not in outputs:
-        operations = getattr(model, "_functional", model).operations  # A `Sequential` holds a functional model.
+        operations = model.operations
     else:
         operations = _leading_to(outputs["embedding"])
     for operation in operations:

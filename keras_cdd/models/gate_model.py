@@ -7,6 +7,7 @@ import keras
 
 from keras_cdd.annotations import Tensor
 from keras_cdd.layers import GatedBasicBlock, GatedBlock, GatedBottleneck
+from keras_cdd.models.graph import functional_graph
 
 L = keras.layers
 
@@ -19,7 +20,7 @@ def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
     model. All other layers stay.
 
     Args:
-        model: functional model; stays untouched.
+        model: functional model, or a built `Sequential`; stays untouched.
         indicators: "conv2", "both" or "none" (the same blocks without indicators: a teacher for such a student).
 
     Returns:
@@ -38,7 +39,10 @@ def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
             f"Received: {model.name}, in which there are none"
         )
     inside = {id(layer) for block in found.values() for layer in block.layers}
-    copies = {}
+    copies: dict[int, keras.layers.Layer] = {}
+
+    def cloned(graph: keras.Model) -> keras.Model:
+        return keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
 
     def call(layer: keras.Operation, *args: Any, **kwargs: Any) -> Tensor:
         if id(layer) in found:
@@ -46,9 +50,10 @@ def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
         if id(layer) in inside:
             # What lies inside a block hands its input on, so that the block's end gets the block's input.
             return keras.tree.flatten(args)[0]
-        # A model inside comes as a copy that went through here itself.
-        if not isinstance(layer, L.Layer) or isinstance(layer, keras.Model):
+        if not isinstance(layer, L.Layer):
             return layer(*args, **kwargs)
+        if id(layer) not in copies and (graph := functional_graph(layer)) is not None:
+            copies[id(layer)] = cloned(graph)
         if id(layer) not in copies:
             copies[id(layer)] = layer.__class__.from_config(layer.get_config())
             outputs = copies[id(layer)](*args, **kwargs)
@@ -56,7 +61,7 @@ def gate_model(model: keras.Model, indicators: str = "conv2") -> keras.Model:
             return outputs
         return copies[id(layer)](*args, **kwargs)
 
-    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call, recursive=True)
+    return cloned(functional_graph(model) or model)
 
 
 def with_indicators(model: keras.Model, indicators: str) -> keras.Model:

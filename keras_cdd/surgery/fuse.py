@@ -10,19 +10,21 @@ from keras_cdd.layers import ChannelIndicator, FusedBatchNormalization, GatedBlo
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.layers.pooling import generalized_mean
 from keras_cdd.models.cost import fused_bn
+from keras_cdd.models.graph import functional_graph
 
 
 def fuse(model: keras.Model) -> keras.Model:
     """Folds indicators and BatchNorms into the convolutions before them.
 
     Args:
-        model: functional Keras model, with or without gated blocks. Of a retrieval model (a dict of outputs with an
-            `embedding`) only the embedding stays.
+        model: functional Keras model or built `Sequential`, with or without gated blocks. Of a retrieval model (a dict
+            of outputs with an `embedding`) only the embedding stays.
 
     Returns:
         A float32 model of stock Keras layers, loadable without this package, that computes the same in inference.
         Models inside it are taken apart to their layers.
     """
+    model = functional_graph(model) or model
     if isinstance(model.output, dict) and "embedding" in model.output:
         model = keras.Model(model.input, {"embedding": model.output["embedding"]}, name=model.name)
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=_StockCall())
@@ -35,10 +37,8 @@ class _StockCall:
         self._made: dict[int, keras.layers.Layer] = {}
 
     def __call__(self, layer: keras.Operation, *args: Any, **kwargs: Any) -> Tensor:
-        # What a `Sequential` holds is a functional model, too.
-        inner = getattr(layer, "_functional", layer)
-        if isinstance(inner, keras.Model) and hasattr(inner, "operations"):
-            return inner._run_through_graph(args[0], call_fn=self)
+        if (graph := functional_graph(layer)) is not None:
+            return graph._run_through_graph(args[0], call_fn=self)
         if isinstance(layer, GatedBlock):
             return _block(layer, args[0])
         if isinstance(layer, GeneralizedMeanPooling):

@@ -180,7 +180,8 @@ def test_fusing_changes_nothing_and_leaves_stock_layers(tmp_path):
     assert all(type(layer).__module__.startswith("keras.") for layer in deploy.layers)
 
 
-def test_models_inside_a_model_are_gated_cut_and_taken_apart():
+@pytest.mark.parametrize("outermost", ["functional", "Sequential"])
+def test_models_inside_a_model_are_gated_cut_and_taken_apart(outermost):
     layers = keras.layers
     image = keras.Input((16, 16, 3))
     x = layers.ReLU()(layers.Conv2D(8, 3, padding="same")(image))
@@ -188,19 +189,23 @@ def test_models_inside_a_model_are_gated_cut_and_taken_apart():
     y = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(y))
     backbone = keras.Model(image, layers.ReLU()(layers.Add()([y, x])), name="backbone")
     image = keras.Input((16, 16, 3))
-    x = layers.GlobalAveragePooling2D()(backbone(keras.Sequential([layers.Rescaling(0.01)])(image)))
-    head = keras.Sequential([layers.Dense(6, activation="relu"), layers.Dense(4)])
-    model = keras.Model(image, {"embedding": head(x)})
+    head = keras.Sequential([layers.GlobalAveragePooling2D(), layers.Dense(6, activation="relu"), layers.Dense(4)])
+    if outermost == "functional":
+        model = keras.Model(image, head(backbone(keras.Sequential([layers.Rescaling(0.01)])(image))))
+    else:
+        model = keras.Sequential([image, layers.Rescaling(0.01), keras.Sequential([backbone, head])])
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
     heavy = gate_model(model, "both")
-    np.testing.assert_allclose(heavy(pixels)["embedding"], model(pixels)["embedding"], atol=1e-5)
+    assert sum(isinstance(layer, GatedBasicBlock) for layer in heavy._flatten_layers()) == 1
+    np.testing.assert_allclose(heavy(pixels), model(pixels), atol=1e-5)
     silence(heavy, plan_surgery(heavy, target_params=0.7))
     # An optimizer before its first step has no state to carry along.
     slim, optimizer = rebuild(heavy, plan_surgery(heavy), optimizer=keras.optimizers.Adam(0.02))
     assert not optimizer.built and float(optimizer.learning_rate) == np.float32(0.02)
-    np.testing.assert_allclose(slim(pixels)["embedding"], heavy(pixels)["embedding"], atol=1e-5)
+    np.testing.assert_allclose(slim(pixels), heavy(pixels), atol=1e-5)
     deploy = fuse(slim)
-    np.testing.assert_allclose(deploy(pixels)["embedding"], slim(pixels)["embedding"], atol=1e-5)
+    np.testing.assert_allclose(deploy(pixels), slim(pixels), atol=1e-5)
+    np.testing.assert_allclose(fuse(model)(pixels), model(pixels), atol=1e-5)
     assert not any(isinstance(layer, keras.Model | layers.BatchNormalization) for layer in deploy.layers)
     assert count_macs(deploy) == count_macs(slim) < count_macs(model)
 
