@@ -16,8 +16,8 @@ import time
 
 from absl import flags
 
-from keras_cdd.cli import run_command
-from keras_cdd.config import option
+from keras_cdd.commands.absl_command import run_command
+from keras_cdd.settings.config import option
 
 GEOMETRY = {"backbone": "resnet50", "width": 64, "image_size": (224, 224)}
 KEPT_MACS = 0.35
@@ -63,9 +63,9 @@ def main(_):
 def run_rows(values, folder):
     """The run's teacher in float32, and the files that were exported."""
     import keras_cdd
-    from export.quantize import to_tflite
-    from export.training_run import TrainingRun
+    from export.conversion.quantize import to_tflite
     from keras_cdd.evaluation import Evaluator, load_embedder
+    from keras_cdd.run_folder.training_run import TrainingRun
 
     run = TrainingRun(values.workdir, values.data_dir, values.csv)
     reports = sorted(pathlib.Path(values.workdir).glob("model_*.json"), key=lambda path: -_read(path)["bytes"])
@@ -86,8 +86,8 @@ def geometry_rows(folder, round_to):
     import numpy as np
 
     import keras_cdd
-    from export.integer_form import integer_form
-    from export.quantize import to_tflite
+    from export.conversion.integer_form import integer_form
+    from export.conversion.quantize import to_tflite
 
     keras.utils.set_random_seed(0)
     teacher = keras_cdd.fuse(keras_cdd.gated_resnet(**GEOMETRY, indicators="none"))

@@ -13,10 +13,10 @@ import time
 
 import numpy as np
 
-from export.gallery_search import top_k
-from export.gallery_vectors import GalleryVectors
-from export.light import without_keras
-from export.vector_codec import encode
+from export.gallery.search import top_k
+from export.gallery.vector_codec import encode
+from export.gallery.vectors import GalleryVectors
+from export.plain_command import without_keras
 
 TOP_K, ROUNDS, BATCHES = 10, 5, (1, 16, 64)
 IDENTITY_SIZE, NOISE, BLOCK = 20, 0.8, 20_000

@@ -16,9 +16,9 @@ import time
 
 from absl import flags
 
-from keras_cdd.cli import run_command
-from keras_cdd.config import option
-from keras_cdd.report.run_files import RunFiles
+from keras_cdd.commands.absl_command import run_command
+from keras_cdd.run_folder.reading import RunFiles
+from keras_cdd.settings.config import option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,9 +16,9 @@ import sys
 
 from absl import flags
 
-from keras_cdd.cli import run_command
-from keras_cdd.config import option
-from keras_cdd.flags import config_from_flagfile
+from keras_cdd.commands.absl_command import run_command
+from keras_cdd.settings.config import option
+from keras_cdd.settings.flags import config_from_flagfile
 
 TITLES = {
     "shrunk": "shrunk during training, by Fisher score",

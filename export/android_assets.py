@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import zipfile
 
-from .light import CommandParser, run_light
+from .plain_command import CommandParser, run_light
 
 ASSETS, GOLDEN = "app/src/main/assets", "core/src/test/resources/golden"
 SAMPLES = 6
@@ -32,10 +32,10 @@ def command_parser():
 
 def main(options):
     _check(options)
-    from .embedding_model import EmbeddingModel
-    from .gallery import Gallery
-    from .golden_vectors import write_golden
-    from .sample_photos import sample_photos
+    from .android.golden_vectors import write_golden
+    from .android.sample_photos import sample_photos
+    from .gallery.embedding_model import EmbeddingModel
+    from .gallery.gallery import Gallery
 
     with Gallery(options.gallery) as gallery, tempfile.TemporaryDirectory() as folder:
         model = EmbeddingModel(options.model)
@@ -83,7 +83,7 @@ def _check_pair(model, gallery):
 def _write_pair(folder, photos, model, gallery):
     from PIL import Image
 
-    from .manifest import FILE, GALLERY_FILE, MODEL_FILE, make_manifest, read_manifest
+    from .android.manifest import FILE, GALLERY_FILE, MODEL_FILE, make_manifest, read_manifest
 
     (folder / "samples").mkdir(parents=True)
     shutil.copyfile(model.path, folder / MODEL_FILE)

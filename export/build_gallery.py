@@ -8,7 +8,7 @@ holds already are left alone. Needs numpy, Pillow and ai-edge-litert or tflite-r
 
 import pathlib
 
-from .light import CommandParser, run_light
+from .plain_command import CommandParser, run_light
 
 
 def command_parser():
@@ -28,7 +28,7 @@ def command_parser():
 
 def main(options):
     _check(options)
-    from .gallery import Gallery
+    from .gallery.gallery import Gallery
 
     if options.remove:
         with Gallery(options.output) as gallery:
@@ -53,10 +53,10 @@ def _check(options):
 
 
 def _add(options):
-    from .embedding_model import EmbeddingModel
-    from .gallery import Gallery
-    from .gallery_format import GalleryFormat
-    from .image_list import images_below, images_in_csv
+    from .gallery.embedding_model import EmbeddingModel
+    from .gallery.format import GalleryFormat
+    from .gallery.gallery import Gallery
+    from .gallery.image_list import images_below, images_in_csv
 
     records = images_below(options.images) if options.images else images_in_csv(options.csv)
     model = EmbeddingModel(options.model)
@@ -84,8 +84,8 @@ def _add(options):
 
 
 def _add_to(gallery, model, records, options):
-    from .gallery_builder import add_images
-    from .progress import Progress
+    from .gallery.builder import add_images
+    from .gallery.progress import Progress
 
     source = str(options.images or options.csv)
     wanted = {record.path: record for record in records}

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from .runtimes import embed_with, likeness
+from .proof.runtimes import embed_with, likeness
 
 # Both compute with XNNPACK, of two versions; what is nearer to each other than this may change places.
 TIE = 1e-4

@@ -11,7 +11,7 @@ import pathlib
 import sys
 import time
 
-from .light import CommandParser, run_light
+from .plain_command import CommandParser, run_light
 
 PICTURES = {".jpeg": "JPEG", ".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
@@ -33,8 +33,8 @@ def main(options):
     _check(options)
     from keras_cdd.data.image import read_image
 
-    from .embedding_model import EmbeddingModel
-    from .gallery import Gallery
+    from .gallery.embedding_model import EmbeddingModel
+    from .gallery.gallery import Gallery
 
     with Gallery(options.gallery) as gallery:
         model = EmbeddingModel(options.model)
@@ -79,7 +79,7 @@ def _search(gallery, vectors, model, query, top_k):
 
     from keras_cdd.data.image import resize
 
-    from .gallery_search import top_k as find
+    from .gallery.search import top_k as find
 
     size = model.image_size
     # The first run of a file sets it up; that is no part of the time.
@@ -91,7 +91,7 @@ def _search(gallery, vectors, model, query, top_k):
 
 
 def _draw(options, gallery, query, results):
-    from .ranking_picture import query_identity, ranking_picture
+    from .gallery.ranking_picture import query_identity, ranking_picture
 
     identity = options.identity or query_identity(gallery, options.query)
     picture = ranking_picture(query, pathlib.PurePath(options.query).name, identity, results)

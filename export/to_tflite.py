@@ -7,8 +7,8 @@ import pathlib
 
 from absl import flags
 
-from keras_cdd.cli import run_command
-from keras_cdd.config import option
+from keras_cdd.commands.absl_command import run_command
+from keras_cdd.settings.config import option
 
 PRECISIONS = ("float32", "float16", "dynamic_range", "int8", "int8_qat")
 INPUT_TYPES = ("uint8", "float32", "int8")
@@ -32,8 +32,9 @@ class ExportFlags:
 def main(_):
     values = flags.FLAGS
     _check(values)
-    from .training_run import TrainingRun
-    from .verify import Verifier
+    from keras_cdd.run_folder.training_run import TrainingRun
+
+    from .proof.verify import Verifier
 
     run = TrainingRun(values.workdir, values.data_dir, values.csv)
     model = run.model()
@@ -62,9 +63,9 @@ def _check(values):
 
 def _converted(run, model, values):
     """The bytes of the file, without metadata."""
-    from .integer_form import integer_form
-    from .quantize import to_tflite
-    from .representative import representative_images
+    from .conversion.integer_form import integer_form
+    from .conversion.quantize import to_tflite
+    from .conversion.representative import representative_images
 
     if values.precision not in ("int8", "int8_qat"):
         return to_tflite(model, values.precision, values.input_type)
@@ -73,7 +74,7 @@ def _converted(run, model, values):
         return to_tflite(integer_form(model), "int8", values.input_type, images)
     from keras_cdd.data.training_data import TrainingData
 
-    from .qat import quantization_aware
+    from .conversion.qat.training import quantization_aware
 
     # A student that has outgrown its teacher would be pulled back by it.
     teacher = model if values.qat_teacher == "deploy" else run.model("teacher")
@@ -83,7 +84,7 @@ def _converted(run, model, values):
 
 
 def _described(content, values):
-    from .metadata import with_metadata
+    from .conversion.metadata import with_metadata
 
     text = f"Embeds images for retrieval by cosine. Precision: {values.precision}."
     return with_metadata(content, "keras_cdd embedder", text, values.input_type)

@@ -9,8 +9,8 @@ import os
 
 from absl import flags
 
-from keras_cdd.cli import run_command
-from keras_cdd.config import option
+from keras_cdd.commands.absl_command import run_command
+from keras_cdd.settings.config import option
 
 
 @dataclasses.dataclass(frozen=True)

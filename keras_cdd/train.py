@@ -3,15 +3,15 @@
     python -m keras_cdd.train --flagfile=keras_cdd/configs/quickstart.flags --workdir=runs/quickstart
 """
 
-from keras_cdd.cli import run_command
-from keras_cdd.config import SECTIONS
-from keras_cdd.flags import config_from_flags, flagfile_text
+from keras_cdd.commands.absl_command import run_command
+from keras_cdd.settings.config import SECTIONS
+from keras_cdd.settings.flags import config_from_flags, flagfile_text
 
 
 def main(_):
     from keras_cdd.experiment import run_experiment
     from keras_cdd.report.headline import headline_text
-    from keras_cdd.report.run_files import RunFiles
+    from keras_cdd.run_folder.reading import RunFiles
 
     config = config_from_flags()
     run_experiment(config, flagfile_text(config))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_cdd.models.pretrained import _authors_key, _converted
+from keras_cdd.models.pretrained.loading import _authors_key, _converted
 
 
 def nhwc(x):

@@ -10,10 +10,10 @@ import zipfile
 
 import pytest
 
-from export.embedding_model import EmbeddingModel
-from export.gallery import Gallery
-from export.golden_vectors import write_golden
-from export.sample_photos import SamplePhoto
+from export.android.golden_vectors import write_golden
+from export.android.sample_photos import SamplePhoto
+from export.gallery.embedding_model import EmbeddingModel
+from export.gallery.gallery import Gallery
 from keras_cdd.data import load_dataset, read_image
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

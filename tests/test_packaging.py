@@ -16,7 +16,7 @@ import zipfile
 import pytest
 
 import keras_cdd
-from keras_cdd.command_line import with_own_flagfiles
+from keras_cdd.commands.installed import with_own_flagfiles
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

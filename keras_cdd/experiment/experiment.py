@@ -11,12 +11,12 @@ from keras_cdd.data.training_data import TrainingData
 from keras_cdd.distill import reestimate_batch_norm
 from keras_cdd.experiment.latency import latency_ms
 from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student
+from keras_cdd.experiment.phase_loop import Stage
 from keras_cdd.experiment.run_log import deployed_cost
-from keras_cdd.experiment.stage import Stage
 from keras_cdd.experiment.surgeon import Surgeon
 from keras_cdd.experiment.watch import Watch
-from keras_cdd.experiment.workdir import Workdir, environment
 from keras_cdd.models import cost_model, with_indicators
+from keras_cdd.run_folder.workdir import Workdir, environment
 from keras_cdd.surgery import fuse
 from keras_cdd.surgery.sites import gated_blocks
 

@@ -4,9 +4,9 @@ import keras
 
 from keras_cdd.data.registry import load_dataset
 from keras_cdd.experiment.watch import Watch
-from keras_cdd.experiment.workdir import Workdir
-from keras_cdd.flags import config_from_flagfile
-from keras_cdd.report.run_files import RunFiles
+from keras_cdd.run_folder.reading import RunFiles
+from keras_cdd.run_folder.workdir import Workdir
+from keras_cdd.settings.flags import config_from_flagfile
 
 MODELS = ("teacher", "student", "deploy")
 

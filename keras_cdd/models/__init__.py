@@ -3,7 +3,7 @@
 from keras_cdd.models.cost import CostModel, cost_model, count_macs, count_params
 from keras_cdd.models.gate_model import gate_model, with_indicators
 from keras_cdd.models.gated_resnet import BACKBONES, gated_resnet
-from keras_cdd.models.pretrained import load_pretrained
+from keras_cdd.models.pretrained.loading import load_pretrained
 
 __all__ = [
     "BACKBONES",

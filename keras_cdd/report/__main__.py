@@ -7,8 +7,8 @@ import dataclasses
 
 from absl import flags
 
-from keras_cdd.cli import run_command
-from keras_cdd.config import option
+from keras_cdd.commands.absl_command import run_command
+from keras_cdd.settings.config import option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ def main(_):
         raise ValueError("--workdir is missing; give the folder of a run.")
     from keras_cdd.report.headline import headline_text
     from keras_cdd.report.page import write_charts, write_report
-    from keras_cdd.report.run_files import RunFiles
+    from keras_cdd.run_folder.reading import RunFiles
 
     if values.examples:
         from keras_cdd.experiment.finished_run import redo_examples

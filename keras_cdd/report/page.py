@@ -10,7 +10,7 @@ from keras_cdd.report.channels import channel_map, importance_chart
 from keras_cdd.report.curves import curves
 from keras_cdd.report.duration import duration
 from keras_cdd.report.headline import COLUMNS, headline, savings
-from keras_cdd.report.run_files import RunFiles
+from keras_cdd.run_folder.reading import RunFiles
 
 REPORT = "report.html"
 

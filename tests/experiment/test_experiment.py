@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_cdd import checkpoint
-from keras_cdd.config import (
+from keras_cdd.data import write_synthetic
+from keras_cdd.experiment import phase_loop, run_experiment, surgeon
+from keras_cdd.run_folder import checkpoint
+from keras_cdd.settings.config import (
     CompressionConfig,
     Config,
     DataConfig,
@@ -17,8 +19,6 @@ from keras_cdd.config import (
     SurgeryConfig,
     TrainingConfig,
 )
-from keras_cdd.data import write_synthetic
-from keras_cdd.experiment import run_experiment, stage, surgeon
 
 pytestmark = [
     pytest.mark.slow,
@@ -143,7 +143,7 @@ def fail_at(monkeypatch, target, name, call):
 KILLS = {
     "during a cut": (surgeon, "silence", 2),
     "during a surgery": (surgeon, "rebuild", 1),
-    "during a checkpoint": (stage, "save_checkpoint", 2),
+    "during a checkpoint": (phase_loop, "save_checkpoint", 2),
     "between the renames of a checkpoint": (checkpoint.os, "rename", 3),
 }
 

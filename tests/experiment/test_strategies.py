@@ -15,7 +15,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from keras_cdd.config import *
+from keras_cdd.settings.config import *
 from keras_cdd.experiment import run_experiment
 
 photos, workdir = sys.argv[1:]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from keras_cdd.config import Config, RunConfig, SurgeryConfig, TrainingConfig
 from keras_cdd.experiment.time_left import TimeLeft
+from keras_cdd.settings.config import Config, RunConfig, SurgeryConfig, TrainingConfig
 
 
 def run(student="cdd", **surgery):

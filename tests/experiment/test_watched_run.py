@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_cdd.config import Config, DataConfig, NetworkConfig, RunConfig, SurgeryConfig, TrainingConfig
 from keras_cdd.data import write_synthetic
 from keras_cdd.experiment import run_experiment
 from keras_cdd.report import page
+from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig, SurgeryConfig, TrainingConfig
 
 pytestmark = [
     pytest.mark.slow,

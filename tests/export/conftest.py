@@ -63,9 +63,9 @@ def photos():
 @pytest.fixture(scope="session")
 def tiny_tflite(network, photos, tmp_path_factory):
     """An int8 file with metadata, as `export.to_tflite` writes it: uint8 images (N, 16, 16, 3) to embeddings (N, 8)."""
-    from export.integer_form import integer_form
-    from export.metadata import with_metadata
-    from export.quantize import to_tflite
+    from export.conversion.integer_form import integer_form
+    from export.conversion.metadata import with_metadata
+    from export.conversion.quantize import to_tflite
 
     path = tmp_path_factory.mktemp("model") / "model_int8.tflite"
     path.write_bytes(with_metadata(to_tflite(integer_form(network), "int8", "uint8", photos), "tiny", "for tests"))

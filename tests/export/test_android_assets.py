@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from export.android.manifest import read_manifest
 from export.android_assets import ASSETS, GOLDEN, command_parser, main
 from export.build_gallery import command_parser as build_parser
 from export.build_gallery import main as build
-from export.embedding_model import EmbeddingModel
-from export.gallery import Gallery
-from export.gallery_search import top_k
-from export.manifest import read_manifest
+from export.gallery.embedding_model import EmbeddingModel
+from export.gallery.gallery import Gallery
+from export.gallery.search import top_k
 from keras_cdd.data import read_image, resize
 
 
@@ -146,7 +146,7 @@ def test_a_changed_file_is_told(tiny_tflite, place, tmp_path):
 
 
 def test_what_the_app_cannot_use(tiny_tflite, network, place, tmp_path):
-    from export.quantize import to_tflite
+    from export.conversion.quantize import to_tflite
 
     (tmp_path / "float.tflite").write_bytes(to_tflite(network, "float32", "float32"))
     build(

@@ -14,17 +14,18 @@ import pytest
 from PIL import Image
 
 from export.build_gallery import command_parser, main
-from export.embedding_model import EmbeddingModel
-from export.gallery import Gallery
+from export.gallery.embedding_model import EmbeddingModel
+from export.gallery.gallery import Gallery
 from keras_cdd.data import load_image
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 KILLED_IN_A_BATCH = """
 import os, signal, sys
-from export.light import without_keras
+from export.plain_command import without_keras
 without_keras()
-from export import build_gallery, gallery
+from export import build_gallery
+from export.gallery import gallery
 
 class File:
     def __init__(self, file): self.file, self.rows = file, 0

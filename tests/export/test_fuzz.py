@@ -6,13 +6,13 @@ import random
 import numpy as np
 import pytest
 
-from export.gallery import Gallery
-from export.gallery_format import GalleryFormat
-from export.gallery_image import GalleryImage, thumbnail_of
-from export.gallery_search import top_k
-from export.gallery_vectors import GalleryVectors
-from export.manifest import parse_manifest
-from export.vector_codec import encode
+from export.android.manifest import parse_manifest
+from export.gallery.format import GalleryFormat
+from export.gallery.gallery import Gallery
+from export.gallery.image import GalleryImage, thumbnail_of
+from export.gallery.search import top_k
+from export.gallery.vector_codec import encode
+from export.gallery.vectors import GalleryVectors
 
 SIZE, IMAGES = 16, 40
 REFUSED = (ValueError, FileNotFoundError)

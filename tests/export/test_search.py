@@ -12,8 +12,8 @@ from PIL import Image
 
 from export.build_gallery import command_parser as build_parser
 from export.build_gallery import main as build
-from export.embedding_model import EmbeddingModel
-from export.gallery import Gallery
+from export.gallery.embedding_model import EmbeddingModel
+from export.gallery.gallery import Gallery
 from export.search import command_parser, main
 from keras_cdd.report.ranking_strip import GREEN, GREY, RED
 

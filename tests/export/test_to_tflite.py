@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from keras_cdd.config import Config, DataConfig
-from keras_cdd.flags import flagfile_text
+from keras_cdd.settings.config import Config, DataConfig
+from keras_cdd.settings.flags import flagfile_text
 from tests.export.conftest import SIZE
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 
 from keras_cdd.layers import GatedBlock
 from keras_cdd.models import count_macs, gate_model, gated_resnet, load_pretrained
-from keras_cdd.models.pretrained import RESCALINGS, _torchvision_key, source_style
+from keras_cdd.models.pretrained.loading import RESCALINGS, _torchvision_key, source_style
 from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from keras_cdd.report.headline import headline_text
 from keras_cdd.report.page import write_report
-from keras_cdd.report.run_files import RunFiles
+from keras_cdd.run_folder.reading import RunFiles
 
 
 class Page(html.parser.HTMLParser):

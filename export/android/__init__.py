@@ -1,0 +1,1 @@
+"""What the Android app and its tests take from Python."""

@@ -1,0 +1,1 @@
+"""Quantization-aware training, in tf_keras."""

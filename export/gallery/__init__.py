@@ -1,0 +1,1 @@
+"""Galleries of embeddings (NumPy, Pillow and a TFLite runtime only)."""

@@ -1,0 +1,74 @@
+"""Images into a gallery, a batch at a time."""
+
+import concurrent.futures
+import typing
+
+import numpy as np
+
+from keras_cdd.data.image import read_image, resize
+
+from .image import GalleryImage, thumbnail_of
+from .vector_codec import encode
+
+
+class Added(typing.NamedTuple):
+    """How many images were added, and the paths of those that could not be read."""
+
+    count: int
+    unreadable: list
+
+
+def add_images(gallery, model, records, batch_size, progress, strict=False):
+    """Embeds images and adds them; every batch is one transaction, so what was added stays whatever happens.
+
+    Args:
+        gallery: `Gallery` of this model.
+        model: `EmbeddingModel`.
+        records: `ImageRecord`s; those whose path the gallery knows replace what it holds.
+        batch_size: images at a time.
+        progress: `Progress`.
+        strict: an unreadable image is an error; otherwise it is noted and left out.
+
+    Returns:
+        `Added`.
+
+    Raises:
+        FileNotFoundError, ValueError: for an unreadable image, if `strict`.
+    """
+    added, unreadable = 0, []
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        for start in range(0, len(records), batch_size):
+            batch = records[start : start + batch_size]
+            read = threads.map(lambda record: _read(record, model.image_size), batch)
+            images = []
+            for record, image in zip(batch, read, strict=True):
+                if not isinstance(image, Exception):
+                    images.append(image)
+                    continue
+                if strict:
+                    raise image
+                progress.note(f"skipped: {image}")
+                unreadable.append(record.path)
+            if images:
+                rows, pixels = zip(*images, strict=True)
+                gallery.add(rows, *encode(model.embed(np.stack(pixels)), gallery.format.embedding_type))
+                added += len(rows)
+            progress.advance(len(batch))
+    return Added(added, unreadable)
+
+
+def _read(record, size):
+    """The row and the pixels of an image, or the error that says why it cannot be read."""
+    try:
+        record.path.encode()
+        image = read_image(record.path)
+    except UnicodeEncodeError:
+        return ValueError(f"Image {record.path!r} has a name that is no UTF-8; rename it.")
+    except (OSError, ValueError) as error:
+        return error
+    row = GalleryImage(record.path, _text(record.identity), _text(record.camera), thumbnail_of(image))
+    return row, resize(image, size)
+
+
+def _text(name):
+    return None if name is None else str(name)

@@ -1,0 +1,1 @@
+"""What a TFLite file is worth, measured on that file."""

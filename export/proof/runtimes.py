@@ -1,0 +1,102 @@
+"""The interpreters that are installed, each in a process of its own: tflite-runtime fails beside TensorFlow."""
+
+import importlib.metadata
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from keras_cdd.evaluation.metrics import unit_length
+from keras_cdd.evaluation.tflite_embedder import installed_runtimes, open_interpreter
+
+
+def runtime_versions():
+    """Package -> version of `installed_runtimes`."""
+    return {package: importlib.metadata.version(package) for package in installed_runtimes()}
+
+
+def embed_with(package, path, images):
+    """Embeddings of images by one of `installed_runtimes`, one image at a time, through the file's signature.
+
+    Args:
+        package: name of the runtime.
+        path: of a `.tflite` file.
+        images: uint8 (N, height, width, 3).
+
+    Returns:
+        float32 (N, D).
+
+    Raises:
+        ValueError: if this runtime does not run the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        given, answer = (os.path.join(folder, name) for name in ("images.npy", "embeddings.npy"))
+        np.save(given, images)
+        # Whatever this package is called here, and wherever it lies.
+        here = pathlib.Path(__file__).resolve()
+        command = [sys.executable, "-m", f"{__package__}.embed_apart", package, str(path), given, answer]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parents[2]), *sys.path])}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise ValueError(f"Model {path} does not run on {package}: {reason}")
+        return np.load(answer)
+
+
+def likeness(expected, found):
+    """How alike two runtimes embed the same images (N, D).
+
+    Returns:
+        Dict of `identical`, to the bit; `cosine_min`; `same_nearest`, percent of the images whose nearest other image
+        is the same; and `similarity_lost`, by how much another nearest image is farther at most: small where only near
+        ties changed.
+    """
+    similarities, theirs = _among_themselves(expected), _among_themselves(found)
+    nearest = theirs.argmax(1)
+    lost = similarities.max(1) - similarities[np.arange(len(nearest)), nearest]
+    return {
+        "identical": bool(np.array_equal(expected, found)),
+        "cosine_min": round(float(cosines(expected, found).min()), 6),
+        "same_nearest": round(100 * float(np.mean(similarities.argmax(1) == nearest)), 1),
+        "similarity_lost": round(float(lost.max()), 6),
+    }
+
+
+def _among_themselves(embeddings):
+    """Cosines (N, N), an image never being near itself."""
+    unit = unit_length(embeddings)
+    similarities = unit @ unit.T
+    np.fill_diagonal(similarities, -1.0)
+    return similarities
+
+
+def cosines(a, b):
+    """Of rows, (N, D) both, to (N,)."""
+    return np.sum(unit_length(a) * unit_length(b), axis=1)
+
+
+def latency_ms(path, threads, seconds=2.0):
+    """Median of the milliseconds for one image on ai-edge-litert, after a warm-up; at least 20 runs."""
+    interpreter = open_interpreter("ai-edge-litert", path, threads)
+    interpreter.allocate_tensors()
+    details = interpreter.get_input_details()[0]
+    noise = np.random.default_rng(0).integers(0, 256, details["shape"], np.uint8)
+    interpreter.set_tensor(details["index"], as_input(noise, details["dtype"]))
+    for _ in range(5):
+        interpreter.invoke()
+    taken, end = [], time.perf_counter() + seconds
+    while len(taken) < 20 or time.perf_counter() < end:
+        start = time.perf_counter()
+        interpreter.invoke()
+        taken.append(1000 * (time.perf_counter() - start))
+    return statistics.median(taken)
+
+
+def as_input(images, dtype):
+    """Pixels 0..255 in the type that a file takes; int8 is 128 less."""
+    return (images.astype(np.int16) - 128).astype(np.int8) if dtype == np.int8 else images.astype(dtype)

@@ -1,0 +1,1 @@
+"""How every command starts, explains itself and fails."""

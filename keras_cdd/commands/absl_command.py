@@ -1,0 +1,44 @@
+"""How every command starts and explains itself."""
+
+import sys
+
+from absl import app, flags, logging
+
+from keras_cdd.commands.errors import one_line_errors
+from keras_cdd.commands.installed import as_called, with_own_flagfiles
+from keras_cdd.settings.flags import define_flags, help_text
+
+
+def run_command(main, sections):
+    """Runs `main(argv)` under absl; a user's mistake becomes one line on stderr and exit status 1.
+
+    Flag syntax errors end with absl's message and status 2; `--debug` shows tracebacks; `--help` prints the docstring
+    of main's module and every flag.
+
+    Args:
+        main: the command.
+        sections: name -> dataclass of the flags that it takes.
+    """
+    define_flags(sections)
+    about = sys.modules[main.__module__].__doc__
+
+    def guarded(argv):
+        with one_line_errors(flags.FLAGS.debug):
+            return main(argv)
+
+    logging.set_verbosity(logging.WARNING)
+    app.run(guarded, flags_parser=lambda argv: _parse(argv, about, sections))
+
+
+def _parse(argv, about, sections):
+    if {"--help", "-h", "--helpshort", "--helpfull"} & set(argv):
+        print(help_text(as_called(about), sections))
+        sys.exit()
+    try:
+        rest = flags.FLAGS(with_own_flagfiles(argv))
+        if len(rest) > 1:
+            raise flags.Error(f"Unknown argument {rest[1]!r}; flags start with --.")
+        return rest
+    except flags.Error as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)

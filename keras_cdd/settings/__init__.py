@@ -1,0 +1,1 @@
+"""The settings of a run: validated, and as flags."""

@@ -1,0 +1,107 @@
+"""Every flag, made from the fields of `config.py`, and the way back from flags to a `Config`."""
+
+import dataclasses
+import textwrap
+import typing
+
+from absl import flags
+
+from keras_cdd.settings.config import SECTIONS, Config
+
+
+def define_flags(sections=SECTIONS, values=flags.FLAGS):
+    """Defines a flag for every field of the given sections (name -> dataclass); call it once, before parsing."""
+    for section in sections.values():
+        types = typing.get_type_hints(section)
+        for field in dataclasses.fields(section):
+            _define(field.name, types[field.name], field.default, field.metadata, values)
+    flags.DEFINE_bool("debug", False, "Show the whole traceback of an error.", flag_values=values)
+
+
+def _define(name, kind, default, metadata, values):
+    kinds = {kind, *typing.get_args(kind)}
+    text, choices = metadata["help"], metadata["choices"]
+    if typing.get_origin(kind) is tuple:
+        flags.DEFINE_list(name, [str(value) for value in default], text, flag_values=values)
+    elif choices and str in kinds:
+        flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
+    elif bool in kinds:
+        flags.DEFINE_bool(name, default, text, flag_values=values)
+    elif int in kinds:
+        flags.DEFINE_integer(name, default, text, flag_values=values)
+    elif float in kinds:
+        flags.DEFINE_float(name, default, text, flag_values=values)
+    else:
+        flags.DEFINE_string(name, default, text, flag_values=values)
+
+
+def help_text(about, sections=SECTIONS):
+    """What a command says of itself: `about`, then every flag with its default, a group a section."""
+    lines = [about.strip()]
+    for section in sections.values():
+        lines += ["", section.__doc__.split("\n")[0]]
+        for field in dataclasses.fields(section):
+            shown = "" if field.default is None else "=" + _as_text(field.default)
+            name = f"  --[no]{field.name}" if isinstance(field.default, bool) else f"  --{field.name}{shown}"
+            text = field.metadata["help"] + (" On by default." if field.default is True else "")
+            if field.metadata["choices"]:
+                text += f" One of {', '.join(map(str, field.metadata['choices']))}."
+            first, *rest = textwrap.wrap(text, 78)
+            lines += [f"{name:<34}{first}" if len(name) < 33 else f"{name}\n{'':34}{first}"]
+            lines += [f"{'':34}{line}" for line in rest]
+    return "\n".join([*lines, "", "Also --flagfile=F (a flag a line) and --debug (the whole traceback of an error)."])
+
+
+def config_from_flags(values=flags.FLAGS):
+    """The parsed flags as a `Config`.
+
+    Raises:
+        ValueError: for values that `Config` refuses.
+    """
+    return Config(**{name: _section(section, values) for name, section in SECTIONS.items()})
+
+
+def config_from_flagfile(path):
+    """The settings of a run, from the `flags.flags` that it left.
+
+    Raises:
+        ValueError: if they cannot be read.
+    """
+    values = flags.FlagValues()
+    define_flags(values=values)
+    try:
+        values(["run", f"--flagfile={path}"])
+    except flags.Error as error:
+        raise ValueError(f"The settings {path} cannot be read ({error}); train the run again.") from None
+    return config_from_flags(values)
+
+
+def _section(section, values):
+    types = typing.get_type_hints(section)
+    return section(**{f.name: _value(f.name, types[f.name], values[f.name].value) for f in dataclasses.fields(section)})
+
+
+def _value(name, kind, value):
+    if typing.get_origin(kind) is not tuple:
+        return value
+    item = typing.get_args(kind)[0]
+    try:
+        return tuple(item(part) for part in value)
+    except ValueError:
+        raise ValueError(f"--{name} is a list of numbers separated by commas. Received: {','.join(value)}") from None
+
+
+def _as_text(value):
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def flagfile_text(config):
+    """The configuration as a flagfile that repeats the run."""
+    lines = []
+    for section in SECTIONS:
+        for name, value in dataclasses.asdict(getattr(config, section)).items():
+            if isinstance(value, bool):
+                lines.append(f"--{name}" if value else f"--no{name}")
+            elif value is not None:
+                lines.append(f"--{name}={_as_text(value)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,224 @@
+"""Mistakes on the command line: one clear line, the exit status, no traceback, nothing that looks like a result."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_cdd.evaluate import EvaluateFlags
+from keras_cdd.settings.config import SECTIONS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="the commands are forked off one process"),
+]
+
+# Loading TensorFlow takes longer than all mistakes together, so one process loads it and forks off every command.
+# A command runs there as `python -m` runs it, to the end of its interpreter.
+COMMANDS = """
+import json, os, runpy, sys, tempfile
+import keras_cdd
+for line in sys.stdin:
+    module, *arguments = json.loads(line)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = os.fork()
+        if not child:
+            os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
+            sys.argv = [module, *arguments]
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+            sys.exit()
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        texts = [file.seek(0) or file.read().decode() for file in (out, err)]
+    print(json.dumps([status, *texts]), flush=True)
+"""
+RESULTS = {"teacher.keras", "student.keras", "deploy.keras", "summary.json", "metrics.jsonl", "surgery.jsonl"}
+TINY = ("--image_size=16,16", "--stem=small", "--backbone=resnet18", "--width=4", "--identities_per_batch=2")
+
+
+@pytest.fixture(scope="module")
+def run():
+    """`run(module, *arguments)` gives exit status, stdout and stderr of `python -m module arguments...`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMANDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+
+    def answer(module, *arguments):
+        process.stdin.write(json.dumps([f"keras_cdd.{module}", *map(str, arguments)]).encode() + b"\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    with process:
+        yield answer
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder with two identities of two images to train on, and one to search; their names hold no camera."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("train/cat", "train/dog", "query/cow", "gallery/cow"):
+        (folder / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = np.full((8, 8, 3), 40 * number, np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def check(answer, words, expected=1):
+    """One line that says `error:` and all the words, the status, and no traceback."""
+    status, out, err = answer
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert status == expected and len(lines) == 1, err
+    assert "Traceback" not in out + err
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.mark.parametrize("module", ["train", "evaluate"])
+def test_without_a_shortcut_a_wrong_flag_ends_with_status_2(module):
+    command = [sys.executable, "-m", f"keras_cdd.{module}", "--nosuch=1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    check((done.returncode, done.stdout, done.stderr), ["'nosuch'"], expected=2)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--epochs=many"], ["epochs", "many"]),
+        (["--backbone=vgg16"], ["backbone", "vgg16", "resnet50"]),
+        (["--flagfile=nowhere.flags"], ["nowhere.flags"]),
+        (["synthetic"], ["'synthetic'", "--"]),
+    ],
+)
+def test_flag_syntax_ends_with_status_2(run, arguments, words):
+    check(run("train", *arguments), words, expected=2)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_help_shows_an_example_and_every_flag(run, command):
+    status, shown, _ = run(command, "--help")
+    sections = SECTIONS.values() if command == "train" else [EvaluateFlags]
+    fields = [field for section in sections for field in dataclasses.fields(section)]
+    assert status == 0 and f"python -m keras_cdd.{command} --" in shown
+    for field in fields:
+        assert f"--{field.name}" in shown or f"--[no]{field.name}" in shown
+    if command == "train":
+        assert "--target_macs " in shown and "--width=64 " in shown and "One of resnet18, resnet34" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--target_macs=1.5"], ["--target_macs", "at most 1", "1.5"]),
+        (["--target_macs=0"], ["--target_macs", "above 0"]),
+        (["--dataset=nosuch"], ["nosuch", "veri776"]),
+        (["--dataset=folder"], ["data_dir"]),
+        (["--dataset=folder", "--data_dir=nowhere"], ["nowhere", "data_dir"]),
+        (["--dataset=veri776", "--data_dir={empty}"], ["{empty}", "data_dir"]),
+        (["--dataset=csv", "--csv=nowhere.csv"], ["nowhere.csv"]),
+        (["--dataset=veri776", "--data_dir={empty}", "--download"], ["veri776", "cannot be downloaded"]),
+        (["--dataset=omniglot", "--download"], ["folder", "data_dir"]),
+    ],
+)
+def test_settings_and_places(run, tmp_path, arguments, words):
+    empty, workdir = tmp_path / "empty", tmp_path / "run"
+    empty.mkdir()
+    arguments, words = ([text.format(empty=empty) for text in texts] for texts in (arguments, words))
+    check(run("train", *arguments, f"--workdir={workdir}"), words)
+    assert not workdir.exists()
+
+
+HEADER = "path,identity,camera,split"
+TRAINED = [f"{{photos}}/train/{name}/{number}.png,{name},,train" for name in ("cat", "dog") for number in range(2)]
+QUERY = "{photos}/query/cow/0.png,cow,,query"
+FOUND = "{photos}/gallery/cow/0.png,cow,,gallery"
+
+
+@pytest.mark.parametrize(
+    "lines, words",
+    [
+        (["path,identity,split"], ["list.csv", "camera"]),
+        ([], ["list.csv", "path"]),
+        ([HEADER], ["list.csv", "no images"]),
+        ([HEADER, *TRAINED, QUERY, FOUND, "gone.png,cow,,gallery"], ["row 8", "gone.png"]),
+        ([HEADER, *TRAINED, QUERY, FOUND, "list.csv!/a.png,cow,,gallery"], ["row 8", "list.csv!/a.png"]),
+        ([HEADER, *TRAINED, QUERY], ["no gallery images"]),
+        ([HEADER, *TRAINED[1:], QUERY, FOUND], ["one image", "'cat'"]),
+        ([HEADER, *TRAINED, QUERY, FOUND.replace(",,", ",7,")], ["without one", "query/cow/0.png"]),
+        ([HEADER, *TRAINED, QUERY, FOUND.replace(",cow", ",cat")], ["'cat'", "different"]),
+    ],
+)
+def test_lists(run, photos, tmp_path, lines, words):
+    csv_file, workdir = tmp_path / "list.csv", tmp_path / "run"
+    csv_file.write_text("\n".join(lines).format(photos=photos))
+    check(run("train", "--dataset=csv", f"--csv={csv_file}", f"--workdir={workdir}"), words)
+    assert not workdir.exists()
+
+
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory):
+    """A model that embeds, but neither 16x16 images nor known identities."""
+    path = tmp_path_factory.mktemp("models") / "other.keras"
+    image = keras.Input((6, 4, 3))
+    keras.Model(image, keras.layers.Flatten()(image)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def truncated(other_model):
+    path = other_model.with_name("truncated.keras")
+    path.write_bytes(other_model.read_bytes()[:-100])
+    return path
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--teacher=nowhere.keras"], ["--teacher", "nowhere.keras"]),
+        (["--teacher={truncated}"], ["--teacher", "truncated.keras"]),
+        (["--teacher={other}"], ["--teacher", "other.keras", "does not fit"]),
+        (["--target_macs=0.01"], ["out of reach", "0.01"]),
+        (["--workdir={file}/run"], ["--workdir", "another"]),
+    ],
+)
+def test_a_run_that_cannot_start(run, photos, other_model, truncated, tmp_path, arguments, words):
+    (tmp_path / "file").touch()
+    places = {"truncated": truncated, "other": other_model, "file": tmp_path / "file"}
+    workdir = tmp_path / "run"
+    data = ("--dataset=folder", f"--data_dir={photos}", f"--workdir={workdir}")
+    for _ in range(2):
+        check(run("train", *data, *TINY, *(text.format(**places) for text in arguments)), words)
+        data = (*data, "--seed=1")
+    assert not workdir.exists() or not RESULTS & {path.name for path in workdir.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], ["--model"]),
+        (["--model=nowhere.keras"], ["nowhere.keras"]),
+        (["--model={truncated}"], ["truncated.keras", "cannot be used"]),
+        (["--model={folder}/0.png"], ["0.png", ".tflite"]),
+        (["--model={other}", "--gallery_trials=10"], ["--gallery_trials", "vehicleid"]),
+        (["--model={other}", "--batch_size=0"], ["--batch_size"]),
+        (["--model={other}", "--dataset=folder", "--data_dir={folder}"], ["{folder}"]),
+        (["--model={other}", "--json={folder}/none/out.json"], ["--json", "none"]),
+    ],
+)
+def test_evaluation(run, photos, other_model, truncated, tmp_path, arguments, words):
+    places = {"truncated": truncated, "other": other_model, "folder": photos / "query" / "cow"}
+    arguments, words = ([text.format(**places) for text in texts] for texts in (arguments, words))
+    result = tmp_path / "out.json"
+    check(run("evaluate", f"--json={result}", *arguments), words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shows_the_traceback(run):
+    status, _, err = run("train", "--dataset=nosuch", "--debug")
+    assert status == 1 and "Traceback" in err and "ValueError" in err

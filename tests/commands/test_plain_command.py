@@ -1,0 +1,72 @@
+"""How the light commands start and fail."""
+
+import subprocess
+import sys
+
+import pytest
+
+from export.plain_command import CommandParser, run_light
+
+
+def parser():
+    parser = CommandParser("Doubles a number.")
+    parser.add_argument("--number", type=int, default=1, help="The number.")
+    return parser
+
+
+def run(monkeypatch, main, *flags):
+    monkeypatch.setattr(sys, "argv", ["double", *flags])
+    run_light(main, parser())
+
+
+def raising(error):
+    def main(_):
+        raise error
+
+    return main
+
+
+def test_runs(monkeypatch, capsys):
+    run(monkeypatch, lambda options: print(2 * options.number), "--number=21")
+    assert capsys.readouterr().out == "42\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("a\n  b"), FileNotFoundError("a b"), ImportError("a b")])
+def test_a_user_s_mistake_is_one_line(monkeypatch, capsys, error):
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, raising(error))
+    assert ended.value.code == 1 and capsys.readouterr().err == "error: a b\n"
+    with pytest.raises(type(error)):
+        run(monkeypatch, raising(error), "--debug")
+
+
+def test_an_error_of_ours_is_not_hidden(monkeypatch):
+    with pytest.raises(KeyError):
+        run(monkeypatch, raising(KeyError("a")))
+
+
+def test_ctrl_c(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, raising(KeyboardInterrupt()))
+    assert ended.value.code == 130 and "continues" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [["--nix"], ["--number=x"], ["--num=3"], ["3"]])
+def test_syntax(monkeypatch, capsys, flags):
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, print, *flags)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.startswith("error: ") and said.count("\n") == 1
+
+
+def test_help(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, print, "--help")
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and said.startswith("Doubles a number.") and "--number" in said
+
+
+def test_without_keras():
+    code = "from export.light import without_keras; without_keras(); import keras_cdd; print(keras_cdd.__all__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
