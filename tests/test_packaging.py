@@ -45,8 +45,13 @@ print(json.dumps([packages, results]))
 
 
 def test_every_package_is_listed():
-    found = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.glob("keras_cdd/**/__init__.py")}
-    assert found | PLACES.keys() == set(PROJECT["tool"]["setuptools"]["packages"])
+    folders = {"keras_cdd": "keras_cdd", **PLACES}
+    found = {
+        ".".join([name, *path.parent.relative_to(ROOT / folder).parts])
+        for name, folder in folders.items()
+        for path in (ROOT / folder).rglob("__init__.py")
+    }
+    assert found == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
 def test_requirements_pin_every_dependency():

@@ -8,7 +8,7 @@ from absl import flags
 from keras_cdd.settings.config import Config
 from keras_cdd.settings.flags import config_from_flagfile, config_from_flags, define_flags, flagfile_text
 
-FLAGFILES = sorted((pathlib.Path(__file__).parents[1] / "keras_cdd" / "configs").glob("*.flags"))
+FLAGFILES = sorted((pathlib.Path(__file__).parents[2] / "keras_cdd" / "configs").glob("*.flags"))
 
 
 def parse(arguments):

@@ -67,6 +67,6 @@ def test_help(monkeypatch, capsys):
 
 
 def test_without_keras():
-    code = "from export.light import without_keras; without_keras(); import keras_cdd; print(keras_cdd.__all__)"
+    code = "from export.plain_command import without_keras; without_keras(); import keras_cdd; print(keras_cdd.__all__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
