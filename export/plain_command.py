@@ -34,10 +34,10 @@ class CommandParser(argparse.ArgumentParser):
 def run_light(main, parser):
     """Runs `main(options)` without Keras; a user's mistake becomes one line on stderr and exit status 1."""
     without_keras()
-    from keras_cdd.commands.errors import one_line_errors
+    from keras_cdd.commands.errors import explained_errors
     from keras_cdd.commands.installed import as_called
 
     parser.description = as_called(parser.description)
     options = parser.parse_args()
-    with one_line_errors(options.debug):
+    with explained_errors(options.debug):
         main(options)

@@ -8,6 +8,7 @@ import pathlib
 from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
+from keras_cdd.errors import UserError
 from keras_cdd.settings.config import option
 
 PRECISIONS = ("float32", "float16", "dynamic_range", "int8", "int8_qat")
@@ -55,10 +56,10 @@ def main(_):
 def _check(values):
     """Raises for what needs no model and no data to be seen."""
     if values.workdir is None:
-        raise ValueError("--workdir is missing; give the folder of a finished run.")
+        raise UserError("--workdir is missing; give the folder of a finished run.")
     if values.representative_images < 1 or values.qat_epochs < 1:
         numbers = (values.representative_images, values.qat_epochs)
-        raise ValueError(f"--representative_images and --qat_epochs must be positive. Received: {numbers}")
+        raise UserError(f"--representative_images and --qat_epochs must be positive. Received: {numbers}")
 
 
 def _converted(run, model, values):
@@ -94,7 +95,7 @@ def _require_accuracy(report, final, max_map_drop):
     if not report["map_drop"] <= max_map_drop:
         for path in (final, final.with_suffix(".json")):
             path.unlink(missing_ok=True)
-        raise ValueError(
+        raise UserError(
             f"{final.name} would lose {report['map_drop']:.2f} mAP points, more than --max_map_drop={max_map_drop}, "
             "and was not written; take another --precision or more --representative_images."
         )

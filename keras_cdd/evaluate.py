@@ -10,6 +10,7 @@ import os
 from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
+from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.settings.config import option
 
 
@@ -38,7 +39,7 @@ def main(_):
 
     model = load_embedder(values.model)
     if None in model.image_size:
-        raise ValueError(f"--model {values.model} takes images of any size; save it with one height and width.")
+        raise UserError(f"--model {values.model} takes images of any size; save it with one height and width.")
     # Every list is read before the first image: a mistake in them shows at once.
     datasets = [
         load_dataset(values.dataset, values.data_dir, values.csv, download=values.download, gallery_trial=trial)
@@ -56,14 +57,14 @@ def main(_):
 def _check(values):
     """Raises for what needs no model and no data to be seen."""
     if values.model is None:
-        raise ValueError("--model is missing; give a .keras or .tflite file.")
+        raise UserError("--model is missing; give a .keras or .tflite file.")
     if values.batch_size < 1:
-        raise ValueError(f"--batch_size must be positive. Received: {values.batch_size}")
+        raise UserError(f"--batch_size must be positive. Received: {values.batch_size}")
     trials, most = values.gallery_trials, 10 if values.dataset.startswith("vehicleid") else 1
     if not 1 <= trials <= most:
-        raise ValueError(f"--gallery_trials is 1, for vehicleid up to 10. Received: {trials}")
+        raise UserError(f"--gallery_trials is 1, for vehicleid up to 10. Received: {trials}")
     if values.json and not os.path.isdir(os.path.dirname(values.json) or "."):
-        raise FileNotFoundError(f"There is no folder for --json={values.json}; make it first.")
+        raise MissingFileError(f"There is no folder for --json={values.json}; make it first.")
 
 
 def _write(path, result):

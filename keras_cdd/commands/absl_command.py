@@ -4,7 +4,7 @@ import sys
 
 from absl import app, flags, logging
 
-from keras_cdd.commands.errors import one_line_errors
+from keras_cdd.commands.errors import explained_errors
 from keras_cdd.commands.installed import as_called, with_own_flagfiles
 from keras_cdd.settings.flags import define_flags, help_text
 
@@ -23,7 +23,7 @@ def run_command(main, sections):
     about = sys.modules[main.__module__].__doc__
 
     def guarded(argv):
-        with one_line_errors(flags.FLAGS.debug):
+        with explained_errors(flags.FLAGS.debug):
             return main(argv)
 
     logging.set_verbosity(logging.WARNING)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_cdd.data.registry import load_dataset
 from keras_cdd.data.training_data import TrainingData
 from keras_cdd.distill import reestimate_batch_norm
+from keras_cdd.errors import UserError
 from keras_cdd.experiment.latency import latency_ms
 from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student
 from keras_cdd.experiment.phase_loop import Stage
@@ -93,12 +94,12 @@ def _load_teacher(path, config, dataset):
         teacher = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"--teacher {path} cannot be loaded ({reason}); give a teacher.keras of a run.") from None
+        raise UserError(f"--teacher {path} cannot be loaded ({reason}); give a teacher.keras of a run.") from None
     outputs = teacher.output if isinstance(teacher.output, dict) else {}
     wanted = (dataset.num_identities, tuple(config.data.image_size))
     found = (outputs["logits"].shape[-1] if "logits" in outputs else None, tuple(teacher.input.shape[1:3]))
     if found != wanted or not gated_blocks(teacher):
-        raise ValueError(
+        raise UserError(
             f"--teacher {path} does not fit: it knows {found[0]} identities on images of {found[1]}, the run has "
             f"{wanted[0]} on {wanted[1]}; give a teacher of the same data set and --image_size."
         )

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_cdd.errors import UserError
 from keras_cdd.models import cost_model, gated_resnet, load_pretrained, with_indicators
 from keras_cdd.models.pretrained.loading import RESCALINGS, read_weights, source_style
 from keras_cdd.surgery import rebuild
@@ -72,12 +73,12 @@ def static_student(heavy, kept, random):
     if kept.endswith(".keras"):
         other = gated_units(keras.saving.load_model(kept, compile=False))
         if other.keys() != units.keys():
-            raise ValueError(f"--kept_filters={kept} holds a network with other indicators; use the same settings.")
+            raise UserError(f"--kept_filters={kept} holds a network with other indicators; use the same settings.")
         channels = {site: unit.indicator.output_channels for site, unit in other.items()}
     else:
         counts = [int(count) for count in kept.split(",")]
         if len(counts) != len(units):
-            raise ValueError(f"--kept_filters needs {len(units)} numbers, a site each. Received: {len(counts)}")
+            raise UserError(f"--kept_filters needs {len(units)} numbers, a site each. Received: {len(counts)}")
         channels = {site: range(count) for site, count in zip(units, counts, strict=True)}
     kernels, cut = indicator_kernels(heavy), {}
     for site, kernel in kernels.items():

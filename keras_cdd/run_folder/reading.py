@@ -5,6 +5,8 @@ import functools
 import json
 import pathlib
 
+from keras_cdd.errors import MissingFileError
+
 EXAMPLES = "examples.json"
 
 
@@ -24,7 +26,7 @@ class RunFiles:
     def __post_init__(self):
         object.__setattr__(self, "path", pathlib.Path(self.path))
         if not (self.path / "flags.flags").is_file():
-            raise FileNotFoundError(f"--workdir {self.path} holds no run; give the folder that a training wrote.")
+            raise MissingFileError(f"--workdir {self.path} holds no run; give the folder that a training wrote.")
 
     @functools.cached_property
     def settings(self):

@@ -7,6 +7,7 @@ import pathlib
 import keras
 
 from keras_cdd.data import load_dataset
+from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.settings.flags import config_from_flagfile
 
 
@@ -57,14 +58,14 @@ class TrainingRun:
         except Exception as error:
             # A damaged file can fail anywhere: in zipfile, json, h5py, a layer.
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(f"Model {path} cannot be loaded: {reason[:200]}; train the run again.") from error
+            raise UserError(f"Model {path} cannot be loaded: {reason[:200]}; train the run again.") from error
 
     def _file(self, name):
         folder = pathlib.Path(self.workdir)
         if not folder.is_dir():
-            raise FileNotFoundError(f"There is no run {folder}; give the --workdir of a finished training.")
+            raise MissingFileError(f"There is no run {folder}; give the --workdir of a finished training.")
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"Run {folder} has no {name}; let its training finish first.")
+            raise MissingFileError(f"Run {folder} has no {name}; let its training finish first.")
         return folder / name
 
 

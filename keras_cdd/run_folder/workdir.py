@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_cdd.errors import UserError
+
 
 class Workdir:
     """The folder of a run.
@@ -31,7 +33,7 @@ class Workdir:
             (self.path / ".writable").touch()
             (self.path / ".writable").unlink()
         except OSError as error:
-            raise ValueError(f"--workdir {path} cannot be written ({error.strerror}); choose another.") from None
+            raise UserError(f"--workdir {path} cannot be written ({error.strerror}); choose another.") from None
         if not resume:
             self._clear()
         self._check_settings(settings)
@@ -47,7 +49,7 @@ class Workdir:
             return  # Nothing but a start that failed: its mistake may be mended in place.
         before, now = _facts((self.path / "flags.flags").read_text()), _facts(settings)
         if before != now:
-            raise ValueError(
+            raise UserError(
                 f"--workdir {self.path} holds a run with other settings ({', '.join(sorted(before ^ now)[:6])}); "
                 "choose another, or start again with --noresume."
             )

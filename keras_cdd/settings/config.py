@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from keras_cdd.errors import UserError
+
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
 
@@ -213,4 +215,4 @@ CUT_RULE = "--cut_start and --cut_end must follow each other within the run's ep
 
 def _require(holds, rule, received):
     if not holds:
-        raise ValueError(f"{rule}. Received: {received}")
+        raise UserError(f"{rule}. Received: {received}")

@@ -1,5 +1,6 @@
 """Weights from elsewhere: torchvision and timm, the authors' checkpoints, keras.applications."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -8,6 +9,8 @@ from typing import Any
 
 import keras
 import numpy as np
+
+from keras_cdd.errors import MissingFileError, UserError
 
 BN_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 HEAD_NAMES = {
@@ -53,11 +56,11 @@ def load_pretrained(model: keras.Model, source: str | os.PathLike | dict[str, An
             continue
         array = _converted(np.asarray(arrays[key]), weight, style)
         if array.shape != tuple(weight.shape):
-            raise ValueError(f"Weight {key} has shape {array.shape}, the network wants {tuple(weight.shape)}.")
+            raise UserError(f"Weight {key} has shape {array.shape}, the network wants {tuple(weight.shape)}.")
         found[weight.path] = array
     backbone = [path for path in missing if path.startswith("st") and "/indicator/" not in path]
     if backbone:
-        raise ValueError(
+        raise UserError(
             f"The weights lack {len(backbone)} of the backbone's, such as {backbone[0]}; is it another depth?"
         )
     if style == "keras":
@@ -74,16 +77,16 @@ def read_weights(source: str | os.PathLike | keras.Model) -> dict[str, np.ndarra
         return {weight.path: keras.ops.convert_to_numpy(weight) for weight in source.weights}
     path = pathlib.Path(source)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file {path}; check --pretrained.")
+        raise MissingFileError(f"There is no weights file {path}; check --pretrained.")
     try:
         return _READERS[path.suffix](path)
     except KeyError:
-        raise ValueError(f"Weights come as {', '.join(_READERS)}. Received: {path.name}") from None
-    except ImportError:
-        raise ValueError(f"Reading {path.name} needs torch; install it, or convert the file to .safetensors.") from None
+        raise UserError(f"Weights come as {', '.join(_READERS)}. Received: {path.name}") from None
+    except (ImportError, UserError):
+        raise
     except Exception as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"Weights file {path} cannot be read ({reason}); fetch it again.") from None
+        raise UserError(f"Weights file {path} cannot be read ({reason}); fetch it again.") from None
 
 
 def source_style(arrays: Mapping[str, Any]) -> str:
@@ -95,7 +98,7 @@ def source_style(arrays: Mapping[str, Any]) -> str:
         return "torchvision"
     if any(name.startswith("conv2_block1_") for name in names):
         return "keras"
-    raise ValueError(f"These are not the weights of a known ResNet. Received names such as {names[:3]}")
+    raise UserError(f"These are not the weights of a known ResNet. Received names such as {names[:3]}")
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -105,6 +108,8 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
+    if importlib.util.find_spec("torch") is None:
+        raise UserError(f"Reading {path.name} needs torch; install it, or convert the file to .safetensors.")
     import torch
 
     state = torch.load(path, map_location="cpu", weights_only=True)
