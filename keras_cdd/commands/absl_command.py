@@ -2,15 +2,17 @@
 
 import sys
 
+import tensorflow as tf
 from absl import app, flags, logging
 
 from keras_cdd.commands.errors import explained_errors
 from keras_cdd.commands.installed import as_called, with_own_flagfiles
+from keras_cdd.quiet_start import quiet_start
 from keras_cdd.settings.flags import define_flags, help_text
 
 
 def run_command(main, sections):
-    """Runs `main(argv)` under absl; a user's mistake becomes one line on stderr and exit status 1.
+    """Runs `main(argv)` under absl; what fails is told as `explained_errors` has it.
 
     Flag syntax errors end with absl's message and status 2; `--debug` shows tracebacks; `--help` prints the docstring
     of main's module and every flag.
@@ -24,6 +26,9 @@ def run_command(main, sections):
 
     def guarded(argv):
         with explained_errors(flags.FLAGS.debug):
+            with quiet_start():
+                # TensorFlow speaks once more when it first looks for devices.
+                tf.config.list_physical_devices()
             return main(argv)
 
     logging.set_verbosity(logging.WARNING)
