@@ -26,11 +26,11 @@ def run_command(main, sections):
 
     def guarded(argv):
         with explained_errors(flags.FLAGS.debug):
-            with quiet_start():
-                # TensorFlow speaks once more when it first looks for devices.
-                tf.config.list_physical_devices()
             return main(argv)
 
+    with quiet_start():
+        # TensorFlow speaks once more when it first looks for devices, which parsing flags makes it do.
+        tf.config.list_physical_devices()
     logging.set_verbosity(logging.WARNING)
     app.run(guarded, flags_parser=lambda argv: _parse(argv, about, sections))
 
