@@ -65,9 +65,9 @@ def run_rows(values, folder):
     import keras_cdd
     from export.conversion.quantize import to_tflite
     from keras_cdd.evaluation import Evaluator, load_embedder
-    from keras_cdd.run_folder.training_run import TrainingRun
+    from keras_cdd.run_folder.reading import RunFiles
 
-    run = TrainingRun(values.workdir, values.data_dir, values.csv)
+    run = RunFiles(values.workdir, values.data_dir, values.csv)
     reports = sorted(pathlib.Path(values.workdir).glob("model_*.json"), key=lambda path: -_read(path)["bytes"])
     if not reports:
         raise FileNotFoundError(f"Run {values.workdir} has no model_*.tflite; python -m export.to_tflite makes them.")

@@ -102,21 +102,23 @@ def _write_pair(folder, photos, model, gallery):
 
 def _place(source, target):
     """Makes the files of `target` those of `source`: what is there too is replaced, other photos and tensors go."""
+    from keras_cdd.run_folder.writing import copy_file
+
     for old in target.rglob("*"):
         if old.suffix in (".png", ".rgb") and not (source / old.relative_to(target)).is_file():
             old.unlink()
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         final = target / file.relative_to(source)
         final.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, f"{final}.new")
-        os.replace(f"{final}.new", final)
+        copy_file(file, final)
 
 
 def _zip(folder, path):
-    with zipfile.ZipFile(f"{path}.new", "w", zipfile.ZIP_DEFLATED) as archive:
+    from keras_cdd.run_folder.writing import whole
+
+    with whole(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(file for file in folder.rglob("*") if file.is_file()):
             archive.write(file, file.relative_to(folder).as_posix())
-    os.replace(f"{path}.new", path)
 
 
 def run():

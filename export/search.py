@@ -95,13 +95,14 @@ def _search(gallery, vectors, model, query, top_k):
 
 
 def _draw(options, gallery, query, results):
+    from keras_cdd.run_folder.writing import whole
+
     from .gallery.ranking_picture import query_identity, ranking_picture
 
     identity = options.identity or query_identity(gallery, options.query)
     picture = ranking_picture(query, pathlib.PurePath(options.query).name, identity, results)
-    fresh = f"{options.show}.new"
-    picture.save(fresh, PICTURES[pathlib.Path(options.show).suffix.lower()])
-    os.replace(fresh, options.show)
+    with whole(options.show) as fresh:
+        picture.save(fresh, PICTURES[fresh.suffix.lower()])
 
 
 def _print(rows):

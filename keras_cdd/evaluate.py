@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import json
 import os
 
 from absl import flags
@@ -36,6 +35,7 @@ def main(_):
     _check(values)
     from keras_cdd.data import load_dataset
     from keras_cdd.evaluation import Evaluator, load_embedder
+    from keras_cdd.run_folder.writing import write_json
 
     model = load_embedder(values.model)
     if None in model.image_size:
@@ -51,7 +51,7 @@ def main(_):
     print("  ".join(f"{name} {value:.2f}" for name, value in result.items()))
     if values.json:
         asked = {name: values[name].value for name in ("model", "dataset", "gallery_trials", "rerank", "flip")}
-        _write(values.json, asked | result)
+        write_json(values.json, asked | result)
 
 
 def _check(values):
@@ -65,12 +65,6 @@ def _check(values):
         raise UserError(f"--gallery_trials is 1, for vehicleid up to 10. Received: {trials}")
     if values.json and not os.path.isdir(os.path.dirname(values.json) or "."):
         raise MissingFileError(f"There is no folder for --json={values.json}; make it first.")
-
-
-def _write(path, result):
-    with open(f"{path}.new", "w") as file:
-        file.write(json.dumps(result, indent=2) + "\n")
-    os.replace(f"{path}.new", path)
 
 
 def run():

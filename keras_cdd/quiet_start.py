@@ -22,14 +22,14 @@ KNOWN = re.compile(
 def quiet_start() -> Iterator[None]:
     """Takes the `KNOWN` lines out of what is written to stderr meanwhile; all other lines follow at the end.
 
-    Whatever else goes wrong, what was written is shown: where stderr cannot be caught, nothing is.
+    Where stderr cannot be caught, as it is closed or there is no room for a temporary file, nothing is taken out.
     """
-    try:
-        caught, stderr = tempfile.TemporaryFile(), os.dup(2)
-    except OSError:
-        yield
-        return
-    with caught:
+    with contextlib.ExitStack() as stack:
+        try:
+            caught, stderr = stack.enter_context(tempfile.TemporaryFile()), os.dup(2)
+        except OSError:
+            yield
+            return
         _flush()
         os.dup2(caught.fileno(), 2)
         try:

@@ -26,7 +26,7 @@ MACHINE = frozenset(
     )
     if hasattr(errno, name)
 )
-REPORT = "This is a fault of keras_cdd, not yours: please report it in the project's issue tracker, with all of the above."
+REPORT = "This is a fault of keras_cdd: please report it in the project's issue tracker, with all that stands above."
 
 
 @contextlib.contextmanager

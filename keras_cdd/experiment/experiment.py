@@ -17,6 +17,7 @@ from keras_cdd.experiment.run_log import deployed_cost
 from keras_cdd.experiment.surgeon import Surgeon
 from keras_cdd.experiment.watch import Watch
 from keras_cdd.models import cost_model, with_indicators
+from keras_cdd.run_folder.reading import load_model
 from keras_cdd.run_folder.workdir import Workdir, environment
 from keras_cdd.surgery import fuse
 from keras_cdd.surgery.sites import gated_blocks
@@ -31,7 +32,7 @@ def run_experiment(config, flagfile):
     """
     dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv, download=config.data.download)
     dataset.validate()
-    workdir = Workdir(config.run.workdir, flagfile, config.run.resume)
+    workdir = Workdir(config.run.workdir, flagfile, config.run.resume, keep=config.named_paths)
     workdir.write_json("environment.json", environment(config.training.seed))
     _set_up(config.training)
     data = TrainingData(dataset, config.data, config.training.seed)
@@ -90,11 +91,7 @@ def _teacher(config, data, workdir, watch):
 
 
 def _load_teacher(path, config, dataset):
-    try:
-        teacher = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"--teacher {path} cannot be loaded ({reason}); give a teacher.keras of a run.") from None
+    teacher = load_model(path, "--teacher", "give a teacher.keras of a run")
     outputs = teacher.output if isinstance(teacher.output, dict) else {}
     wanted = (dataset.num_identities, tuple(config.data.image_size))
     found = (outputs["logits"].shape[-1] if "logits" in outputs else None, tuple(teacher.input.shape[1:3]))
@@ -109,7 +106,7 @@ def _load_teacher(path, config, dataset):
 def _student(config, data, workdir, watch, teacher):
     """The student: trained before, or trained and shrunk now."""
     if workdir.has("student.keras"):
-        return keras.saving.load_model(workdir / "student.keras", compile=False)
+        return load_model(workdir / "student.keras", "Model", "remove it to train it again")
     keras.utils.set_random_seed(config.training.seed + 1)
     student, surgeon = make_heavy_student(config, teacher), None
     if config.run.student == "cdd":

@@ -32,7 +32,7 @@ def main(_):
     from keras_cdd.run_folder.reading import RunFiles
 
     if values.examples:
-        from keras_cdd.experiment.finished_run import redo_examples
+        from keras_cdd.report.kept_examples import redo_examples
 
         redo_examples(values.workdir)
     page = write_report(values.workdir)
