@@ -9,6 +9,7 @@ from keras_cdd.layers.embedding_head import POOLINGS
 from keras_cdd.layers.gated_block import INDICATORS
 from keras_cdd.losses.triplet import MININGS
 from keras_cdd.models.gated_resnet import BACKBONES, STEMS
+from keras_cdd.optimization import OPTIMIZERS, SCHEDULES
 from keras_cdd.settings.rules import check_settings
 from keras_cdd.surgery.importance import IMPORTANCES
 
@@ -57,15 +58,15 @@ class TrainingConfig:
     epochs: int = option(24, "Epochs of the student.")
     teacher_epochs: int = option(24, "Epochs of the teacher.")
     learning_rate: float = option(0.05, "Learning rate after the warm-up.")
-    schedule: str = option("cosine", "How the learning rate falls.", ("cosine", "multistep"))
+    schedule: str = option("cosine", "How the learning rate falls.", tuple(SCHEDULES))
     cosine_delay: float = option(0.0, "Epoch at which the student's cosine starts, the warm-up included.")
     teacher_cosine_delay: float = option(0.0, "The same for the teacher.")
     milestones: tuple[int, ...] = option((40, 70), "Epochs at which --schedule=multistep divides the rate by 10.")
     warmup_epochs: float = option(2.0, "Epochs of linear warm-up from a tenth of the rate.")
-    optimizer: str = option("sgd", "Momentum SGD with coupled weight decay, Adam or AdamW.", ("sgd", "adam", "adamw"))
+    optimizer: str = option("sgd", "Momentum SGD with coupled weight decay, Adam or AdamW.", tuple(OPTIMIZERS))
     momentum: float = option(0.9, "Of SGD.")
     weight_decay: float = option(5e-4, "Of SGD (coupled) and AdamW.")
-    head_learning_rate: float = option(1.5, "Factor on the learning rate of the head.")
+    head_learning_rate: float = option(1.5, "Factor on the learning rate of the head, for every optimizer.")
     mixed_precision: bool = option(False, "Compute in float16 with a scaled loss.")
     strategy: str = option("none", "Several devices.", ("none", "mirrored", "multi_worker"))
     deterministic: bool = option(False, "Deterministic kernels: a run repeats bit by bit, slower on GPUs.")
