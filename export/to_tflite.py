@@ -5,6 +5,7 @@ import dataclasses
 from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
+from keras_cdd.commands.installed import require_packages
 from keras_cdd.errors import UserError
 from keras_cdd.settings.config import option
 
@@ -12,6 +13,9 @@ from .conversion.quantize import INPUT_TYPES, PRECISIONS
 
 # A way to int8 that trains.
 QAT = "int8_qat"
+# Module -> package.
+NEEDED = {"ai_edge_litert": "ai-edge-litert", "flatbuffers": "flatbuffers"}
+NEEDED_BY_QAT = {"tensorflow_model_optimization": "tensorflow-model-optimization", "tf_keras": "tf-keras"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +63,8 @@ def _check(values):
     if values.representative_images < 1 or values.qat_epochs < 1:
         numbers = (values.representative_images, values.qat_epochs)
         raise UserError(f"--representative_images and --qat_epochs must be positive. Received: {numbers}")
+    needed = NEEDED | (NEEDED_BY_QAT if values.precision == QAT else {})
+    require_packages(f"--precision={values.precision}", needed)
 
 
 def _converted(run, model, values):

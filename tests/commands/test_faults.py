@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from keras_cdd.commands.errors import REPORT, explained_errors
+from keras_cdd.commands.installed import require_packages
 from keras_cdd.errors import MissingFileError, UserError
 
 
@@ -49,3 +50,9 @@ def test_a_user_s_mistakes_can_be_caught_as_what_python_calls_them():
     assert issubclass(UserError, ValueError)
     assert issubclass(MissingFileError, UserError) and issubclass(MissingFileError, FileNotFoundError)
     assert str(MissingFileError("There is no x.")) == "There is no x."
+
+
+def test_an_optional_package_that_is_missing_is_a_user_s_mistake():
+    require_packages("x", {"json": "json"})
+    with pytest.raises(UserError, match="^--precision=int8_qat needs .* pip install a-package another.$"):
+        require_packages("--precision=int8_qat", {"json": "json", "_nowhere": "a-package", "_nor_here": "another"})

@@ -102,6 +102,8 @@ def source_style(arrays: Mapping[str, Any]) -> str:
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    if importlib.util.find_spec("safetensors") is None:
+        raise UserError(f"Reading {path.name} needs safetensors; install it, or convert the file to .npz.")
     from safetensors.numpy import load_file
 
     return load_file(path)
@@ -109,7 +111,7 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     if importlib.util.find_spec("torch") is None:
-        raise UserError(f"Reading {path.name} needs torch; install it, or convert the file to .safetensors.")
+        raise UserError(f"Reading {path.name} needs torch; install it, or convert the file to .npz.")
     import torch
 
     state = torch.load(path, map_location="cpu", weights_only=True)
