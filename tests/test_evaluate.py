@@ -52,7 +52,7 @@ def test_the_command_writes_what_the_evaluator_gives(model, csv_file, tmp_path, 
     model.save(path) if suffix == "keras" else model.export(path, format="litert", verbose=False)
     options = ["--flip"] if suffix == "keras" else ["--rerank"]
     done = evaluate(f"--model={path}", "--dataset=csv", f"--csv={csv_file}", f"--json={result}", *options)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     written = json.loads(result.read_text())
     dataset = load_dataset("csv", csv=csv_file)
     choice = {"flip": suffix == "keras", "rerank": suffix == "tflite"}
