@@ -1,6 +1,6 @@
 """Draws a run's report.html, of a run that is over, under way or broken off.
 
-    python -m keras_cdd.report --workdir=runs/quickstart
+python -m keras_cdd.report --workdir=runs/quickstart
 """
 
 import dataclasses
