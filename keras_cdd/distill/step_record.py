@@ -1,6 +1,7 @@
 """What one training step lets the parts of training see."""
 
 import dataclasses
+from typing import Any
 
 from keras_cdd.annotations import Tensor
 from keras_cdd.layers import FeatureRecorder
@@ -23,6 +24,6 @@ class StepRecord:
     number: Tensor
     taken: Tensor
     student: FeatureRecorder
-    teacher: FeatureRecorder | None
+    teacher: Any
     gate_gradients: dict[str, Tensor]
     alive: dict[str, Tensor]

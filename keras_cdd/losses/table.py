@@ -60,7 +60,7 @@ class LossInputs:
 
     labels: Tensor
     student: Mapping[str, Tensor]
-    teacher: Mapping[str, Tensor] | None
+    teacher: Any
     feature_pairs: Callable[[], tuple[Sequence[Tensor], Sequence[Tensor]]]
     constants: LossWeights
 
