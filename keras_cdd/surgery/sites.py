@@ -3,6 +3,7 @@
 import keras
 
 from keras_cdd.layers import GatedBlock
+from keras_cdd.models.graph import all_layers
 
 
 def gated_blocks(model):
@@ -11,7 +12,7 @@ def gated_blocks(model):
     Raises:
         ValueError: if two blocks share a name, so that their sites could not be told apart.
     """
-    blocks = [layer for layer in model._flatten_layers() if isinstance(layer, GatedBlock)]
+    blocks = [layer for layer in all_layers(model) if isinstance(layer, GatedBlock)]
     names = [block.name for block in blocks]
     if len(set(names)) < len(names):
         raise ValueError(f"Gated blocks need names of their own. Received: {sorted(names)}")
