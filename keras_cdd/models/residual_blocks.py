@@ -127,6 +127,8 @@ def _obstacles(graph: Graph, block: ResidualBlock) -> Iterator[str]:
     layers = [call.operation for call in (*block.inside, block.end)]
     if len({layer.dtype_policy.name for layer in layers}) > 1:
         yield "its layers differ in dtype"
+    if layers[0].compute_dtype == "float64":
+        yield "its layers compute in float64"
     if len({layer.trainable for layer in layers if layer.weights}) > 1:
         yield "some of its layers are frozen, others are not"
 
