@@ -12,6 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageOps
 
+from keras_cdd.errors import MissingFileError, UserError
+
 ZIP_MARK = "!/"
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
@@ -48,9 +50,9 @@ def read_image(path):
                 image = image.convert("RGBA")
             return np.array(image.convert("RGB"))
     except FileNotFoundError:
-        raise FileNotFoundError(f"There is no image {path}; check the path.") from None
+        raise MissingFileError(f"There is no image {path}; check the path.") from None
     except _UNREADABLE as error:
-        raise ValueError(f"Image {path} cannot be read ({error}); replace or remove it.") from None
+        raise UserError(f"Image {path} cannot be read ({error}); replace or remove it.") from None
 
 
 def read_bytes(path):
@@ -64,9 +66,9 @@ def read_bytes(path):
     try:
         return open_zip(archive).read(entry) if mark else pathlib.Path(path).read_bytes()
     except (FileNotFoundError, KeyError):
-        raise FileNotFoundError(f"There is no file {path}; check the path.") from None
+        raise MissingFileError(f"There is no file {path}; check the path.") from None
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"Archive entry {path} cannot be read ({error}); fetch the archive again.") from None
+        raise UserError(f"Archive entry {path} cannot be read ({error}); fetch the archive again.") from None
 
 
 def open_zip(archive):

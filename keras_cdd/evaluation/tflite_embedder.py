@@ -14,6 +14,7 @@ import numpy as np
 
 # The packages that run files, the faster first, and what is imported of them.
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
+NO_RUNTIME = "There is no interpreter for .tflite files; pip install ai-edge-litert."
 
 
 class TFLiteEmbedder:
@@ -39,7 +40,10 @@ class TFLiteEmbedder:
     """
 
     def __init__(self, path, threads=None):
-        self._interpreter = open_interpreter(installed_runtimes()[0], path, threads or os.cpu_count())
+        runtimes = installed_runtimes()
+        if not runtimes:
+            raise ImportError(NO_RUNTIME)
+        self._interpreter = open_interpreter(runtimes[0], path, threads or os.cpu_count())
         inputs = self._interpreter.get_input_details()
         shapes = [tuple(int(side) for side in details["shape"]) for details in inputs]
         if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
@@ -106,15 +110,8 @@ def _dequantized(values, details):
 
 
 def installed_runtimes():
-    """Those of `RUNTIMES` that are there, the faster first.
-
-    Raises:
-        ImportError: if none is.
-    """
-    found = [package for package, module in RUNTIMES.items() if importlib.util.find_spec(module)]
-    if not found:
-        raise ImportError("No interpreter for .tflite files; pip install ai-edge-litert")
-    return found
+    """Those of `RUNTIMES` that are there, the faster first; none where no package is installed."""
+    return [package for package, module in RUNTIMES.items() if importlib.util.find_spec(module)]
 
 
 def open_interpreter(package, path, threads):
