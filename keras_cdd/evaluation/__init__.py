@@ -1,4 +1,4 @@
-"""Evaluation: embeddings, rankings and what they are worth."""
+"""Evaluation: embeddings, rankings and their metrics."""
 
 from keras_cdd.evaluation.metrics import evaluate_ranking, rank_embeddings, rank_metrics
 from keras_cdd.evaluation.model_file import load_embedder
@@ -9,7 +9,7 @@ __all__ = ["RankingMetrics", "evaluate_ranking", "load_embedder", "rank_embeddin
 try:
     import keras  # noqa: F401
 except ImportError:
-    # TFLite files embed and rank without Keras, TensorFlow and SciPy.
+    # Embedding with TFLite files and ranking need neither Keras nor TensorFlow nor SciPy.
     pass
 else:
     from keras_cdd.evaluation.embed import embed

@@ -6,10 +6,12 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """The stock layer, faster: one kernel for (N, H, W, C) inputs where Keras composes a dozen operations.
+    """`keras.layers.BatchNormalization` in one kernel instead of a dozen operations, hence faster in training.
 
-    Same weights and config as `keras.layers.BatchNormalization`. In training the running variance takes the unbiased
-    batch variance (times n / (n - 1)), as torch's does.
+    Takes the same arguments and has the same weights and config. One difference: in training, the running variance is
+    updated with the unbiased batch variance (times n / (n - 1)), as in torch.
+
+    Input and output shape: (N, H, W, C).
     """
 
     def call(self, inputs, training=None, mask=None):
