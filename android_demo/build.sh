@@ -40,7 +40,7 @@ dex() {
   rm -f build/backported.jar build/classes.dex
   java -cp "$libraries/*" proguard.ProGuard @build/backport.pro >build/proguard.log 2>&1 || { cat build/proguard.log; exit 1; }
   java -cp "$libraries/*" com.android.dx.command.Main --dex --min-sdk-version=24 --output=build/classes.dex build/backported.jar
-  # Such a dex installs, and then crashes on a phone: Android has no LambdaMetafactory.
+  # A dex with invoke-custom can be installed but crashes on a phone: Android has no LambdaMetafactory.
   dexdump -d build/classes.dex >build/classes.txt
   if grep -q -E 'invoke-(custom|polymorphic)' build/classes.txt; then
     echo "error: the dex calls what Android lacks (invoke-custom)" >&2

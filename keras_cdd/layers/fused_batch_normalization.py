@@ -8,8 +8,11 @@ import tensorflow as tf
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` in one kernel instead of a dozen operations, hence faster in training.
 
-    Takes the same arguments and has the same weights and config. One difference: in training, the running variance is
-    updated with the unbiased batch variance (times n / (n - 1)), as in torch.
+    Has the same weights and config, and normalises the last axis, with scale and center. One difference: in training,
+    the running variance is updated with the unbiased batch variance (times n / (n - 1)), as in torch.
+
+    Args:
+        **kwargs: of `keras.layers.BatchNormalization`; `axis`, `scale` and `center` keep their defaults.
 
     Input and output shape: (N, H, W, C).
     """
