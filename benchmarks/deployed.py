@@ -112,7 +112,7 @@ def _slim(heavy, round_to):
     import numpy as np
 
     import keras_cdd
-    from keras_cdd.surgery.sites import indicator_kernels
+    from keras_cdd.models.gated_units import indicator_kernels
 
     rng = np.random.default_rng(0)
     widths = {site: kernel.shape[1] for site, kernel in indicator_kernels(heavy).items()}

@@ -36,7 +36,7 @@ def main(_):
 
     from keras_cdd.experiment.networks import copy_weights, static_student
     from keras_cdd.models import with_indicators
-    from keras_cdd.surgery.sites import gated_units
+    from keras_cdd.models.gated_units import gated_units
 
     values = flags.FLAGS
     if values.workdir is None:
@@ -100,10 +100,12 @@ def in_turns(runs, rounds):
 
 def trainer(student, images, labels, steps, with_fisher=False):
     """A function that runs some training steps and returns the seconds per step."""
-    from keras_cdd.distill import Distiller
+    from keras_cdd.distill import Distiller, FisherScore
+    from keras_cdd.models.gated_units import gated_units
     from keras_cdd.optimization import MomentumSGD
 
-    distiller = Distiller(student, with_fisher=with_fisher)
+    channels = {site: unit.indicator.kept for site, unit in gated_units(student).items()}
+    distiller = Distiller(student, parts=[FisherScore(channels)] if with_fisher else [])
     distiller.compile(MomentumSGD(1e-3))
     return repeated(lambda: distiller.train_step((images, labels)), steps)
 

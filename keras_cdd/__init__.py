@@ -13,10 +13,19 @@ except ImportError:
     # Reading and resizing images (`keras_cdd.data.image`) needs neither Keras nor TensorFlow; all else does.
     __all__ = []
 else:
-    from keras_cdd.distill import Distiller, EmbeddingQueue, GradientReset, LossWeights
+    from keras_cdd.distill import (
+        ChannelFade,
+        CompressionRule,
+        Distiller,
+        EmbeddingQueue,
+        FisherScore,
+        GradientReset,
+        Part,
+    )
     from keras_cdd.evaluation import evaluate_ranking
     from keras_cdd.layers import ChannelIndicator, FeatureRecorder, GatedBasicBlock, GatedBottleneck
     from keras_cdd.losses import (
+        LossWeights,
         compression_loss,
         embedding_distillation_loss,
         feature_distillation_loss,
@@ -29,14 +38,18 @@ else:
     from keras_cdd.surgery import SurgeryPlan, fuse, plan_surgery, rebuild, silence
 
     __all__ = [
+        "ChannelFade",
         "ChannelIndicator",
+        "CompressionRule",
         "Distiller",
         "EmbeddingQueue",
         "FeatureRecorder",
+        "FisherScore",
         "GatedBasicBlock",
         "GatedBottleneck",
         "GradientReset",
         "LossWeights",
+        "Part",
         "SurgeryPlan",
         "compression_loss",
         "count_macs",

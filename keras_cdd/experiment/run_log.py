@@ -9,16 +9,16 @@ import tensorflow as tf
 import tqdm
 
 from keras_cdd.models import cost_model, count_macs, count_params
+from keras_cdd.models.gated_units import gated_units
 from keras_cdd.report.duration import duration
 from keras_cdd.surgery import plan_surgery
-from keras_cdd.surgery.sites import gated_units
 
 
 class RunLog(keras.callbacks.Callback):
     """Writes a line an epoch to `metrics.jsonl` and TensorBoard; shows a bar on a terminal, and a line an epoch.
 
     Args:
-        stage: the `Stage` that trains.
+        stage: the `PhaseLoop` that trains.
         batch_size: images a step.
     """
 

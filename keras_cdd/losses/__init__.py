@@ -8,9 +8,12 @@ from keras_cdd.losses.distillation import (
     relation_distillation_loss,
 )
 from keras_cdd.losses.identity import identity_loss
+from keras_cdd.losses.table import LOSSES, LossWeights
 from keras_cdd.losses.triplet import triplet_loss
 
 __all__ = [
+    "LOSSES",
+    "LossWeights",
     "compression_gradient",
     "compression_loss",
     "embedding_distillation_loss",

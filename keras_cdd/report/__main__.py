@@ -1,6 +1,6 @@
 """Writes report.html for a run that is finished, in progress or interrupted.
 
-    python -m keras_cdd.report --workdir=runs/quickstart
+python -m keras_cdd.report --workdir=runs/quickstart
 """
 
 import dataclasses

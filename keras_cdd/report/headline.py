@@ -59,9 +59,7 @@ def headline_text(run):
     heads = ["", *(f"{title} {unit}".strip() for title, unit, _ in COLUMNS.values())]
     lines = [heads, *([name, *(cell.shown for cell in cells)] for name, cells in rows.items())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = [
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines
-    ]
+    table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines]
     return "\n".join([*table, *(f"{run.summary[key]:.1f} % {text}" for key, text in SAVED.items())])
 
 

@@ -13,10 +13,10 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from keras_cdd.distill import Distiller, EmbeddingQueue, GradientReset
+from keras_cdd.distill import ChannelFade, CompressionRule, Distiller, EmbeddingQueue, FisherScore, GradientReset
 from keras_cdd.models import gated_resnet
 from keras_cdd.optimization import MomentumSGD
-from keras_cdd.surgery.sites import gated_units
+from keras_cdd.models.gated_units import gated_units
 
 LABELS = np.tile(np.repeat(np.arange(2), 2), 2).astype("int32")
 HALF = np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3)).astype("float32")
@@ -38,17 +38,18 @@ def train(strategy):
         student, teacher = networks
         units = gated_units(student)
         queue = EmbeddingQueue(32, {site: unit.filters for site, unit in units.items()})
-        reset = GradientReset(queue, {site: range(unit.filters) for site, unit in units.items()})
-        distiller = Distiller(student, teacher, compression="lasso", compression_weight=0.01,
-                              reset=reset, reset_every=2, with_fisher=True, with_fade=True)
-        distiller.fade.start({site: np.eye(*shape) > 0 for site, shape in shapes(units).items()}, steps=2)
+        reset = GradientReset(queue, {site: range(unit.filters) for site, unit in units.items()}, every=2)
+        fisher = FisherScore({site: unit.indicator.kept for site, unit in units.items()})
+        fade = ChannelFade(shapes(units))
+        distiller = Distiller(student, teacher, parts=[reset, CompressionRule("lasso", 0.01), fisher, fade])
+        fade.start({site: np.eye(*shape) > 0 for site, shape in shapes(units).items()}, steps=2)
         distiller.compile(MomentumSGD(0.01))
         # Both halves are equal, so each replica's batch statistics and triplets are those of the whole.
         images = tf.data.Dataset.from_tensor_slices((np.concatenate([HALF, HALF]), LABELS))
         batches = images.repeat().batch(8, drop_remainder=True)
         distiller.fit(batches, epochs=1, steps_per_epoch=1, verbose=0, shuffle=False)
-    assert distiller.fade.steps_left.numpy() == 1
-    return student, reset, distiller.fisher
+    assert fade.steps_left.numpy() == 1
+    return student, reset, fisher
 
 
 one, one_reset, one_fisher = train(tf.distribute.get_strategy())

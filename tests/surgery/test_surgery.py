@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from keras_cdd.layers import GatedBasicBlock, GatedBottleneck
 from keras_cdd.models import cost_model, count_macs, count_params, gate_model, gated_resnet
+from keras_cdd.models.gated_units import gated_units, indicator_kernels
 from keras_cdd.optimization import MomentumSGD
 from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
 from keras_cdd.surgery.schedule import CutSchedule
-from keras_cdd.surgery.sites import gated_units
 from keras_cdd.surgery.slicing import slice_all
 from keras_cdd.surgery.trigger import worth_rebuilding
 
@@ -241,3 +241,14 @@ def test_the_trigger():
     assert not worth_rebuilding(100, 95, finished=False)
     assert worth_rebuilding(100, 95, finished=True)
     assert not worth_rebuilding(100, 100, finished=True)
+
+
+def test_channels_that_are_gone_leave_before_worthless_ones():
+    """A channel whose importance is 0 (a ReLU that never opens) still lives, and counts."""
+    model = tiny()
+    silence(model, plan_surgery(model, target_macs=0.8))
+    gone = {site: ~np.any(kernel != 0, axis=0) for site, kernel in indicator_kernels(model).items()}
+    worthless = {site: np.zeros(len(channels)) for site, channels in gone.items()}
+    plan = plan_surgery(model, target_macs=0.7, importance=worthless)
+    for site, cut in plan.cuts.items():
+        assert not gone[site][cut.outputs].any(), site
