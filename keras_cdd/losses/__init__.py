@@ -1,4 +1,4 @@
-"""Loss functions: pure, in float32 whatever comes in, with gradients that stay finite."""
+"""Loss functions: pure, computed in float32 for every input type, with finite gradients everywhere."""
 
 from keras_cdd.losses.compression import compression_gradient, compression_loss, proximal_step
 from keras_cdd.losses.distillation import (
