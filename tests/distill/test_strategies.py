@@ -1,8 +1,5 @@
 """The training step on two replicas equals the step on one."""
 
-import subprocess
-import sys
-
 import pytest
 
 SCRIPT = """
@@ -93,6 +90,6 @@ print("equal")
 
 
 @pytest.mark.slow
-def test_two_replicas_equal_one():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+def test_two_replicas_equal_one(run_python):
+    done = run_python("-c", SCRIPT)
     assert done.stdout.strip().endswith("equal"), done.stderr[-3000:]
