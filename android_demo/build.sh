@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sources and assets -> tests -> build/keras-cdd-demo.apk, signed and checked, without an Android SDK.
-# Needs Java 17, Maven, python3 and what `make android-deps` installs. SKIP_TESTS=1 leaves the tests out,
-# TESTS_ONLY=1 all that comes after them.
+# Needs Java 17, Maven, python3 and the packages of `make android-deps`. SKIP_TESTS=1 skips the tests,
+# TESTS_ONLY=1 stops after them.
 set -euo pipefail
 cd "$(dirname "$0")"
 apk=build/keras-cdd-demo.apk
@@ -19,7 +19,7 @@ need() {
 
 compile_and_test() {
   step "Compile, check against Android API 24${SKIP_TESTS:+ (tests left out)}"
-  # Surefire says what ran; of the rest only what is wrong.
+  # Show Surefire's summary of the tests and, of everything else, errors and warnings only.
   mvn -B -ntp -Dstyle.color=never ${SKIP_TESTS:+-DskipTests} verify | grep -E '^\[(ERROR|WARNING)\]|Tests run:|photos:|top 5' || [ "${PIPESTATUS[0]}" = 0 ]
 }
 
@@ -40,7 +40,7 @@ dex() {
   rm -f build/backported.jar build/classes.dex
   java -cp "$libraries/*" proguard.ProGuard @build/backport.pro >build/proguard.log 2>&1 || { cat build/proguard.log; exit 1; }
   java -cp "$libraries/*" com.android.dx.command.Main --dex --min-sdk-version=24 --output=build/classes.dex build/backported.jar
-  # Such a dex installs, and then crashes on a phone: Android has no LambdaMetafactory.
+  # A dex with invoke-custom can be installed but crashes on a phone: Android has no LambdaMetafactory.
   dexdump -d build/classes.dex >build/classes.txt
   if grep -q -E 'invoke-(custom|polymorphic)' build/classes.txt; then
     echo "error: the dex calls what Android lacks (invoke-custom)" >&2

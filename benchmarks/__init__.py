@@ -1,1 +1,1 @@
-"""One script a question; all times are ratios within one run."""
+"""One script per question. Compare times only within one run of a script; results are in docs/results.md."""

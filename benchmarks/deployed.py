@@ -1,9 +1,9 @@
-"""What the deployed files cost on this machine: bytes, mAP and milliseconds at 1 thread on ai-edge-litert.
+"""The cost of the exported files on this machine: bytes, mAP and milliseconds on one thread of ai-edge-litert.
 
-`python -m benchmarks.deployed --workdir=runs/x` sets the teacher in float32 against every model_*.tflite that
-`export.to_tflite` left there. `python -m benchmarks.deployed --geometry` builds a ResNet-50 of 224x224 pixels with
-random weights, removes 65 % of its MACs in whole groups of `--round_to` channels (as that flag does in training;
-integer kernels compute in such groups), and sets the int8 student against the float32 teacher.
+`python -m benchmarks.deployed --workdir=runs/x` compares the teacher in float32 with every model_*.tflite that
+`export.to_tflite` wrote to this folder. `python -m benchmarks.deployed --geometry` builds a ResNet-50 for 224x224
+pixels with random weights, removes 65 % of its MACs in groups of `--round_to` channels (as this flag does in training;
+integer kernels compute in such groups), and compares the int8 student with the float32 teacher.
 """
 
 import dataclasses
@@ -22,25 +22,25 @@ from keras_cdd.settings.config import option
 
 GEOMETRY = {"backbone": "resnet50", "width": 64, "image_size": (224, 224)}
 KEPT_MACS = 0.35
-# Processors without one of these multiply 8-bit integers no faster than floats.
+# Without one of these, a processor multiplies 8-bit integers no faster than floats.
 DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkFlags:
-    """What this command takes."""
+    """Flags of this command."""
 
     workdir: str | None = option(None, "Folder of a finished run with exported files.")
-    geometry: bool = option(False, "Instead: a ResNet-50 of 224x224 pixels with random weights.")
+    geometry: bool = option(False, "Instead of --workdir: a ResNet-50 for 224x224 pixels with random weights.")
     round_to: int = option(32, "For --geometry: channel counts are multiples of this.")
-    data_dir: str | None = option(None, "Where the run's data set lies now, if it was moved.")
-    csv: str | None = option(None, "Where the run's CSV lies now, if it was moved.")
-    rounds: int = option(30, "Times that every file is run, in turn.")
+    data_dir: str | None = option(None, "Folder of the run's data set, if it has moved.")
+    csv: str | None = option(None, "The run's CSV file, if it has moved.")
+    rounds: int = option(30, "How often every file is run; the files take turns.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A file and its accuracy in percent, None where there is none."""
+    """A file and its mAP in percent, None if it has none."""
 
     name: str
     path: pathlib.Path
@@ -62,7 +62,7 @@ def main(_):
 
 
 def run_rows(values, folder):
-    """The run's teacher in float32, and the files that were exported."""
+    """Rows of the run's teacher in float32 and of the exported files."""
     import keras_cdd
     from export.conversion.quantize import to_tflite
     from keras_cdd.evaluation import Evaluator, load_embedder
@@ -82,7 +82,7 @@ def run_rows(values, folder):
 
 
 def geometry_rows(folder, round_to):
-    """A plain and a slim network of one geometry, as float32 and int8."""
+    """Rows of a plain network in float32 and a slim one of the same geometry in float32 and int8."""
     import keras
     import numpy as np
 
@@ -109,11 +109,11 @@ def geometry_rows(folder, round_to):
 
 
 def _slim(heavy, round_to):
-    """Every site loses about the same share of its channels, at random, so that the budget is met."""
+    """Removes about the same fraction of random channels from every site, so that the budget is met."""
     import numpy as np
 
     import keras_cdd
-    from keras_cdd.surgery.sites import indicator_kernels
+    from keras_cdd.models.gated_units import indicator_kernels
 
     rng = np.random.default_rng(0)
     widths = {site: kernel.shape[1] for site, kernel in indicator_kernels(heavy).items()}
@@ -131,7 +131,7 @@ def _slim(heavy, round_to):
 
 
 def _kept_macs(heavy, plan):
-    """The share of MACs that stays if whole filters go."""
+    """The fraction of MACs that a plan keeps if whole filters are removed."""
     from keras_cdd.models import cost_model
 
     costs = cost_model(heavy)
@@ -139,7 +139,7 @@ def _kept_macs(heavy, plan):
 
 
 def medians_ms(paths, rounds):
-    """Median milliseconds of each file for one image on 1 thread; in turns, so that all meet the same disturbances."""
+    """Median milliseconds of each file for one image on one thread; the files take turns, so all see the same load."""
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter
 
@@ -160,7 +160,7 @@ def medians_ms(paths, rounds):
 
 
 def table(rows, milliseconds):
-    """The rows as text; the first is what the others are compared with."""
+    """The rows as text; all are compared with the first."""
     lines = [f"{'':<22}{'bytes':>13}{'smaller':>9}{'mAP %':>8}{'ms':>9}{'faster':>8}"]
     first_bytes, first_ms = rows[0].path.stat().st_size, milliseconds[0]
     for row, ms in zip(rows, milliseconds, strict=True):

@@ -2,9 +2,9 @@
 
     python -m benchmarks.search --images=1000000 --embedding_size=512
 
-Embeddings are random and grouped, with some noise, as those of identities are. Both searches take turns, so that other
-load on the machine hits both alike; medians are shown. faiss holds float32, which takes four times the memory. Nothing
-else needs it: `pip install faiss-cpu`.
+Embeddings are random, in noisy groups like those of identities. Both searches take turns, so that other load on the
+machine affects both; the table shows medians. faiss stores float32, which takes four times the memory. Only this script
+needs it: `pip install faiss-cpu`.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main(options):
 
 
 def random_vectors(rng, count, size):
-    """`GalleryVectors` of identities with 20 images each."""
+    """`GalleryVectors` of `count` embeddings of length `size`, 20 per identity."""
     stored, scales = np.empty((count, size), np.int8), np.empty(count)
     for start in range(0, count, BLOCK):
         rows = slice(start, min(start + BLOCK, count))
@@ -52,18 +52,18 @@ def random_vectors(rng, count, size):
 
 
 def noisy(rng, unit):
-    """The rows moved in a random direction, length 1 again."""
+    """The rows with random noise added, normalised again."""
     moved = unit + (NOISE / np.sqrt(unit.shape[1])) * rng.normal(size=unit.shape).astype(np.float32)
     return moved / np.linalg.norm(moved, axis=1, keepdims=True)
 
 
 def as_unit(vectors, rows):
-    """float32 (N, D) of length 1."""
+    """Embeddings of these rows, (N, D) float32 of length 1."""
     return (vectors.stored[rows] * vectors.scales[rows, None]).astype(np.float32)
 
 
 def compared(vectors, index, queries):
-    """A line of the table."""
+    """The line of the table for these queries."""
     seconds = {"int8": [], "faiss": []}
     for _ in range(ROUNDS):
         ours = timed(seconds["int8"], lambda: top_k(vectors, queries, TOP_K))[0]

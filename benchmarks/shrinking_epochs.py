@@ -1,13 +1,13 @@
-"""Does an epoch get faster as the student shrinks? The phases of a finished run, timed side by side.
+"""Do epochs get faster as the student shrinks? Times the phases of a finished run side by side.
 
     python -m benchmarks.shrinking_epochs --workdir=runs/omniglot
 
-Rebuilds the student of every phase from the run's `surgery.jsonl` and times training steps on random images, all
-phases in turn in every round, so that other load on the machine hits all alike. "student" is the student's part of a
-step (forward, backward, update); the seconds of an epoch add the teacher's forward pass. "unpadded" has the channels of
-the finished student, without the zeros that `--pad_channels` adds while a run lasts: kernels are slow at odd counts.
-"floor" has one channel left in every site: what it still costs is the uncuttable outer width - stem, shortcuts, the
-blocks' inputs and outputs with their BatchNorm and ReLU, and the head.
+Rebuilds the student of every phase from the run's `surgery.jsonl` and times training steps on random images. The
+phases take turns in every round, so that other load on the machine affects all of them. "student" is the student's
+part of a step (forward, backward, update); the seconds of an epoch include the teacher's forward pass. "unpadded" has
+the channels of the finished student, without the zeros that `--pad_channels` adds during a run, because kernels are
+slow at odd counts. "floor" has one channel in every site; its cost is that of the outer width, which surgery does not
+cut: stem, shortcuts, the blocks' inputs and outputs with their BatchNorm and ReLU, and the head.
 """
 
 import dataclasses
@@ -24,10 +24,10 @@ from keras_cdd.settings.config import option
 
 @dataclasses.dataclass(frozen=True)
 class ShrinkingFlags:
-    """What this command takes."""
+    """Flags of this command."""
 
     workdir: str | None = option(None, "Folder of a finished run with --indicators=both.")
-    batch_size: int = option(64, "Images a step.")
+    batch_size: int = option(64, "Images per step.")
     steps: int = option(5, "Timed steps of every phase in a round.")
     rounds: int = option(16, "Rounds; medians are shown.")
 
@@ -37,7 +37,7 @@ def main(_):
 
     from keras_cdd.experiment.networks import copy_weights, static_student
     from keras_cdd.models import with_indicators
-    from keras_cdd.surgery.sites import gated_units
+    from keras_cdd.models.gated_units import gated_units
 
     values = flags.FLAGS
     if values.workdir is None:
@@ -61,7 +61,7 @@ def main(_):
 
 
 def report(values, phases, students, teacher, first_epoch):
-    """Times all students in turn and prints the table."""
+    """Times all students, taking turns, and prints the table."""
     import tensorflow as tf
 
     from keras_cdd.models import count_macs
@@ -89,7 +89,7 @@ def report(values, phases, students, teacher, first_epoch):
 
 
 def in_turns(runs, rounds):
-    """Seconds of the first run, and every run's share of them: medians over rounds, every other one backwards."""
+    """Seconds of the first run, and the ratio of every run to it: medians over rounds in alternating order."""
     seconds, shares = [], []
     for number in range(rounds):
         order = range(len(runs))[:: -1 if number % 2 else 1]
@@ -100,17 +100,19 @@ def in_turns(runs, rounds):
 
 
 def trainer(student, images, labels, steps, with_fisher=False):
-    """A function that trains some steps and gives the seconds of one."""
-    from keras_cdd.distill import Distiller
+    """A function that runs some training steps and returns the seconds per step."""
+    from keras_cdd.distill import Distiller, FisherScore
+    from keras_cdd.models.gated_units import gated_units
     from keras_cdd.optimization import MomentumSGD
 
-    distiller = Distiller(student, with_fisher=with_fisher)
+    channels = {site: unit.indicator.kept for site, unit in gated_units(student).items()}
+    distiller = Distiller(student, parts=[FisherScore(channels)] if with_fisher else [])
     distiller.compile(MomentumSGD(1e-3))
     return repeated(lambda: distiller.train_step((images, labels)), steps)
 
 
 def repeated(step, steps):
-    """A function that repeats a traced and warm step, and gives the seconds of one."""
+    """A function that repeats a traced and warmed-up step and returns the seconds per step."""
     import tensorflow as tf
 
     step = tf.function(step)

@@ -1,10 +1,10 @@
-"""Which way to a small student is best? Same teacher, data, epochs, batches, losses; only the way differs.
+"""Which method gives the best small student? Teacher, data, epochs, batches and losses are the same for all.
 
     python -m benchmarks.students --run=runs/omniglot --workdir=runs/students --budgets=0.35,0.2
 
-Takes settings and teacher of a finished run of `keras_cdd.train` and trains a student in every way to every budget, one
-after the other; what is finished already is not trained again. Prints one table, in Markdown. `--validation` names a
-second protocol for choosing settings, so that the run's own test side stays unseen until a choice is made.
+Takes settings and teacher of a finished run of `keras_cdd.train` and trains a student with every method to every
+budget, one after the other; finished students are not trained again. Prints one Markdown table. `--validation` names a
+second protocol for choosing settings, so that the run's own test data stays unseen until a choice is made.
 """
 
 import dataclasses
@@ -32,24 +32,24 @@ TITLES = {
     "norm_reset": "shrunk by indicator norms, lasso + gradient reset",
     "reset": "shrunk by the gradient reset's counts",
     "fisher_reset": "shrunk by Fisher score, with lasso + gradient reset",
-    "at_once": "shrunk by Fisher score, channels go at once instead of fading",
+    "at_once": "shrunk by Fisher score, channels removed at once instead of fading",
     "early": "shrunk by Fisher score, all cuts in the first quarter",
     "late": "shrunk by Fisher score, cuts until three quarters",
     "few": "shrunk by Fisher score, in 4 cuts",
-    "logits": "shrunk by Fisher score, logit and feature distillation alone",
+    "logits": "shrunk by Fisher score, logit and feature distillation only",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class StudentsFlags:
-    """What this command takes."""
+    """Flags of this command."""
 
-    run: str | None = option(None, "Folder of a finished run: its settings and its teacher are everybody's.")
+    run: str | None = option(None, "Folder of a finished run; all students use its settings and its teacher.")
     workdir: str = option("runs/students", "Folder for the students' runs.")
     budgets: tuple[str, ...] = option(("0.35", "0.2"), "Fractions of the MACs to keep.")
     seeds: tuple[str, ...] = option(("0",), "Seeds of batches, augmentation and fresh weights.")
-    ways: tuple[str, ...] = option(tuple(TITLES), "Ways to go; static ones need `shrunk` before them.")
-    validation: str | None = option(None, "A second protocol, as omniglot_300_val.")
+    ways: tuple[str, ...] = option(tuple(TITLES), "Methods; static ones need `shrunk` before them.")
+    validation: str | None = option(None, "A second protocol, for example omniglot_300_val.")
 
 
 def flags_of(way, epochs, shrunk):
@@ -57,8 +57,11 @@ def flags_of(way, epochs, shrunk):
 
     Args:
         way: a key of `TITLES`.
-        epochs: of the student.
-        shrunk: workdir of the run that shrank to the same budget.
+        epochs: epochs of the student.
+        shrunk: workdir of the student that was shrunk to the same budget.
+
+    Returns:
+        Tuple of flags.
     """
     at_end = ("--num_cuts=1", f"--cut_start={epochs}", f"--cut_end={epochs}", "--bn_reestimate=100")
     static = ("--student=static", f"--kept_filters={shrunk}/student.keras")
@@ -96,7 +99,7 @@ def main(_):
 
 
 def trained(values, way, budget, seed):
-    """Metrics of the deployed student, trained and measured if it is not yet."""
+    """Metrics of the deployed student; trains and evaluates it first if necessary."""
     config = config_from_flagfile(f"{values.run}/flags.flags")
     folder = pathlib.Path(values.workdir) / f"seed{seed}" / budget
     workdir = folder / way
@@ -124,7 +127,7 @@ def call(command, *arguments):
 
 
 def table(values, rows):
-    """Markdown; several seeds as mean (least to most)."""
+    """The Markdown table; several seeds are given as mean (minimum to maximum)."""
     columns = {"mAP": "mAP %", "rank1": "Rank-1 %", "macs_saved": "MACs saved %", "params_saved": "parameters saved %"}
     if values.validation:
         columns = {"validation": f"mAP % on {values.validation}"} | columns

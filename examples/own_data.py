@@ -1,8 +1,8 @@
-"""Your own photos by CSV: a list of four columns is all that a run needs.
+"""Training on your own photos, listed in a CSV file with four columns.
 
     python -m examples.own_data runs/own_data
 
-Toy photos stand for yours. What follows the folder goes to `keras_cdd.train` as it is.
+Toy photos stand in for yours. Arguments after the folder are passed on to `keras_cdd.train`.
 """
 
 import csv
@@ -17,7 +17,7 @@ SHORT = ("--teacher_epochs=6", "--epochs=6", "--target_macs=0.5", "--num_cuts=4"
 
 
 def main(folder, *flags):
-    """Writes photos and list, trains on them; returns the workdir."""
+    """Writes photos and CSV file to `folder` and trains on them with `flags`; returns the workdir."""
     folder = pathlib.Path(folder)
     photos = write_synthetic(folder / "photos", train_identities=16, test_identities=16)
     with open(folder / "photos.csv", "w", newline="") as file:

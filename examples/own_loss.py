@@ -1,9 +1,9 @@
-"""A loss of your own beside ours, in training with Keras alone: no flags, no data set classes.
+"""Training with an additional loss of your own, in plain Keras: without flags and data set classes.
 
     python -m examples.own_loss
 
-The loss pulls every embedding towards the mean embedding of its identity in the batch; arrays of toy vehicles stand for
-your images.
+The loss pulls every embedding towards the mean embedding of its identity in the batch; toy vehicles stand in for your
+images.
 """
 
 import os
@@ -24,7 +24,13 @@ SIZE = (32, 32)
 
 
 def centre_loss(labels, outputs, taught):
-    """Mean of 1 - cosine between embeddings (N, D) and the mean embedding of their identity."""
+    """Mean of 1 - cosine between the embeddings (N, D) and the mean embedding of their identity; scalar.
+
+    Args:
+        labels: (N,) integers.
+        outputs: the student's outputs, a dict with `embedding`.
+        taught: the teacher's outputs; None here, since there is no teacher.
+    """
     units = tf.math.l2_normalize(outputs["embedding"], axis=1)
     same = tf.cast(labels[:, None] == labels[None, :], tf.float32)
     centres = tf.math.l2_normalize(tf.matmul(same, units), axis=1)
@@ -32,7 +38,7 @@ def centre_loss(labels, outputs, taught):
 
 
 def main(epochs=6):
-    """Trains and returns the mAP of the network before and after."""
+    """Trains; returns the mAP (0..1) of the network before and after."""
     keras.utils.set_random_seed(0)
     dataset = load_dataset("synthetic")
     store = ImageStore(dataset.train, SIZE)

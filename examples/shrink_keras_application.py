@@ -1,8 +1,9 @@
-"""A keras.applications network of your own: gate it, fine-tune, shrink, fuse.
+"""A network of keras.applications: gate it, fine-tune, shrink, fuse.
 
     python -m examples.shrink_keras_application
 
-`weights=None` and noisy stripes keep it offline and short; with your own weights and data nothing else changes.
+`weights=None` and images of noisy stripes keep it offline and short. With your own weights and data the steps are the
+same.
 """
 
 import os
@@ -20,12 +21,12 @@ SHORT = {"count": 1024, "batch_size": 32}
 
 
 def main():
-    """Returns the largest difference between the slim network and its deployed form."""
+    """Returns the largest difference between the outputs of the slim network and its deployed form."""
     keras.utils.set_random_seed(0)
     yours = keras.applications.ResNet50(weights=None, input_shape=(*SIZE, 3), classes=4, classifier_activation=None)
     for layer in yours.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.9  # So short a training from random weights needs statistics that follow fast.
+            layer.momentum = 0.9  # Such a short training from random weights needs statistics that adapt quickly.
     model, optimizer = keras_cdd.gate_model(yours), keras.optimizers.Adam(1e-3)
     images, _ = stripes(8, seed=2, size=SIZE)
     same = np.abs(model.predict(images, verbose=0) - yours.predict(images, verbose=0)).max()

@@ -1,8 +1,8 @@
-"""Gated blocks in somebody's own model: train, cut, rebuild with the optimizer, train on, fuse.
+"""Gated blocks in your own model: train, cut, rebuild with the optimizer, train on, fuse.
 
     python -m examples.shrink_own_model
 
-A small classifier of noisy stripes stands for your model and your data; nothing here knows about retrieval.
+A small classifier of noisy stripes stands in for your model and data; retrieval is not involved.
 """
 
 import os
@@ -16,7 +16,7 @@ import keras_cdd
 
 
 def stripes(count, seed, size=(25, 31)):
-    """Images (count, *size, 3) of stripes in one of four directions under noise, and the direction."""
+    """Images (count, *size, 3) float32 of noisy stripes in one of four directions, and the directions (count,)."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, count)
     y, x = np.mgrid[: size[0], : size[1]]
@@ -26,7 +26,7 @@ def stripes(count, seed, size=(25, 31)):
 
 
 def own_model():
-    """An odd image size, two branches, bottlenecks and a basic block."""
+    """A classifier with an odd image size, two branches, bottlenecks and a basic block."""
     image = keras.Input((25, 31, 3))
     x = keras.layers.Conv2D(16, 3, activation="relu")(image)
     wide = keras_cdd.GatedBottleneck(8, stride=2, indicators="both", name="wide")(x)
@@ -38,7 +38,7 @@ def own_model():
 
 
 def train(model, optimizer, epochs, count=2048, batch_size=64):
-    """Trains on stripes; returns the accuracy on others."""
+    """Trains on stripes; returns the accuracy (0..1) on other stripes."""
     size = model.input.shape[1:3]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"])
@@ -47,6 +47,7 @@ def train(model, optimizer, epochs, count=2048, batch_size=64):
 
 
 def main():
+    """Returns the largest difference between the outputs of the slim model and its deployed form."""
     keras.utils.set_random_seed(0)
     model, optimizer = own_model(), keras.optimizers.Adam(3e-3)
     print(f"heavy:  {keras_cdd.count_macs(model):>9,} MACs, accuracy {train(model, optimizer, 3):.3f}")

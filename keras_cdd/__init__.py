@@ -9,14 +9,18 @@ from keras_cdd.keras_backend import has_keras, require_tensorflow_backend
 from keras_cdd.quiet_start import quiet_start
 
 __all__ = [
+    "ChannelFade",
     "ChannelIndicator",
+    "CompressionRule",
     "Distiller",
     "EmbeddingQueue",
     "FeatureRecorder",
+    "FisherScore",
     "GatedBasicBlock",
     "GatedBottleneck",
     "GradientReset",
     "LossWeights",
+    "Part",
     "SurgeryPlan",
     "compression_loss",
     "count_macs",
@@ -47,10 +51,19 @@ if has_keras():
     with contextlib.nullcontext() if "tensorflow" in sys.modules else quiet_start():
         import keras  # noqa: F401
 
-    from keras_cdd.distill import Distiller, EmbeddingQueue, GradientReset, LossWeights
+    from keras_cdd.distill import (
+        ChannelFade,
+        CompressionRule,
+        Distiller,
+        EmbeddingQueue,
+        FisherScore,
+        GradientReset,
+        Part,
+    )
     from keras_cdd.evaluation import evaluate_ranking
     from keras_cdd.layers import ChannelIndicator, FeatureRecorder, GatedBasicBlock, GatedBottleneck
     from keras_cdd.losses import (
+        LossWeights,
         compression_loss,
         embedding_distillation_loss,
         feature_distillation_loss,

@@ -1,6 +1,6 @@
 """Trains a teacher and shrinks a student.
 
-    python -m keras_cdd.train --flagfile=keras_cdd/configs/quickstart.flags --workdir=runs/quickstart
+python -m keras_cdd.train --flagfile=keras_cdd/configs/quickstart.flags --workdir=runs/quickstart
 """
 
 from keras_cdd.commands.absl_command import run_command

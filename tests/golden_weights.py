@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_cdd.models.pretrained.loading import _authors_key, _converted
+from keras_cdd.models.pretrained.authors import SCHEME
 
 
 def nhwc(x):
@@ -17,8 +17,8 @@ def set_block_weights(block, data, prefix):
     """Fills a block named `stage1_block1` from `<prefix>conv1.conv.weight` and so on."""
     for weight in block.weights:
         array = data[prefix + torch_name(weight)]
-        weight.assign(_converted(np.asarray(array), weight, "authors"))
+        weight.assign(SCHEME.convert(np.asarray(array), weight.path))
 
 
 def torch_name(weight):
-    return _authors_key(weight.path).removeprefix("stage1.0.")
+    return SCHEME.keys([weight.path])[weight.path].removeprefix("stage1.0.")

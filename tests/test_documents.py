@@ -1,4 +1,4 @@
-"""Every command that the documents show runs here as it stands, or is named below with who runs it or what it lacks."""
+"""Runs every command that the documents show, except those listed below with who runs them or what they need."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ from keras_cdd.data import write_synthetic
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "BUILD.md", "docs/method.md", "docs/coming_from.md")
+DOCUMENTS = ("README.md", "docs/results.md", "BUILD.md", "CONTRIBUTING.md", "docs/method.md", "docs/coming_from.md")
 STARTS = (
     "python -m ",
     "make ",
@@ -27,7 +27,7 @@ STARTS = (
     "CDD_GOLDEN_DIR=",
 )
 
-# Beginning of a command -> who runs it, or what it needs that is not here.
+# Beginning of a command -> who runs it, or what it needs that a test does not have.
 ELSEWHERE = {
     "make quickstart": "test_android.py, on a fresh checkout",
     "make test": "this run",
@@ -51,7 +51,7 @@ ELSEWHERE = {
 }
 NEEDS_DATA = {"../shared/data": "the shared data sets", "--data_dir=VeRi": "a data set that its authors give"}
 
-# What makes a documented command short: later flags win.
+# Additional flags that make a documented command quick; later flags win.
 TINY = (
     "--width=8 --embedding_size=16 --image_size=16,16 --stem=small --backbone=resnet18 --identities_per_batch=64 "
     "--teacher_epochs=2 --epochs=2 --learning_rate=0.01 --warmup_epochs=0 --noevaluate_teacher"
@@ -68,19 +68,26 @@ SHORT = {
     "benchmarks.students": "--budgets=0.7 --ways=shrunk",
     "benchmarks.shrinking_epochs": "--steps=1 --rounds=1 --batch_size=8",
 }
-# Stands for `python` while the documents' commands run.
+# These start without TensorFlow; the others are forks of a process that has loaded it.
+LIGHT = {"export.build_gallery", "export.search", "export.android_assets"}
+# Replaces `python` while the commands of the documents run.
 PYTHON = """#!{python}
 import os, sys
+sys.path[0] = {root!r}
+from tests import forked
 short = {short!r}
 module = sys.argv[2]
 if module not in short:
     sys.exit(f"error: {{module}} has no place in tests/test_documents.py")
-os.execv({python!r}, [{python!r}, *sys.argv[1:], *short[module].split()])
+arguments = [*sys.argv[1:], *short[module].split()]
+if module in {light!r}:
+    os.execv({python!r}, [{python!r}, *arguments])
+sys.exit(forked.ask({forks!r}, arguments))
 """
 
 
 def commands():
-    """Every command of the documents, once, in order; those of a code block line by line."""
+    """All commands of the documents, without repetitions, in order; a code block has one per line."""
     found = []
     for name in DOCUMENTS:
         text = (ROOT / name).read_text()
@@ -99,8 +106,8 @@ RUN = [command for command in commands() if not any(_begins(command, start) for 
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A folder that looks like the repository's root to a user, with a short run, photos and a list in it."""
+def checkout(tmp_path_factory, forks):
+    """A folder that looks like the repository's root, with a short run, photos and a CSV list in it."""
     folder = tmp_path_factory.mktemp("documents") / "checkout"
     folder.mkdir()
     for name in ("keras_cdd", "export", "benchmarks", "examples"):
@@ -109,7 +116,7 @@ def checkout(tmp_path_factory):
         (folder.parent / "shared").symlink_to(ROOT.parent / "shared")
     python = folder / "bin" / "python"
     python.parent.mkdir()
-    python.write_text(PYTHON.format(python=sys.executable, short=SHORT))
+    python.write_text(PYTHON.format(python=sys.executable, root=str(ROOT), forks=str(forks), short=SHORT, light=LIGHT))
     python.chmod(0o755)
     photos = write_synthetic(folder / "photos", train_identities=64, train_images=8, test_identities=8, test_images=4)
     records = (*photos.train, *photos.query, *photos.gallery)

@@ -1,20 +1,22 @@
-"""Distillation: the training step, the teacher's memory, the gradient reset."""
+"""Distillation: the training step and the parts that take part in it."""
 
 from keras_cdd.distill.bn_reestimate import reestimate_batch_norm
 from keras_cdd.distill.channel_fade import ChannelFade
-from keras_cdd.distill.distiller import COMPRESSIONS, Distiller
+from keras_cdd.distill.compression_rule import COMPRESSIONS, CompressionRule
+from keras_cdd.distill.distiller import Distiller
 from keras_cdd.distill.embedding_queue import EmbeddingQueue
 from keras_cdd.distill.fisher_score import FisherScore
 from keras_cdd.distill.gradient_reset import GradientReset
-from keras_cdd.distill.loss_weights import LossWeights
+from keras_cdd.distill.part import Part
 
 __all__ = [
     "COMPRESSIONS",
     "ChannelFade",
+    "CompressionRule",
     "Distiller",
     "EmbeddingQueue",
     "FisherScore",
     "GradientReset",
-    "LossWeights",
+    "Part",
     "reestimate_batch_norm",
 ]

@@ -1,15 +1,17 @@
 """Channels that leave fade out: their indicators fall to exact zeros in equal steps while training goes on."""
 
 from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
 
 from keras_cdd.annotations import Tensor
+from keras_cdd.distill.part import Part
 from keras_cdd.distill.replicas import local
 
 
-class ChannelFade:
+class ChannelFade(Part):
     """Multiplies the leaving entries of the indicators, step by step, with factors that make them fall linearly to 0.
 
     Args:
@@ -20,9 +22,29 @@ class ChannelFade:
         steps_left: variable, steps until the leaving entries are exactly zero; 0 when nothing leaves.
     """
 
+    name = "fade"
+
     def __init__(self, shapes: Mapping[str, tuple[int, int]]) -> None:
+        super().__init__()
         self.leaving = {site: tf.Variable(tf.zeros(shape), trainable=False) for site, shape in shapes.items()}
         self.steps_left = tf.Variable(0.0, trainable=False)
+
+    def own_variables(self) -> dict[str, Any]:
+        return {"steps_left": self.steps_left, **self.leaving}
+
+    def cuts_are_over(self) -> None:
+        self.finish()
+
+    def cut(self, plan: Any) -> Self:
+        slim = self.__class__(
+            {site: (len(plan.cuts[site].inputs), len(plan.cuts[site].outputs)) for site in self.leaving}
+        )
+
+        def sliced(name: str, array: np.ndarray) -> np.ndarray:
+            return plan.sliced(array, name, inputs=0, outputs=1) if name in self.leaving else array
+
+        self._carry(slim, sliced)
+        return slim
 
     def start(self, staying: Mapping[str, np.ndarray], steps: int) -> None:
         """Lets entries leave within the next `steps` updates; a fade under way is forgotten.
@@ -35,8 +57,7 @@ class ChannelFade:
             variable.assign(~staying[site])
         self.steps_left.assign(steps)
 
-    def update(self, kernels: Mapping[str, Tensor]) -> None:
-        """One step: site -> indicator kernel variable (1, 1, inputs, outputs), changed in place."""
+    def after_update(self, kernels: Mapping[str, Any], learning_rate: Tensor) -> None:
         steps_left = local(self.steps_left)
         before = tf.convert_to_tensor(steps_left)
         after = tf.maximum(before - 1.0, 0.0)

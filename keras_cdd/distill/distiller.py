@@ -1,6 +1,6 @@
-"""The training step: one forward pass of the student, one of the teacher, one gradient rule."""
+"""The training step: losses plus parts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,16 +8,12 @@ import tensorflow as tf
 
 from keras_cdd import losses
 from keras_cdd.annotations import Tensor
-from keras_cdd.distill.channel_fade import ChannelFade
-from keras_cdd.distill.fisher_score import FisherScore
-from keras_cdd.distill.gradient_reset import GradientReset, indicator_gradient
-from keras_cdd.distill.loss_weights import LossWeights
-from keras_cdd.distill.replicas import local, of_all_replicas
-from keras_cdd.layers import FeatureRecorder, GatedBlock
-
-COMPRESSIONS = ("none", "lasso", "proximal")
-LABEL_LOSSES = ("identity", "triplet")
-TEACHER_LOSSES = ("logit", "feature", "embedding", "relation")
+from keras_cdd.distill.feature_pairs import FeaturePairs, alive_inputs, alive_outputs
+from keras_cdd.distill.part import Part
+from keras_cdd.distill.step_record import StepRecord
+from keras_cdd.layers import FeatureRecorder
+from keras_cdd.losses.table import LOSSES, LossInputs, LossWeights
+from keras_cdd.models.gated_units import gated_units
 
 
 class Distiller(keras.Model):
@@ -32,19 +28,18 @@ class Distiller(keras.Model):
     Args:
         student: retrieval model with outputs `features`, `embedding`, `logits`; only its weights train.
         teacher: one with the same block names, frozen and always in inference mode. None trains without.
-        weights: `LossWeights`.
-        compression: "lasso" (the paper's rule), "proximal" (exact zeros on short schedules) or "none".
-        compression_weight: of the compression loss.
-        reset: `GradientReset`, or None.
-        reset_step: the optimizer step from which the reset works; the queue starts to fill there as well.
-        reset_every: take part in every n-th step only.
-        with_fisher: gather the Fisher score of every gated channel.
-        with_fade: let channels fade out when `fade.start` says so.
+        weights: `LossWeights`; those of losses that need a teacher count only where there is one.
+        parts: what else takes part in every step, in the order in which it acts: `GradientReset`, `CompressionRule`,
+            `FisherScore`, `ChannelFade`, or a `Part` of your own.
         own_losses: name -> (weight, function) of further losses; a function of the labels, the student's outputs and
             the teacher's (None without a teacher) that gives a scalar.
 
+    Attributes:
+        parts: name -> `Part`.
+
     Raises:
-        ValueError: for an unknown `compression`, or a teacher that lacks a block of the student.
+        ValueError: for two parts of one name, a part that needs a teacher where there is none, or a teacher that lacks
+            a block of the student while feature distillation counts.
     """
 
     def __init__(
@@ -52,47 +47,25 @@ class Distiller(keras.Model):
         student: keras.Model,
         teacher: keras.Model | None = None,
         weights: LossWeights | None = None,
-        compression: str = "none",
-        compression_weight: float = 0.0,
-        reset: GradientReset | None = None,
-        reset_step: int = 0,
-        reset_every: int = 1,
-        with_fisher: bool = False,
-        with_fade: bool = False,
+        parts: Iterable[Part] = (),
         own_losses: Mapping[str, tuple[float, Callable[..., Tensor]]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if compression not in COMPRESSIONS:
-            raise ValueError(
-                f"Argument `compression` must be one of {COMPRESSIONS}. Received: compression={compression!r}"
-            )
         self.student = student
         self.teacher = teacher
         self.weighting = weights or LossWeights()
         self.own_losses = own_losses or {}
-        self.compression = compression
-        self.compression_weight = compression_weight
-        self.reset = reset
-        self.reset_step = reset_step
-        self.reset_every = reset_every
-        blocks = [layer for layer in student._flatten_layers() if isinstance(layer, GatedBlock)]
-        self._last_units = {block.site(block.inner[-1]): block.inner[-1] for block in blocks}
-        self._gated_units = {site: unit for block in blocks for site, unit in block.gated_units.items()}
-        self.fisher: FisherScore | None = None
-        if with_fisher:
-            self.fisher = FisherScore({site: unit.indicator.kept for site, unit in self._gated_units.items()})
-        self.fade: ChannelFade | None = None
-        if with_fade:
-            shapes = {site: unit.indicator.kernel.shape[2:] for site, unit in self._gated_units.items()}
-            self.fade = ChannelFade(shapes)
+        self.parts = _by_name(parts, teacher)
+        self._working = list(self.parts.values())
+        self._kernels = {site: unit.indicator.kernel for site, unit in gated_units(student).items()}
+        self._pairs = FeaturePairs(student)
         if teacher is not None:
             teacher.trainable = False
-            missing = self._last_units.keys() - _sites(teacher)
-            if missing:
-                raise ValueError(f"The teacher must have the student's blocks. Received: none for {sorted(missing)}")
-        names = ("loss", *(f"{name}_loss" for name in (*self._parts_that_count(), *self.own_losses)))
-        names += ("compression_loss",) if compression != "none" else ()
+            if self.weighting.feature:
+                self._pairs.check(teacher)
+        names = ["loss", *(f"{name}_loss" for name in (*self._losses_that_count(), *self.own_losses))]
+        names += ["compression_loss"] if "compression" in self.parts else []
         # Made here and not in the first step: on several devices a traced step may not make variables.
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
@@ -106,6 +79,11 @@ class Distiller(keras.Model):
     ) -> None:
         """Like `keras.Model.compile`, but without XLA (compiling anew after a surgery costs more than it gains)."""
         super().compile(optimizer, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Like `keras.Model.make_train_function`; parts that have finished are left out of what is traced."""
+        self._working = [part for part in self.parts.values() if not part.finished]
+        return super().make_train_function(force)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # There is nothing to infer from data; without this, `fit` fails under several workers.
@@ -122,27 +100,30 @@ class Distiller(keras.Model):
     def train_step(self, data: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         images, labels = data
         taught, teacher_record = self._teach(images)
-        with tf.GradientTape(persistent=False) as tape:
-            with FeatureRecorder(with_gates=self.fisher is not None, tape=tape) as record:
+        with_gates = any(part.needs_gates for part in self._working)
+        with tf.GradientTape() as tape:
+            with FeatureRecorder(with_gates=with_gates, tape=tape) as record:
                 outputs = self.student(images, training=True)
-            parts = self._loss_parts(labels, outputs, record, taught, teacher_record)
-            loss = sum(weight * value for weight, value in parts.values())
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            scale = self._loss_scale() / replicas
+            values = self._loss_values(labels, outputs, taught, lambda: self._pairs(teacher_record, record))
+            loss = sum(weight * value for weight, value in values.values())
+            scale = self._loss_scale() / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = loss * scale
         variables = self.student.trainable_variables
         gradients, gates = tape.gradient(scaled, [variables, record.gates])
-        if self.fisher is not None:
-            self.fisher.update({site: gradient / scale for site, gradient in gates.items()})
-        if self.reset is not None:
-            self._update_reset(self.reset, teacher_record, record)
-        gradients = self._with_indicator_rule(variables, gradients, scale)
-        self.optimizer.apply(gradients, variables)
-        if self.compression == "proximal":
-            self._shrink()
-        if self.fade is not None:
-            self.fade.update({site: unit.indicator.kernel for site, unit in self._gated_units.items()})
-        return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in parts.items()}})
+        step = StepRecord(
+            number=tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64),
+            taken=self._is_taken(gradients),
+            student=record,
+            teacher=teacher_record,
+            gate_gradients={site: gradient / scale for site, gradient in gates.items()},
+            alive={site: alive_outputs(kernel) for site, kernel in self._kernels.items()},
+        )
+        for part in self._working:
+            part.observe(step)
+        self.optimizer.apply(self._with_indicator_rules(variables, gradients, scale), variables)
+        for part in self._working:
+            part.after_update(self._kernels, self.optimizer.learning_rate)
+        return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in values.items()}})
 
     def _teach(self, images: Tensor) -> tuple[Any, Any]:
         """The teacher's outputs and its `FeatureRecorder`, None both without a teacher."""
@@ -151,100 +132,63 @@ class Distiller(keras.Model):
         with FeatureRecorder() as record:
             return self.teacher(images, training=False), record
 
-    def _parts_that_count(self) -> list[str]:
-        """Names of the losses with a weight; those of distillation need a teacher."""
-        names = LABEL_LOSSES if self.teacher is None else LABEL_LOSSES + TEACHER_LOSSES
-        return [name for name in names if getattr(self.weighting, name)]
+    def _losses_that_count(self) -> list[str]:
+        """Names of the losses with a weight; those that need a teacher only where there is one."""
+        possible = [name for name, loss in LOSSES.items() if self.teacher is not None or not loss.needs_teacher]
+        return [name for name in possible if getattr(self.weighting, name)]
 
-    def _loss_parts(
-        self, labels: Tensor, outputs: dict[str, Tensor], record: FeatureRecorder, taught: Any, teacher_record: Any
+    def _loss_values(
+        self, labels: Tensor, outputs: Mapping[str, Tensor], taught: Any, pairs: Callable[[], Any]
     ) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, value) of every loss that counts."""
-        w = self.weighting
-        parts = {
-            "identity": lambda: losses.identity_loss(labels, outputs["logits"], w.label_smoothing),
-            "triplet": lambda: losses.triplet_loss(labels, outputs["features"], w.margin, w.mining),
+        inputs = LossInputs(labels, outputs, taught, pairs, self.weighting)
+        values = {
+            name: (getattr(self.weighting, name), LOSSES[name].function(inputs)) for name in self._losses_that_count()
         }
-        if taught is not None:
-            teacher, student = taught["embedding"], outputs["embedding"]
-            parts["logit"] = lambda: losses.logit_distillation_loss(taught["logits"], outputs["logits"], w.temperature)
-            parts["feature"] = lambda: self._feature_loss(record, teacher_record)
-            parts["embedding"] = lambda: losses.embedding_distillation_loss(teacher, student)
-            parts["relation"] = lambda: losses.relation_distillation_loss(teacher, student)
-        counted = {name: (getattr(w, name), parts[name]()) for name in self._parts_that_count()}
-        return counted | {name: (by, loss(labels, outputs, taught)) for name, (by, loss) in self.own_losses.items()}
+        return values | {name: (by, loss(labels, outputs, taught)) for name, (by, loss) in self.own_losses.items()}
 
-    def _feature_loss(self, record: FeatureRecorder, teacher_record: FeatureRecorder) -> Tensor:
-        """Feature distillation on the filters that are still there."""
-        taught, learnt = [], []
-        for site, unit in self._last_units.items():
-            teacher, student = teacher_record.convolution[site], record.convolution[site]
-            if unit.indicator is not None:
-                alive = tf.cast(_alive_inputs(unit.indicator.kernel), tf.float32)
-                teacher = tf.gather(teacher, unit.indicator.input_channels, axis=-1) * alive
-                student = student * alive
-            taught.append(teacher)
-            learnt.append(student)
-        return losses.feature_distillation_loss(taught, learnt)
+    def _is_taken(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Whether the optimizer will take the step: on any replica, an overflow of scaled gradients leaves it out."""
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            return tf.constant(True)
+        overflowed = 1.0 - tf.cast(self.optimizer.check_finite(gradients), tf.float32)
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            overflowed = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, overflowed)
+        return overflowed == 0.0
 
-    def _update_reset(self, reset: GradientReset, teacher_record: FeatureRecorder, record: FeatureRecorder) -> None:
-        # Replicas meet here, outside of the condition: a branch may not wait for other devices.
-        taught, learnt = of_all_replicas(teacher_record.convolution), of_all_replicas(record.indicator)
-
-        def update() -> int:
-            alive = {site: _alive_outputs(unit.indicator.kernel) for site, unit in self._gated_units.items()}
-            reset.update(taught, learnt, alive)
-            return 0
-
-        if self.reset_step == 0 and self.reset_every == 1:
-            update()
-            return
-        step = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64)
-        turn = (step >= self.reset_step) & (step % self.reset_every == 0)
-        tf.cond(turn, update, lambda: 0)
-
-    def _with_indicator_rule(
+    def _with_indicator_rules(
         self, variables: Sequence[Tensor], gradients: Sequence[Tensor], scale: Tensor
     ) -> list[Tensor]:
-        """Gradients with those of the indicators replaced by the paper's rule; what is zero stays zero."""
-        weight = self.compression_weight * scale if self.compression == "lasso" else 0.0
-        indicators = {id(unit.indicator.kernel): site for site, unit in self._gated_units.items()}
+        """Gradients with those of the indicators as the parts want them; what is zero stays zero."""
+        sites = {id(kernel): site for site, kernel in self._kernels.items()}
         ruled = []
         for variable, gradient in zip(variables, gradients, strict=True):
-            if id(variable) in indicators:
+            if id(variable) in sites:
                 kernel = tf.convert_to_tensor(variable)
-                mask = local(self.reset.masks[indicators[id(variable)]]) if self.reset is not None else 1.0
-                gradient = indicator_gradient(gradient, kernel, tf.convert_to_tensor(mask), weight)
-                alive = _alive_inputs(kernel)[:, None] & _alive_outputs(kernel)[None, :]
+                for part in self._working:
+                    gradient = part.indicator_gradient(sites[id(variable)], kernel, gradient, scale)
+                alive = alive_inputs(kernel)[:, None] & alive_outputs(kernel)[None, :]
                 gradient = tf.where(alive, gradient, 0.0)
             ruled.append(gradient)
         return ruled
-
-    def _shrink(self) -> None:
-        threshold = tf.cast(self.optimizer.learning_rate, tf.float32) * self.compression_weight
-        for unit in self._gated_units.values():
-            unit.indicator.kernel.assign(losses.proximal_step(unit.indicator.kernel, threshold))
 
     def _loss_scale(self) -> Tensor:
         return self.optimizer.scale_loss(tf.constant(1.0))
 
     def _logs(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        if self.compression != "none":
-            kernels = [unit.indicator.kernel for unit in self._gated_units.values()]
-            values["compression_loss"] = losses.compression_loss(kernels)
+        if "compression" in self.parts:
+            values["compression_loss"] = losses.compression_loss(list(self._kernels.values()))
         for name, mean in self._means.items():
             mean.update_state(values[name])
         return {name: mean.result() for name, mean in self._means.items()}
 
 
-def _alive_inputs(kernel: Tensor) -> Tensor:
-    return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=1)
-
-
-def _alive_outputs(kernel: Tensor) -> Tensor:
-    return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=0)
-
-
-def _sites(model: keras.Model) -> set[str]:
-    blocks = [layer for layer in model._flatten_layers() if isinstance(layer, GatedBlock)]
-    return {block.site(unit) for block in blocks for unit in block.inner}
+def _by_name(parts: Iterable[Part], teacher: keras.Model | None) -> dict[str, Part]:
+    named: dict[str, Part] = {}
+    for part in parts:
+        if part.name in named:
+            raise ValueError(f"Parts need names of their own. Received: {part.name!r} twice")
+        if part.needs_teacher and teacher is None:
+            raise ValueError(f"A {type(part).__name__} needs a teacher. Received: teacher=None")
+        named[part.name] = part
+    return named

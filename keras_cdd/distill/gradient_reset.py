@@ -1,13 +1,15 @@
 """The retrieval-guided gradient reset (CDD, section 3.3): which channels lose the task's pull."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import tensorflow as tf
 
 from keras_cdd.annotations import Tensor
 from keras_cdd.distill.embedding_queue import EmbeddingQueue
-from keras_cdd.distill.replicas import local
-from keras_cdd.losses import compression_gradient
+from keras_cdd.distill.part import Part
+from keras_cdd.distill.replicas import local, of_all_replicas
+from keras_cdd.distill.step_record import StepRecord
 
 METRICS = ("cosine", "l2")
 
@@ -71,20 +73,8 @@ def reset_mask(unimportant: Tensor) -> tuple[Tensor, Tensor]:
     return mask, tf.reduce_mean(tf.cast(unimportant, tf.float32), axis=[0, 1])
 
 
-def indicator_gradient(task_gradient: Tensor, kernel: Tensor, gradient_mask: Tensor, weight: Tensor) -> Tensor:
-    """`gradient_mask * task gradient + weight * K / ||K||` per output channel (CDD, eq. 8).
-
-    Args:
-        task_gradient, kernel: (1, 1, inputs, outputs).
-        gradient_mask: (outputs,), 0 where the task's pull is reset.
-        weight: of the compression loss.
-    """
-    task = tf.cast(gradient_mask, tf.float32) * tf.cast(task_gradient, tf.float32)
-    return task + weight * compression_gradient(kernel)
-
-
-class GradientReset:
-    """Finds, batch by batch, the channels that no image needs for retrieval, and remembers them.
+class GradientReset(Part):
+    """Finds, batch by batch, the channels that no image needs for retrieval, and takes the task's pull from them.
 
     Args:
         queue: `EmbeddingQueue` of the teacher.
@@ -92,16 +82,21 @@ class GradientReset:
         ratio: share of channels called unimportant for one image and neighbour.
         neighbours: k; the first neighbour of an image is itself.
         metric: "cosine" or "l2".
+        first_step: the optimizer step from which the reset works; the queue starts to fill there as well.
+        every: takes part in every n-th step only.
 
     Attributes:
-        masks: site -> (channels,) variable, 1 until every image and neighbour of one batch found the channel
-            unimportant, 0 ever after.
+        masks: site -> (channels,) variable, the gradient masks: 1 until every image and neighbour of one batch found
+            the channel unimportant, 0 ever after.
         counts: site -> (channels,) variable, the sum over batches of `reset_mask`'s frequency.
         updates: how many batches were counted.
 
     Raises:
         ValueError: for a ratio outside [0, 1), an unknown metric, neighbours below 1 or beyond the capacity.
     """
+
+    name = "reset"
+    needs_teacher = True
 
     def __init__(
         self,
@@ -110,7 +105,10 @@ class GradientReset:
         ratio: float = 0.5,
         neighbours: int = 2,
         metric: str = "cosine",
+        first_step: int = 0,
+        every: int = 1,
     ) -> None:
+        super().__init__()
         if not 0 <= ratio < 1 or neighbours < 1 or metric not in METRICS:
             raise ValueError(
                 f"The reset needs 0 <= ratio < 1, neighbours >= 1 and a metric of {METRICS}. "
@@ -126,10 +124,61 @@ class GradientReset:
         self.ratio = ratio
         self.neighbours = neighbours
         self.metric = metric
+        self.first_step = first_step
+        self.every = every
         widths = {site: len(kept) for site, kept in self.kept_channels.items()}
         self.masks = {site: tf.Variable(tf.ones(width), trainable=False) for site, width in widths.items()}
         self.counts = {site: tf.Variable(tf.zeros(width), trainable=False) for site, width in widths.items()}
         self.updates = tf.Variable(0.0, trainable=False)
+
+    def own_variables(self) -> dict[str, Any]:
+        return {
+            "written": self.queue.written,
+            "updates": self.updates,
+            **{f"queue:{site}": rows for site, rows in self.queue.rows.items()},
+            **{f"mask:{site}": mask for site, mask in self.masks.items()},
+            **{f"count:{site}": count for site, count in self.counts.items()},
+        }
+
+    def cut(self, plan: Any) -> Self:
+        """The reset of the slim student; it shares the queue, since the teacher stays as it is."""
+        kept = {
+            site: [channels[position] for position in plan.cuts[site].outputs]
+            for site, channels in self.kept_channels.items()
+        }
+        settings = (self.ratio, self.neighbours, self.metric, self.first_step, self.every)
+        slim = self.__class__(self.queue, kept, *settings)
+        for site in kept:
+            for ours, theirs in ((self.masks, slim.masks), (self.counts, slim.counts)):
+                theirs[site].assign(plan.sliced(tf.convert_to_tensor(ours[site]).numpy(), site, outputs=0))
+        slim.updates.assign(tf.convert_to_tensor(self.updates))
+        slim._finished.assign(self.finished)
+        return slim
+
+    def observe(self, step: StepRecord) -> None:
+        # Replicas meet here, outside of the condition: a branch may not wait for other devices.
+        taught, learnt = of_all_replicas(step.teacher.convolution), of_all_replicas(step.student.indicator)
+
+        def update() -> int:
+            self.update(taught, learnt, step.alive)
+            return 0
+
+        if self.first_step == 0 and self.every == 1:
+            update()
+            return
+        turn = (step.number >= self.first_step) & (step.number % self.every == 0)
+        tf.cond(turn, update, lambda: 0)
+
+    def indicator_gradient(self, site: str, kernel: Tensor, gradient: Tensor, scale: Tensor) -> Tensor:
+        """`gradient_mask * gradient` per output channel (CDD, eq. 8)."""
+        return tf.convert_to_tensor(local(self.masks[site])) * gradient
+
+    def evidence(self) -> dict[str, Any]:
+        """`counts`: site -> (channels,); `updates`: how many batches were counted. Empty before the first one."""
+        if not float(tf.convert_to_tensor(self.updates)):
+            return {}
+        counts = {site: tf.convert_to_tensor(variable).numpy() for site, variable in self.counts.items()}
+        return {"counts": counts, "updates": float(tf.convert_to_tensor(self.updates))}
 
     def update(
         self,

@@ -1,4 +1,4 @@
-"""Evaluation: embeddings, rankings and what they are worth."""
+"""Evaluation: embeddings, rankings and their metrics."""
 
 from keras_cdd.evaluation.metrics import evaluate_ranking, rank_embeddings, rank_metrics
 from keras_cdd.evaluation.model_file import load_embedder
@@ -7,7 +7,7 @@ from keras_cdd.keras_backend import has_keras
 
 __all__ = ["RankingMetrics", "evaluate_ranking", "load_embedder", "rank_embeddings", "rank_metrics"]
 
-# TFLite files embed and rank without Keras, TensorFlow and SciPy.
+# Embedding with TFLite files and ranking need neither Keras nor TensorFlow nor SciPy.
 if has_keras():
     from keras_cdd.evaluation.embed import embed
     from keras_cdd.evaluation.evaluator import Evaluator

@@ -1,4 +1,4 @@
-"""From images to embeddings, with a Keras model or a TFLite file."""
+"""Embeddings of images by a Keras model or a TFLite file."""
 
 import keras
 import numpy as np
@@ -8,16 +8,20 @@ from keras_cdd.evaluation.metrics import unit_length
 
 
 def embed(model, batches, flip=False):
-    """Embeddings (N, D) float32 of all batches.
+    """Embeds all images of some batches.
 
     Args:
-        model: a Keras model (of a dict of outputs the `embedding` is taken), or a function of images as
-            `load_embedder` gives.
-        batches: iterable of float32 images (N, H, W, 3) in 0..255.
-        flip: embed the mirrored images as well and give the mean of the two, both at length 1.
+        model: a Keras model with an `embedding` among its outputs or as its only output, or a function of images as
+            `load_embedder` returns.
+        batches: iterable of images (N, H, W, 3) float32 in 0..255.
+        flip: also embed the mirrored images and take the mean of the two embeddings, each normalised first.
+            Default: False.
+
+    Returns:
+        (N, D) float32, all batches together; not normalised.
 
     Raises:
-        ValueError: if there are no images.
+        ValueError: if there are no batches, or the model does not embed images.
     """
     compute = as_embedder(model)
     parts = []
@@ -32,5 +36,5 @@ def embed(model, batches, flip=False):
 
 
 def as_embedder(model):
-    """A Keras model as a function of images; anything else is one already."""
+    """A Keras model as a `KerasEmbedder`; any other function of images is returned as it is."""
     return KerasEmbedder(model) if isinstance(model, keras.Model) else model

@@ -1,4 +1,4 @@
-"""A model's metrics on a protocol."""
+"""The metrics of a model on an evaluation protocol."""
 
 import dataclasses
 
@@ -11,15 +11,22 @@ from keras_cdd.evaluation.rerank import reranked_distances
 
 @dataclasses.dataclass
 class Evaluator:
-    """Evaluates models on a data set's query and gallery, whose images are read once.
+    """Evaluates models on the query and gallery images of a data set, which are read once.
 
     Args:
         dataset: `RetrievalDataset`.
-        image_size: (height, width).
-        batch_size: images at a time.
-        rerank: k-reciprocal re-ranking.
-        flip: add the mirrored image's embedding.
-        strict: an unreadable image is an error.
+        image_size: (height, width) in pixels to which the images are resized.
+        batch_size: images per forward pass. Default: 128.
+        rerank: apply k-reciprocal re-ranking. Default: False.
+        flip: average the embeddings of an image and its mirror image. Default: False.
+        strict: raise an error for an unreadable image instead of reporting and skipping it. Default: False.
+
+    Attributes:
+        query, gallery: `ImageStore` of either side.
+
+    Raises:
+        ValueError: if query or gallery are empty, or if the gallery has cameras and a query has none; with
+            `strict` also for an unreadable image.
     """
 
     dataset: object
@@ -35,17 +42,17 @@ class Evaluator:
         self.query, self.gallery = (ImageStore(records, self.image_size, self.strict) for records in parts)
 
     def embeddings(self, model):
-        """(queries, D) and (gallery, D)."""
+        """Embeddings of both sides by a model as `embed` takes it: [(queries, D), (gallery, D)], float32."""
         embedder = as_embedder(model)
         stores = (self.query, self.gallery)
         return [embed(embedder, evaluation_batches(store, self.batch_size), self.flip) for store in stores]
 
     def evaluate(self, model):
-        """`RankingMetrics` of a Keras model, or of what `load_embedder` gives."""
+        """`RankingMetrics` of a Keras model, or of an embedder that `load_embedder` returned."""
         return self.rank(*self.embeddings(model))
 
     def rank(self, query, gallery):
-        """`RankingMetrics` of embeddings that are there already."""
+        """`RankingMetrics` of given embeddings, query (queries, D) and gallery (gallery, D)."""
         sides = (self.query.records, self.gallery.records)
         who = [[r.identity for r in side] for side in sides] + [[r.camera for r in side] for side in sides]
         if self.rerank:

@@ -5,18 +5,19 @@ import tensorflow as tf
 
 
 class KerasEmbedder:
-    """Runs a functional model with one image input; of a dict of outputs only `embedding` is computed.
+    """Runs a functional model with one image input; of several outputs only `embedding` is computed.
 
     Args:
         model: functional or sequential `keras.Model` of images (N, height, width, 3) in 0..255.
 
     Attributes:
-        image_size: (height, width); None where the model takes any.
+        image_size: (height, width) in pixels; None for a side of any length.
         embedding_size: D.
-        compute: the same as a `tf.function` of float32 tensors, (N, D) in the model's own precision.
+        compute: `tf.function` from images float32 to embeddings (N, D) in the model's own precision.
 
     Raises:
-        ValueError: if the model does not take images, or gives several outputs and none called `embedding`.
+        ValueError: if the model is not built or does not take images, if none of several outputs is called
+            `embedding`, or if the embedding is not of shape (N, D).
     """
 
     def __init__(self, model):
@@ -34,7 +35,7 @@ class KerasEmbedder:
         self.compute = tf.function(lambda images: network(images, training=False), input_signature=signature)
 
     def __call__(self, images):
-        """Embeddings (N, D) float32 of images (N, height, width, 3)."""
+        """Embeddings (N, D) float32, not normalised, of images (N, height, width, 3) in 0..255."""
         return tf.cast(self.compute(tf.cast(images, tf.float32)), tf.float32).numpy()
 
 

@@ -1,4 +1,4 @@
-"""mAP, mINP and CMC with the camera rule (NumPy)."""
+"""mAP, mINP and CMC; same-camera images of an identity are junk (NumPy)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -25,19 +25,19 @@ def evaluate_ranking(
 ) -> tuple[np.ndarray, float]:
     """CMC and mAP of a distance matrix, as fractions.
 
-    A gallery image of the query's identity from the query's camera is junk: it is left out of that query's
-    ranking. Queries without any other image of their identity do not count. Equal distances keep the order of
-    the gallery.
+    Gallery images with the query's identity and the query's camera are junk: they are removed from that query's
+    ranking. Queries without any other image of their identity are ignored. Equal distances keep the order of the
+    gallery.
 
     Args:
-        distances: (queries, gallery), smaller is more alike.
+        distances: (queries, gallery); smaller is more similar.
         query_ids, gallery_ids: identities, integers or strings.
-        query_cameras, gallery_cameras: cameras, integers or strings. Without them, and where a camera is
+        query_cameras, gallery_cameras: cameras, integers or strings. Without both of them, and where a camera is
             unknown (None or -1), nothing is junk.
-        max_rank: length of the CMC, which is shorter if the gallery is smaller.
+        max_rank: length of the CMC, which is shorter if the gallery is smaller. Default: 50.
 
     Returns:
-        `(cmc, m_ap)`, cmc being (min(max_rank, gallery),).
+        `(cmc, m_ap)`: float64 (min(max_rank, gallery),) and a float, both 0..1.
 
     Raises:
         ValueError: if no query has a match in the gallery, a distance is NaN, or the shapes disagree.
@@ -57,9 +57,14 @@ def rank_embeddings(
     gallery_cameras: Names | None = None,
     max_rank: int = 50,
 ) -> RankingMetrics:
-    """`RankingMetrics` by cosine of embeddings (N, D), some queries at a time so that memory stays bounded.
+    """`RankingMetrics` by cosine similarity of embeddings, a slice of the queries at a time to bound memory.
 
-    The other arguments are those of `evaluate_ranking`.
+    Args:
+        query_embeddings, gallery_embeddings: (queries, D) and (gallery, D); they need not be normalised.
+        query_ids, gallery_ids, query_cameras, gallery_cameras, max_rank: see `evaluate_ranking`.
+
+    Raises:
+        ValueError: if there are not as many embeddings as identities, and as `evaluate_ranking`.
     """
     if len(query_embeddings) != len(query_ids):
         raise ValueError(
@@ -80,12 +85,14 @@ def rank_metrics(
     gallery_cameras: Names | None = None,
     max_rank: int = 50,
 ) -> RankingMetrics:
-    """`RankingMetrics` of distances that come a slice of queries at a time.
-
-    The other arguments are those of `evaluate_ranking`.
+    """`RankingMetrics` of distances that are computed for a slice of the queries at a time.
 
     Args:
-        distances_of: function of a slice of queries, gives (queries in the slice, gallery).
+        distances_of: function from a slice of the queries to their distances (queries in the slice, gallery).
+        query_ids, gallery_ids, query_cameras, gallery_cameras, max_rank: see `evaluate_ranking`.
+
+    Raises:
+        ValueError: if `max_rank` is below 1, and as `evaluate_ranking`.
     """
     if max_rank < 1:
         raise ValueError(f"Argument `max_rank` must be at least 1. Received: max_rank={max_rank}")
@@ -115,13 +122,13 @@ def rank_metrics(
 
 
 def slices(count: int, width: int, item_bytes: int = 8) -> list[slice]:
-    """Slices of `count` rows, each of at most `CHUNK_BYTES` if a row has `width` items."""
+    """Slices of `count` rows of `width` items, each of at most `CHUNK_BYTES` but at least one row."""
     rows = max(1, CHUNK_BYTES // (item_bytes * max(1, width)))
     return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
 
 
 def unit_length(embeddings: ArrayLike) -> np.ndarray:
-    """Rows scaled to length 1 in float32; zero rows stay zero."""
+    """(N, D) -> (N, D) float32 with rows of length 1; zero rows stay zero."""
     embeddings = np.asarray(embeddings, np.float32)
     return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
 
@@ -134,7 +141,7 @@ def _check_shape(distances: np.ndarray, queries: int, gallery: int) -> None:
 
 
 def _codes(what: str, query_names: Names, gallery_names: Names, unknown: tuple = ()) -> list[np.ndarray]:
-    """The names of both sides as integers, the same for the same name; -1 for unknown ones."""
+    """The names of both sides as integers, equal where the names are equal; -1 for unknown ones."""
     codes = dict.fromkeys(unknown, -1)
     sides = [np.asarray(names, dtype=object) for names in (query_names, gallery_names)]
     if any(side.ndim != 1 for side in sides):
@@ -149,7 +156,7 @@ def _scores(
     query_cameras: np.ndarray,
     gallery_cameras: np.ndarray,
 ) -> Iterator[Sequence[Any]]:
-    """Yields each query's average precision, inverse negative penalty and first match's rank, or NaNs."""
+    """Yields average precision, inverse negative penalty and rank of the first match for each query, or three NaNs."""
     for chunk in slices(len(query_ids), len(gallery_ids)):
         distances = np.asarray(distances_of(chunk))
         _check_shape(distances, chunk.stop - chunk.start, len(gallery_ids))
@@ -163,9 +170,9 @@ def _scores(
 
 
 def _match_ranks(distances: np.ndarray, same: np.ndarray, junk: np.ndarray) -> np.ndarray:
-    """Ranks, from 1, of one query's matches among all that is not junk.
+    """Ranks, from 1, of one query's matches among all gallery images that are not junk.
 
-    What is farther away than the farthest match needs no sorting; most of a gallery is.
+    Only images at most as far as the farthest match are sorted; most of a gallery is farther away.
     """
     matches = same & ~junk
     if not matches.any():

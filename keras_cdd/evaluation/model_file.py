@@ -1,4 +1,4 @@
-"""From a model file to a function of images; Keras is loaded for `.keras` files alone."""
+"""Loads a model file as a function of images; imports Keras for `.keras` files only."""
 
 import hashlib
 import json
@@ -16,20 +16,24 @@ SECONDS_TO_TRY = 120
 
 
 def load_embedder(path, sha256=None):
-    """A `.keras` or `.tflite` file as a function of images, with `image_size` (height, width) as attribute.
+    """Loads a `.keras` or `.tflite` file as an embedder.
 
-    A flipped bit in a `.tflite` file's weights can only be seen by its SHA-256, and one in its structure may end or
-    hang the process that loads it. So the SHA-256 must be the one that is known; a file without one is tried in a
-    process of its own first.
+    A flipped bit in the weights of a `.tflite` file shows only in its SHA-256, and one in its structure may crash or
+    hang the process that loads it. Therefore the file must have the SHA-256 that is recorded for it; a file without a
+    record is first tried in a separate process.
 
     Args:
-        path: of the file.
-        sha256: hex digest that a `.tflite` file must have; by default what the report of its export says, `m.json`
-            beside `m.tflite`, if there is one.
+        path: path of the file.
+        sha256: hex digest that a `.tflite` file must have. Default: the one in the report of its export (`m.json`
+            beside `m.tflite`), if there is a report.
+
+    Returns:
+        `KerasEmbedder` or `TFLiteEmbedder`: a function from images (N, height, width, 3) in 0..255 to embeddings
+        (N, D) float32, with the attribute `image_size`, (height, width).
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        UserError: if it is no model, is damaged, or does not embed images, or if there is no interpreter for it.
+        MissingFileError: if the file does not exist.
+        UserError: if the file is not a model, is damaged or does not embed images, or if no interpreter is installed.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -44,7 +48,7 @@ def load_embedder(path, sha256=None):
         # A broken installation is no fault of the file.
         raise
     except Exception as error:
-        # A damaged file can fail anywhere: in zipfile, json, h5py, a layer, the interpreter.
+        # A damaged file can fail in many places: zipfile, json, h5py, a layer, the interpreter.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"Model {path} cannot be used: {reason[:300]}; export or train it again.") from error
 
@@ -55,7 +59,7 @@ def _load_keras(path):
     from keras_cdd.evaluation.keras_embedder import KerasEmbedder
 
     if not zipfile.is_zipfile(path):
-        # Keras would say that there is no such file.
+        # Keras would report that the file does not exist.
         raise ValueError("it is no complete .keras archive")
     return KerasEmbedder(keras.saving.load_model(path, compile=False))
 
@@ -74,8 +78,8 @@ def _load_tflite(path, sha256):
 
 
 def _try_apart(path):
-    """Raises ValueError if a process that runs the file fails, crashes or hangs."""
-    # Safe path: the folder of the script holds modules that are not meant to be imported from there.
+    """Raises ValueError if running the file in a separate process fails, crashes or hangs."""
+    # -P: the script's folder must not be searched for modules; its files are imported as parts of the package.
     command = [sys.executable, "-P", tflite_embedder.__file__, str(path)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS_TO_TRY)
@@ -87,7 +91,7 @@ def _try_apart(path):
 
 
 def _recorded_sha256(report):
-    """What a report beside a model says; None if there is none, or it says nothing."""
+    """The SHA-256 in the report beside a model; None if there is no report or no SHA-256 in it."""
     try:
         recorded = json.loads(report.read_text())
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""k-reciprocal re-ranking (Zhong et al., CVPR 2017), with sparse neighbourhoods (NumPy, SciPy).
+"""k-reciprocal re-ranking (Zhong et al., CVPR 2017) with sparse neighbourhoods (NumPy, SciPy).
 
-All sets of neighbours are rows of sparse (N, N) matrices, N counting queries and gallery together, so that
-memory grows with N times k1. Nothing dense is larger than some rows of the distance matrix.
+Neighbourhoods are rows of sparse (N, N) matrices, N being queries plus gallery, so memory grows with N times k1. The
+only dense arrays are slices of rows of the distance matrix.
 """
 
 import numpy as np
@@ -13,27 +13,27 @@ TINY = 1e-12
 
 
 def rerank(query_embeddings, gallery_embeddings, k1=20, k2=6, weight=0.3, normalize=True):
-    """Re-ranked distances (queries, gallery) float32; the arguments are those of `reranked_distances`."""
+    """Re-ranked distances (queries, gallery) float32; arguments and errors as in `reranked_distances`."""
     distances_of = reranked_distances(query_embeddings, gallery_embeddings, k1, k2, weight, normalize)
     parts = slices(len(query_embeddings), len(gallery_embeddings))
     return np.concatenate([distances_of(rows) for rows in parts])
 
 
 def reranked_distances(query_embeddings, gallery_embeddings, k1=20, k2=6, weight=0.3, normalize=True):
-    """Mixes the original distance with the Jaccard distance of k-reciprocal neighbourhoods (equation 12).
+    """Weighted sum of original distance and Jaccard distance of k-reciprocal neighbourhoods (equation 12).
 
     Args:
-        query_embeddings, gallery_embeddings: (N, D).
-        k1: size of the neighbourhoods.
-        k2: neighbours over which a neighbourhood is averaged; 1 switches that off.
-        weight: of the original distance, 0..1.
-        normalize: scale embeddings to length 1 first.
+        query_embeddings, gallery_embeddings: (queries, D) and (gallery, D).
+        k1: number of nearest neighbours from which reciprocal ones are taken. Default: 20.
+        k2: number of neighbours for local query expansion; 1 turns it off. Default: 6.
+        weight: weight of the original distance, 0..1. Default: 0.3.
+        normalize: scale the embeddings to length 1 first. Default: True.
 
     Returns:
-        A function of a slice of queries that gives their distances (queries in the slice, gallery) float32.
+        Function from a slice of the queries to their distances (queries in the slice, gallery) float32.
 
     Raises:
-        ValueError: if k1, k2 or `weight` is out of range.
+        ValueError: if `k1` or `k2` is below 1 or `weight` is outside 0..1.
     """
     if k1 < 1 or k2 < 1 or not 0 <= weight <= 1:
         raise ValueError(
@@ -56,12 +56,12 @@ def reranked_distances(query_embeddings, gallery_embeddings, k1=20, k2=6, weight
 
 
 def _relative_distances(rows, columns, farthest):
-    """`2 - 2 cosine`, in units of the farthest that each row has among all."""
+    """`2 - 2 cosine`, divided by the largest distance that each row has to any image."""
     return (2.0 - 2.0 * (rows @ columns.T)) / farthest[:, None]
 
 
 def _nearest(x, count):
-    """The nearest of each row, nearest first (N, count), and the distance of the farthest (N,)."""
+    """Indices of each row's nearest rows, nearest first, (N, count), and its largest distance to any row, (N,)."""
     count = min(count, len(x))
     neighbours, farthest = np.empty((len(x), count), np.int64), np.empty(len(x), np.float32)
     for rows in slices(len(x), len(x), item_bytes=16):
@@ -74,23 +74,23 @@ def _nearest(x, count):
 
 
 def _sets(neighbours):
-    """Sparse (N, N) of ones: row i holds the set of i's neighbours."""
+    """Sparse (N, N) matrix with ones in row i at the neighbours of i."""
     count, width = neighbours.shape
     ones, starts = np.ones(count * width, np.float32), np.arange(count + 1) * width
     return scipy.sparse.csr_matrix((ones, neighbours.ravel(), starts), (count, count))
 
 
 def _reciprocal(neighbours, k):
-    """R(p, k) of equation 3: those of p's nearest k (and p) that have p among theirs."""
+    """R(p, k) of equation 3: p and those of its k nearest neighbours that have p among theirs, in row p."""
     near = _sets(neighbours[:, : k + 1])
     return near.multiply(near.T).tocsr()
 
 
 def _encode(x, neighbours, farthest, k1):
-    """Equations 5 and 7: exp(-distance) to the expanded k-reciprocal neighbours, each row summing to 1."""
+    """Equations 5 and 7: exp(-distance) to the expanded k-reciprocal neighbours; every row sums to 1."""
     own, half = _reciprocal(neighbours, k1), _reciprocal(neighbours, int(np.around(k1 / 2)))
-    # A neighbour's smaller neighbourhood joins if more than two thirds of it are in p's own. Being reciprocal
-    # is symmetric, so `half` is its own transpose.
+    # A neighbour's set of size k1 / 2 is added if more than two thirds of it are in p's own set. Reciprocity is
+    # symmetric, so `half` equals its transpose.
     shared = own.multiply(own @ half).tocoo()
     joins = shared.data > 2 / 3 * np.diff(half.indptr)[shared.col]
     joining = scipy.sparse.csr_matrix((shared.data[joins], (shared.row[joins], shared.col[joins])), own.shape)
@@ -107,14 +107,14 @@ def _encode(x, neighbours, farthest, k1):
 
 
 def _average(encoded, neighbours):
-    """Local query expansion (equation 11): each row becomes the mean over its neighbours'."""
+    """Local query expansion (equation 11): each row becomes the mean of its neighbours' rows."""
     return ((_sets(neighbours) / neighbours.shape[1]) @ encoded).tocsr()
 
 
 def _jaccard_distances(encoded, members):
-    """`1 - sum(min) / sum(max)` (equation 10) of sparse rows (n, N) and the gallery's, given as (N, gallery).
+    """`1 - sum(min) / sum(max)` (equation 10) of sparse rows (n, N) and those of the gallery, given as (N, gallery).
 
-    Rows sum to 1, so sum(max) is 2 - sum(min), and only what a query's row touches has to be looked at.
+    Rows sum to 1, so sum(max) is 2 - sum(min), and only the non-zero entries of a query's row matter.
     """
     touched = members[encoded.indices]
     lengths = np.diff(touched.indptr)

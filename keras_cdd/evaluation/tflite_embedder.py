@@ -1,6 +1,7 @@
-"""A TFLite file as a function of images, and the interpreters that run it (no TensorFlow).
+"""A TFLite file as a function of images, and the interpreters that run it (without TensorFlow).
 
-One file, since it is also run by its path, in a process of its own.
+This is a single module without imports from the package, because `model_file` also runs it by its path in a separate
+process.
 """
 
 import contextlib
@@ -12,31 +13,31 @@ import sys
 
 import numpy as np
 
-# The packages that run files, the faster first, and what is imported of them.
+# Package that runs TFLite files -> module to import; the faster package first.
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 NO_RUNTIME = "There is no interpreter for .tflite files; pip install ai-edge-litert."
 
 
 class TFLiteEmbedder:
-    """Runs a `.tflite` file with one image input; of several outputs, the one called `embedding`.
+    """Runs a `.tflite` file with one image input and returns its output, or that called `embedding` of several.
 
-    Integer inputs (uint8, int8) are quantized and integer outputs dequantized with the file's own scales.
-    Files of a fixed batch get one image at a time.
+    Images are quantized for integer inputs (uint8, int8) and integer outputs are dequantized, with the scales in the
+    file. Files with a fixed batch size get one image at a time.
 
     Args:
-        path: of the file.
-        threads: of the interpreter; as many as processors if None.
+        path: path of the file.
+        threads: threads of the interpreter; None (the default) for one per processor.
 
     Attributes:
-        image_size: (height, width).
+        image_size: (height, width) in pixels.
         embedding_size: D.
-        input_type, output_type: names of the numbers that go in and come out, as "uint8" or "float32".
-        output_quantization: (scale, zero_point) of integer outputs; (0.0, 0) of others.
+        input_type, output_type: number types of the file's input and output, for example "uint8" or "float32".
+        output_quantization: (scale, zero_point) of integer outputs, (0.0, 0) of others.
 
     Raises:
-        ValueError: if the file is damaged, does not take images, or has several outputs and none called
-            `embedding`, or an output that is not (N, D).
-        ImportError: if there is no interpreter.
+        ValueError: if the file is damaged or does not take images, if none of several outputs is called `embedding`,
+            or if the embedding is not of shape (N, D).
+        ImportError: if no interpreter is installed.
     """
 
     def __init__(self, path, threads=None):
@@ -59,10 +60,10 @@ class TFLiteEmbedder:
         self._batch = None
 
     def __call__(self, images):
-        """Embeddings (N, D) float32 of images (N, height, width, 3) in 0..255.
+        """Embeddings (N, D) float32, not normalised, of images (N, height, width, 3) in 0..255.
 
         Raises:
-            ValueError: if the images have another size.
+            ValueError: if the images do not have the size `image_size`.
         """
         images = np.asarray(images)
         if images.shape[1:] != (*self.image_size, 3):
@@ -88,7 +89,7 @@ class TFLiteEmbedder:
 
 
 def _embedding(interpreter):
-    """The details of the output that is the embedding."""
+    """The interpreter's details of the embedding output."""
     outputs = interpreter.get_output_details()
     if len(outputs) == 1:
         return outputs[0]
@@ -114,17 +115,20 @@ def _dequantized(values, details):
 
 
 def installed_runtimes():
-    """Those of `RUNTIMES` that are there, the faster first; none where no package is installed."""
+    """Names of the installed packages among `RUNTIMES`, the faster first; empty where none is installed."""
     return [package for package, module in RUNTIMES.items() if importlib.util.find_spec(module)]
 
 
 def open_interpreter(package, path, threads):
-    """An `Interpreter` of a file; all runtimes compute it with XNNPACK's kernels if they can, so that all rank alike.
+    """Opens a file with a runtime; every runtime uses XNNPACK's kernels where it can, so that rankings agree.
 
     Args:
         package: one of `installed_runtimes`.
-        path: of a `.tflite` file.
-        threads: to compute with.
+        path: path of a `.tflite` file.
+        threads: number of threads.
+
+    Returns:
+        The runtime's `Interpreter`; its tensors are not allocated yet.
 
     Raises:
         ValueError, RuntimeError: if the file is damaged.
@@ -134,28 +138,29 @@ def open_interpreter(package, path, threads):
     if package == "tflite-runtime":
         with contextlib.suppress(RuntimeError):
             return module.Interpreter(**arguments, experimental_delegates=_xnnpack(threads))
-        # XNNPACK refuses shapes that are known at run time only.
+        # Reached where XNNPACK refuses the file: it does not support shapes that are only known at run time.
     return module.Interpreter(**arguments)
 
 
 def _xnnpack(threads):
-    """A list of the delegate, empty where the package was built without it."""
+    """A list with the XNNPACK delegate; empty where the package was built without it."""
     wrapper = importlib.import_module("tflite_runtime._pywrap_tensorflow_interpreter_wrapper")
     library = ctypes.CDLL(wrapper.__file__)
     return [_Xnnpack(library, threads)] if hasattr(library, "TfLiteXNNPackDelegateCreate") else []
 
 
 class _Xnnpack:
-    """XNNPACK's kernels, integers among them, for tflite-runtime, whose own choice leaves integers to slower ones.
+    """XNNPACK delegate with integer kernels for tflite-runtime, which uses XNNPACK for floats only by default.
 
-    Those round otherwise, so that near ties of a ranking change places. There is no Python call for it: what an
-    interpreter asks of a delegate is the pointer that the package's library gives to a call from C.
+    Its other integer kernels are slower and round differently, so that near ties in a ranking change places. The
+    package has no Python function that creates this delegate. An interpreter only needs the pointer to it, which the
+    package's library returns when called through C.
     """
 
     _SIGNED_AND_UNSIGNED_INTEGERS = 1 | 2
 
     class _Options(ctypes.Structure):
-        """The start of `TfLiteXNNPackDelegateOptions`, with room for the rest."""
+        """The first fields of `TfLiteXNNPackDelegateOptions`, and space for the rest."""
 
         _fields_ = [("threads", ctypes.c_int32), ("flags", ctypes.c_uint32), ("rest", ctypes.c_uint8 * 248)]
 
@@ -183,7 +188,7 @@ def _try(path):
 
 
 if __name__ == "__main__":
-    # `model_file` runs this file in a process of its own.
+    # `model_file` runs this file in a separate process.
     try:
         _try(sys.argv[1])
     except Exception as error:

@@ -12,15 +12,16 @@ from keras_cdd.distill import reestimate_batch_norm
 from keras_cdd.errors import UserError
 from keras_cdd.experiment.latency import latency_ms
 from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student
-from keras_cdd.experiment.phase_loop import Stage
+from keras_cdd.experiment.phase_loop import PhaseLoop
 from keras_cdd.experiment.run_log import deployed_cost
 from keras_cdd.experiment.surgeon import Surgeon
 from keras_cdd.experiment.watch import Watch
 from keras_cdd.models import cost_model, with_indicators
+from keras_cdd.models.gated_units import gated_blocks
+from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import load_model
 from keras_cdd.run_folder.workdir import Workdir, environment
 from keras_cdd.surgery import fuse
-from keras_cdd.surgery.sites import gated_blocks
 
 
 def run_experiment(config, flagfile):
@@ -85,7 +86,7 @@ def _teacher(config, data, workdir, watch):
     if config.run.student == "cdd":
         # A budget out of reach is refused now, not when the teacher is there.
         Surgeon(config, with_indicators(fresh, config.network.indicators), data.steps_per_epoch)
-    teacher = Stage("teacher", config, data, workdir, config.training.teacher_epochs, watch).run(fresh)
+    teacher = PhaseLoop("teacher", config, data, workdir, config.training.teacher_epochs, watch).run(fresh)
     workdir.save_model("teacher.keras", teacher)
     return teacher
 
@@ -110,11 +111,11 @@ def _student(config, data, workdir, watch, teacher):
     keras.utils.set_random_seed(config.training.seed + 1)
     student, surgeon = make_heavy_student(config, teacher), None
     if config.run.student == "cdd":
-        log = functools.partial(workdir.append, "cuts.jsonl")
+        log = functools.partial(workdir.append, layout.CUTS)
         surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut)
     elif config.run.student == "static":
         student = static_student(student, config.run.kept_filters, random=config.run.student_init == "random")
-    student = Stage("student", config, data, workdir, config.training.epochs, watch, teacher, surgeon).run(student)
+    student = PhaseLoop("student", config, data, workdir, config.training.epochs, watch, teacher, surgeon).run(student)
     if config.surgery.bn_reestimate:
         batches = data.batches(start_epoch=config.training.epochs).take(config.surgery.bn_reestimate)
         reestimate_batch_norm(student, (images for images, _ in batches))

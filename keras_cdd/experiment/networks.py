@@ -5,11 +5,11 @@ import numpy as np
 
 from keras_cdd.errors import UserError
 from keras_cdd.models import cost_model, gated_resnet, load_pretrained, with_indicators
+from keras_cdd.models.gated_units import gated_units, indicator_kernels
 from keras_cdd.models.pretrained.loading import RESCALINGS, read_weights, source_style
 from keras_cdd.run_folder.reading import load_model
 from keras_cdd.surgery import rebuild
 from keras_cdd.surgery.plan import make_plan
-from keras_cdd.surgery.sites import gated_units, indicator_kernels
 
 
 def make_teacher(config, dataset):

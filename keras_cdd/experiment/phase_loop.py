@@ -1,21 +1,20 @@
 """The phase loop: fit -> plan -> rebuild -> fit, with a checkpoint after every epoch."""
 
 import keras
-import tensorflow as tf
 
-from keras_cdd.distill import Distiller, EmbeddingQueue, GradientReset, LossWeights
+from keras_cdd.distill import Distiller
 from keras_cdd.experiment.optimizers import make_optimizer
+from keras_cdd.experiment.parts import loss_weights, make_parts
 from keras_cdd.experiment.run_log import RunLog
-from keras_cdd.run_folder.checkpoint import load_checkpoint, restore_variables, save_checkpoint
-from keras_cdd.surgery.rebuild import named_slots
-from keras_cdd.surgery.sites import gated_units, units_by_site
+from keras_cdd.experiment.training_state import TrainingState
+from keras_cdd.run_folder import layout
 
 
-class Stage:
+class PhaseLoop:
     """Trains one model to its end, from wherever its last checkpoint left it.
 
     Args:
-        name: "teacher" or "student".
+        name: of the stage, "teacher" or "student".
         config: `Config`.
         data: `TrainingData`.
         workdir: `Workdir`.
@@ -35,21 +34,20 @@ class Stage:
         self.teacher = teacher
         self.surgeon = surgeon
         self.phase = 0
-        self.checkpoint = workdir / "checkpoints" / name
+        self.state = TrainingState(workdir, name)
 
     def run(self, model):
         """Returns the trained model; `model` is where a fresh run starts."""
         epoch = 0
-        distiller = None
-        if (saved := load_checkpoint(self.checkpoint)) is not None:
-            model, arrays, state = saved
-            epoch, self.phase = state["epoch"], state["phase"]
+        if (saved := self.state.load()) is None:
+            distiller = self._distiller(model)
+        else:
+            model, arrays, facts = saved
+            epoch, self.phase = facts["epoch"], facts["phase"]
             if self.surgeon is not None:
-                self.surgeon.under_way = state.get("cut_under_way")
-            distiller = self._distiller(model, self._optimizer(model), epoch)
-            restore_variables(self._state(distiller), arrays)
-            self.workdir.rewind(self.name, epoch)
-        distiller = distiller or self._distiller(model, self._optimizer(model), epoch)
+                self.surgeon.restore(facts["surgeon"])
+            distiller = self._distiller(model)
+            self.state.restore(distiller, arrays)
         while epoch < self.epochs:
             # A rebuild is decided by the state at an epoch's end alone, so a resumed run decides the same.
             if self.surgeon is not None and epoch and self.surgeon.wants_rebuild(distiller, epoch):
@@ -81,8 +79,8 @@ class Stage:
         """Saves a checkpoint, draws the report and stops `fit` where the model has to change."""
         facts = {"epoch": epoch, "phase": self.phase}
         if self.surgeon is not None:
-            facts["cut_under_way"] = self.surgeon.under_way
-        save_checkpoint(self.checkpoint, distiller.student, self._state(distiller), facts)
+            facts["surgeon"] = self.surgeon.facts()
+        self.state.save(distiller, facts)
         self.watch.report.epoch_done()
         if self.surgeon is not None and epoch < self.epochs and self.surgeon.wants_rebuild(distiller, epoch):
             distiller.stop_training = True
@@ -93,7 +91,7 @@ class Stage:
         self.phase += 1
         before = {site: cut.channels for site, cut in plan.cuts.items()}
         self.workdir.append(
-            "surgery.jsonl",
+            layout.SURGERY,
             {
                 "stage": self.name,
                 "epoch": epoch,
@@ -108,97 +106,25 @@ class Stage:
             },
         )
         print(f"surgery after epoch {epoch}, outputs changed by {change:.1e}\n{plan}", flush=True)
-        slimmer = self._distiller(slim, optimizer, epoch)
-        self._carry_over(distiller, slimmer, plan)
-        return slimmer
+        return self._distiller(slim, optimizer, [part.cut(plan) for part in distiller.parts.values()])
 
-    def _carry_over(self, old, new, plan):
-        """Masks, counts, scores and fades go along with the channels they belong to; the queue as it is."""
-        sources, targets = _helper_variables(old), _helper_variables(new)
-        for name, variable in targets.items():
-            value = tf.convert_to_tensor(sources[name])
-            kind, _, site = name.partition(":")
-            if kind in ("mask", "count", "fisher", "fade"):
-                value = tf.gather(value, plan.cuts[site].outputs, axis=-1)
-            if kind == "fade":
-                value = tf.gather(value, plan.cuts[site].inputs)
-            variable.assign(value)
-
-    def _optimizer(self, model):
-        optimizer = make_optimizer(self.config.training, self.name, self.epochs, self.data.steps_per_epoch)
-        optimizer.build(model.trainable_variables)
-        return optimizer
-
-    def _distiller(self, model, optimizer, epoch):
-        config, distill = self.config, self.config.distill
-        weights = LossWeights(
-            **{
-                name: getattr(distill, f"{name}_weight")
-                for name in ("identity", "triplet", "logit", "feature", "embedding", "relation")
-            },
-            label_smoothing=distill.label_smoothing,
-            margin=distill.margin if distill.margin >= 0 else None,
-            mining=distill.mining,
-            temperature=distill.temperature,
-        )
-        shrinking = self.surgeon is not None
-        step = epoch * self.data.steps_per_epoch
-        cutting = self.surgeon is not None and self.surgeon.cuts_left(step)
-        distiller = Distiller(
-            model,
-            self.teacher,
-            weights,
-            compression=config.compression.compression if shrinking else "none",
-            compression_weight=config.compression.compression_weight,
-            reset=self._reset(model) if shrinking else None,
-            reset_step=round(config.compression.gradient_reset_epoch * self.data.steps_per_epoch),
-            reset_every=config.compression.reset_every,
-            with_fisher=cutting and config.surgery.importance == "fisher",
-            with_fade=cutting and config.surgery.fade,
-        )
+    def _distiller(self, model, optimizer=None, parts=None):
+        """A `Distiller` that goes on with an optimizer and parts, or starts with fresh ones."""
+        steps = self.data.steps_per_epoch
+        if optimizer is None:
+            optimizer = make_optimizer(self.config.training, self.name, self.epochs, steps)
+            optimizer.build(model.trainable_variables)
+        if parts is None:
+            parts = make_parts(self.config, model, self.teacher, steps) if self.surgeon is not None else []
+        distiller = Distiller(model, self.teacher, loss_weights(self.config.distill), parts)
         distiller.compile(optimizer)
         return distiller
 
-    def _reset(self, model):
-        config = self.config.compression
-        if config.gradient_reset_epoch < 0:
-            return None
-        units = gated_units(model)
-        widths = {site: unit.filters for site, unit in units_by_site(self.teacher).items() if site in units}
-        return GradientReset(
-            EmbeddingQueue(config.queue_size, widths),
-            {site: unit.indicator.output_channels for site, unit in units.items()},
-            config.reset_ratio,
-            config.reset_neighbours,
-            config.reset_metric,
-        )
-
-    def _state(self, distiller):
-        slots, _ = named_slots(distiller.optimizer, distiller.student.trainable_variables)
-        return {**{f"optimizer:{name}": slot for name, slot in slots.items()}, **_helper_variables(distiller)}
-
-
-def _helper_variables(distiller):
-    """Name -> variable of everything beside weights and optimizer."""
-    named = {}
-    if (reset := distiller.reset) is not None:
-        named |= {f"queue:{site}": rows for site, rows in reset.queue.rows.items()}
-        named |= {f"mask:{site}": mask for site, mask in reset.masks.items()}
-        named |= {f"count:{site}": count for site, count in reset.counts.items()}
-        named |= {"queue_written": reset.queue.written, "reset_updates": reset.updates}
-    if (fisher := distiller.fisher) is not None:
-        named |= {f"fisher:{site}": sums for site, sums in fisher.sums.items()}
-        named["fisher_images"] = fisher.images
-    if (fade := distiller.fade) is not None:
-        named |= {f"fade:{site}": leaving for site, leaving in fade.leaving.items()}
-        named["fade_steps_left"] = fade.steps_left
-    return named
-
 
 class _EpochEnd(keras.callbacks.Callback):
-    def __init__(self, stage):
+    def __init__(self, loop):
         super().__init__()
-        self.stage = stage
+        self.loop = loop
 
     def on_epoch_end(self, epoch, logs=None):
-        self.stage.epoch_end(self.model, epoch + 1)
+        self.loop.epoch_end(self.model, epoch + 1)

@@ -3,19 +3,14 @@
 import keras
 import numpy as np
 
+from keras_cdd.errors import UserError
 from keras_cdd.experiment.cut_record import cut_record
 from keras_cdd.models import cost_model, count_macs
+from keras_cdd.models.gated_units import indicator_kernels
 from keras_cdd.surgery import plan_surgery, rebuild, silence
-from keras_cdd.surgery.importance import (
-    fisher_importance,
-    norm_importance,
-    only_living,
-    relative_norm_importance,
-    reset_importance,
-)
+from keras_cdd.surgery.importance import IMPORTANCES, importance_of, norm_importance, only_living
 from keras_cdd.surgery.schedule import CutSchedule
 from keras_cdd.surgery.silence import staying_entries
-from keras_cdd.surgery.sites import indicator_kernels
 from keras_cdd.surgery.trigger import worth_rebuilding
 
 
@@ -42,7 +37,7 @@ class Surgeon(keras.callbacks.Callback):
         self.measure = measure
         self.aim = {}
         self.schedule = None
-        # The record of the cut whose channels are fading; a checkpoint keeps it.
+        # The record of the cut whose channels are fading.
         self.under_way = None
         if config.has_budget:
             name = "target_macs" if self.config.target_macs is not None else "target_params"
@@ -57,6 +52,14 @@ class Surgeon(keras.callbacks.Callback):
                 cuts=self.config.num_cuts,
                 fade=self.config.fade,
             )
+
+    def facts(self):
+        """What a checkpoint keeps of it, for JSON."""
+        return {"cut_under_way": self.under_way}
+
+    def restore(self, facts):
+        """Goes on where `facts` was taken."""
+        self.under_way = facts["cut_under_way"]
 
     def cuts_left(self, step):
         """Whether any cut comes after this optimizer step."""
@@ -76,11 +79,16 @@ class Surgeon(keras.callbacks.Callback):
         if step in starts:
             number = len(starts) - starts[::-1].index(step)
             self._cut(self.schedule.kept(number), ends[number - 1] - step, final=number == len(starts))
+        if step == ends[-1]:
+            for part in self.model.parts.values():
+                part.cuts_are_over()
 
     def _cut(self, kept, steps, final):
-        """Chooses channels to go, within so many steps or at once."""
+        """Chooses channels to go, within so many steps or at once; without evidence the next cut takes them too."""
         distiller, student = self.model, self.model.student
-        importance = self.importance(distiller)
+        importance = self.importance(distiller, needed=final)
+        if importance is None:
+            return
         plan = plan_surgery(
             student,
             **{self.aim["name"]: kept},
@@ -92,11 +100,11 @@ class Surgeon(keras.callbacks.Callback):
         before = {f"{name}_before": value for name, value in self.measure(student).items()}
         self.under_way = (record or {}) | before
         if steps:
-            distiller.fade.start(staying_entries(student, plan, self.config.cut == "filters"), steps)
+            distiller.parts["fade"].start(staying_entries(student, plan, self.config.cut == "filters"), steps)
         else:
             self._remove(plan)
-        if distiller.fisher is not None:
-            distiller.fisher.restart()
+        for part in distiller.parts.values():
+            part.restart()
 
     def _remove(self, plan):
         """Ends a cut: what was chosen becomes, or is by now, exactly zero and stays it."""
@@ -110,26 +118,34 @@ class Surgeon(keras.callbacks.Callback):
         if self.log is not None and record:
             self.log({"stage": "student", "epoch": epoch} | record | figures)
 
-    def importance(self, distiller):
-        """Site -> (channels,), by the run's choice."""
-        if self.config.importance == "fisher" and distiller.fisher is not None:
-            sums = {site: variable.numpy() for site, variable in distiller.fisher.sums.items()}
-            return fisher_importance(sums, float(distiller.fisher.images.numpy()))
-        if self.config.importance == "reset" and distiller.reset is not None:
-            counts = {site: variable.numpy() for site, variable in distiller.reset.counts.items()}
-            return reset_importance(counts, float(distiller.reset.updates.numpy()))
-        return relative_norm_importance(indicator_kernels(distiller.student))
+    def importance(self, distiller, needed=True):
+        """Site -> (channels,), by the run's choice; None without any evidence since the last cut, unless `needed`.
+
+        Raises:
+            UserError: if it is needed and there is no evidence, or it is not finite.
+        """
+        name = self.config.importance
+        gatherer, evidence = IMPORTANCES[name].gathered_by, {}
+        if gatherer is not None and not (evidence := distiller.parts[gatherer].evidence()):
+            if needed:
+                raise UserError(
+                    f"No step counted for --importance={name} since the last cut, since all of them overflowed in "
+                    "float16; train longer before --cut_end, or without --mixed_precision."
+                )
+            return None
+        return importance_of(name, indicator_kernels(distiller.student), evidence)
 
     def wants_rebuild(self, distiller, epoch):
         """Whether the zeros that are there by the end of this epoch (from 1) shall leave now."""
-        finished = not self.cuts_left(epoch * self.steps_per_epoch)
+        finished = self.schedule is not None and not self.cuts_left(epoch * self.steps_per_epoch)
         plan = self._plan(distiller.student)
         if plan.is_identity:
             return False
         if self.config.surgery_every and not finished:
             return epoch % self.config.surgery_every == 0
-        now = count_macs(distiller.student, deployed=False)
-        return worth_rebuilding(now, _training_macs_after(distiller.student, plan, now), finished)
+        # At least what the deployed form saves; smaller indicators and filters that feed nothing come on top.
+        now, saved = count_macs(distiller.student, deployed=False), plan.macs[0] - plan.macs[1]
+        return worth_rebuilding(now, now - saved, finished)
 
     def _plan(self, student):
         return plan_surgery(student, round_to=self.config.pad_channels)
@@ -166,9 +182,3 @@ def _floor(student, name, round_to):
     costs = cost_model(student)
     total = costs.macs if name == "target_macs" else costs.params
     return total({site: min(round_to, width) for site, width in costs.widths.items()}) / total(costs.full_widths)
-
-
-def _training_macs_after(student, plan, now):
-    """Training-form MACs after the plan, taking filters that feed nothing into account."""
-    macs = plan.macs[0] - plan.macs[1]
-    return now - macs

@@ -1,4 +1,4 @@
-"""Layers: the channel indicator, the blocks that carry it, pooling and the head."""
+"""Layers: channel indicator, gated residual blocks, pooling and embedding head."""
 
 from keras_cdd.layers.channel_indicator import ChannelIndicator
 from keras_cdd.layers.conv_shape import ConvShape

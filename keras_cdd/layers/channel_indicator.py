@@ -1,4 +1,4 @@
-"""The learnable 1x1 convolution that tells which channels matter (CDD, section 3.1)."""
+"""The learnable 1x1 convolution whose kernel shows which channels matter (CDD, section 3.1)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,21 +11,28 @@ from keras_cdd.annotations import Shape, Tensor
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class ChannelIndicator(keras.layers.Layer):
-    """A 1x1 convolution without bias that starts as the identity.
+    """A 1x1 convolution without bias, initialised to the identity (CDD, section 3.1).
 
-    Its `kernel` is (1, 1, channels, kept). The norm of `kernel[..., j]` tells how much output channel j matters; a
-    column of exact zeros is a channel that is gone, and surgery removes it for good. A row of exact zeros is a filter
-    of the convolution before it that feeds nothing; surgery removes that as well.
+    The L2 norm of `kernel[..., j]` is the importance of output channel j. A column of exact zeros is a channel that
+    has been cut; surgery removes it. A row of exact zeros belongs to a filter of the preceding convolution that feeds
+    nothing; surgery removes that filter, too.
 
     Args:
-        kept: number of output channels; all of them by default.
-        input_channels: which channels of the uncut layer the inputs are (sorted indices); 0, 1, ... by default.
-        output_channels: which channels of the uncut layer the outputs are; the first `kept` by default.
+        kept: number of output channels. Default: `len(output_channels)` if those are given, else the number of input
+            channels.
+        input_channels: sorted indices of the inputs in the uncut layer. Default: 0, 1, ..., channels - 1.
+        output_channels: sorted indices of the outputs in the uncut layer. Default: 0, 1, ..., kept - 1.
+        **kwargs: of `keras.layers.Layer`.
 
-    Input and output: (N, H, W, channels) -> (N, H, W, kept).
+    Input and output shape: (N, H, W, channels) -> (N, H, W, kept).
+
+    Attributes:
+        kernel: (1, 1, channels, kept) variable; 1 where input and output are the same channel of the uncut layer,
+            0 elsewhere, at the start.
 
     Raises:
-        ValueError: for a `kept` below 1, or lists that are unsorted or disagree with the shapes.
+        ValueError: if `kept` is below 1, if a list is empty, unsorted, has duplicates or negative indices, or if its
+            length does not match `kept` or the number of input channels (the latter when the layer is built).
     """
 
     def __init__(
@@ -63,7 +70,7 @@ class ChannelIndicator(keras.layers.Layer):
             name="kernel",
             shape=(1, 1, channels, self.kept),
             initializer=self._identity,
-            # Replicas that shrink it all compute the same.
+            # All replicas compute the same shrinkage, so the first one's value is everybody's.
             aggregation="only_first_replica",
         )
 

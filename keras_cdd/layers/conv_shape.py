@@ -1,4 +1,4 @@
-"""The size of one convolution, as counts and surgery see it."""
+"""The size of one convolution, as cost counting and surgery see it."""
 
 import dataclasses
 
@@ -10,8 +10,8 @@ class ConvShape:
     Attributes:
         area: kernel height times width.
         positions: output height times width.
-        inputs: input channels: a number, or the name of the site whose width it is.
-        outputs: output channels, likewise.
+        inputs: number of input channels, or the name of the site that provides them.
+        outputs: number of output channels, or the name of the site that they form.
     """
 
     area: int
@@ -20,11 +20,11 @@ class ConvShape:
     outputs: int | str
 
     def macs(self, widths):
-        """Multiply-adds per image, `widths` giving the channels of each site."""
+        """Multiply-adds (MACs) per image. `widths`: site -> number of channels."""
         return self.positions * self.area * _width(self.inputs, widths) * _width(self.outputs, widths)
 
     def params(self, widths):
-        """Kernel elements and one bias a channel."""
+        """Kernel elements plus one bias per output channel. `widths`: site -> number of channels."""
         outputs = _width(self.outputs, widths)
         return self.area * _width(self.inputs, widths) * outputs + outputs
 

@@ -1,4 +1,4 @@
-"""A convolution with its BatchNorm and, at a gated site, its channel indicator."""
+"""A convolution with its BatchNorm and, at a site, its channel indicator."""
 
 import keras
 
@@ -8,16 +8,18 @@ from keras_cdd.layers.fused_batch_normalization import FusedBatchNormalization
 
 
 class ConvUnit(keras.layers.Layer):
-    """`conv - BN (- indicator)`: what blocks are chained of, and what fuses into one convolution.
+    """`conv - BN (- indicator)`: the unit that blocks are built from and that fuses into one convolution.
 
     Args:
         filters: output channels of the convolution.
         kernel_size: 1 or 3.
-        stride: of the convolution.
-        kept: `{"inputs": [...], "outputs": [...]}` of the indicator, `{}` for an uncut one, None for no indicator.
+        stride: stride of the convolution; padding is symmetric at every stride, as in torch.
+        kept: channels at the indicator as indices into the uncut layer, `{"inputs": [...], "outputs": [...]}`; `{}`
+            for an uncut indicator, None for no indicator.
         use_bias, epsilon, momentum: see `GatedBottleneck`.
+        **kwargs: of `keras.layers.Layer`.
 
-    Input and output: (N, H, W, C) -> (N, H / stride, W / stride, filters or kept outputs).
+    Input and output shape: (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), filters or kept outputs).
     """
 
     def __init__(self, filters, kernel_size, stride, kept, use_bias, epsilon, momentum, **kwargs):
@@ -28,7 +30,7 @@ class ConvUnit(keras.layers.Layer):
             filters,
             kernel_size,
             strides=stride,
-            # With stride 1 "same" is symmetric. With a stride it is not, so the margin is added by hand, as in torch.
+            # "same" pads symmetrically at stride 1 only. At other strides `pad` adds the margin, as torch does.
             padding="valid" if self.margin else "same",
             use_bias=use_bias,
             kernel_initializer="he_normal",
@@ -53,7 +55,7 @@ class ConvUnit(keras.layers.Layer):
             self.indicator.build(shape)
 
     def call(self, inputs, site=None, training=None):
-        """`site` is the name under which an active `FeatureRecorder` stores what passes."""
+        """With a `site`, an active `FeatureRecorder` stores the convolution's and the indicator's outputs under it."""
         convolved = self.bn(self.conv(self.pad(inputs)), training=training)
         outputs = convolved if self.indicator is None else self.indicator(convolved)
         if site is not None and (recorder := active_recorder()) is not None:
@@ -61,6 +63,7 @@ class ConvUnit(keras.layers.Layer):
         return outputs
 
     def pad(self, inputs):
+        """The inputs with a margin of zeros where the convolution has a stride: (N, H + 2m, W + 2m, C)."""
         if not self.margin:
             return inputs
         return keras.ops.pad(inputs, ((0, 0), (self.margin,) * 2, (self.margin,) * 2, (0, 0)))

@@ -1,4 +1,4 @@
-"""From the last feature map to features, embedding and logits."""
+"""The retrieval head: from the last feature map to features, embedding and logits."""
 
 import keras
 
@@ -8,19 +8,21 @@ POOLINGS = ("avg", "gem")
 
 
 def embedding_head(feature_map, embedding_size=512, num_classes=None, pooling="avg"):
-    """Pooling -> `features` -> BN, ReLU, Dense, BN -> `embedding` -> Dense -> `logits`, in stock layers named `head_*`.
+    """Pooling -> `features` -> BN, ReLU, Dense, BN -> `embedding` -> Dense -> `logits`, in layers named `head_*`.
 
     Args:
-        feature_map: symbolic (N, H, W, C).
-        embedding_size: length of the vector that is searched with cosine.
-        num_classes: training identities; without it there are no `logits`.
-        pooling: "avg" or "gem".
+        feature_map: symbolic tensor (N, H, W, C).
+        embedding_size: length of the embedding, which is compared by cosine; 512 by default.
+        num_classes: number of training identities; None (the default) for a head without `logits`.
+        pooling: "avg" (global average, the default) or "gem" (`GeneralizedMeanPooling`).
 
     Returns:
-        Dict of symbolic tensors: `features` (N, C), `embedding` (N, embedding_size), `logits` (N, num_classes).
+        Dict of symbolic tensors: `features` (N, C), read by the triplet loss; `embedding` (N, embedding_size), not
+        normalised; and with `num_classes` also `logits` (N, num_classes). `features`, `embedding` and `logits` are
+        float32 in mixed precision, too.
 
     Raises:
-        ValueError: for an unknown `pooling`.
+        ValueError: if `pooling` is unknown.
     """
     if pooling not in POOLINGS:
         raise ValueError(f"Argument `pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}")

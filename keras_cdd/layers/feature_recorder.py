@@ -1,4 +1,4 @@
-"""What a forward pass leaves for distillation, the gradient reset and the Fisher score."""
+"""Records inner activations of a forward pass for distillation, gradient reset and Fisher score."""
 
 import threading
 from collections.abc import Callable
@@ -14,9 +14,9 @@ _ACTIVE = threading.local()
 
 @tf.custom_gradient
 def _probe(activation: Tensor, gate: Tensor) -> tuple[Tensor, Callable[..., tuple[Tensor, Tensor]]]:
-    """Returns `activation` as it is; the gate's gradient is `sum over positions of activation * gradient`.
+    """Returns `activation` unchanged; the gate's gradient is the sum over positions of `activation * gradient`.
 
-    That equals multiplying the activation by a per-image, per-channel gate of ones, without the multiplication.
+    Equivalent to multiplying the activation by a gate of ones per image and channel, but saves the multiplication.
     """
 
     def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,21 +27,27 @@ def _probe(activation: Tensor, gate: Tensor) -> tuple[Tensor, Callable[..., tupl
 
 
 class FeatureRecorder:
-    """Collects what gated blocks compute inside, in the one forward pass that the training step makes anyway.
+    """Records activations inside gated blocks during the training step's ordinary forward pass.
 
     ```python
     with FeatureRecorder() as recorder:
         outputs = student(images, training=True)
-    recorder.convolution["stage1_block1/conv2"]   # (N, inputs): pooled, before the indicator
-    recorder.indicator["stage1_block1/conv2"]     # (N, kept): pooled, after the indicator, before its ReLU
+    recorder.convolution["stage1_block1/conv2"]   # (N, inputs): after conv and BatchNorm, before the indicator
+    recorder.indicator["stage1_block1/conv2"]     # (N, kept): after the indicator, before its ReLU
     ```
 
-    All pooled values are float32. A recorder belongs to the thread that opened it, so replicas do not mix.
+    Recorded values are float32 means over all positions (H, W). A recorder is active only in the thread that opened
+    it, so replicas do not mix.
 
     Args:
-        with_gates: also place a gate of ones (N, kept) on every indicated activation after its ReLU. A tape that
-            watches gives `d loss / d gate`, whose square is the Fisher score of the channel.
-        tape: the `tf.GradientTape` that shall watch the gates.
+        with_gates: place a gate of ones (N, kept) on every activation behind an indicator, after its ReLU. The mean
+            over images of the squared `d loss / d gate` is the channel's Fisher score. Default: False.
+        tape: `tf.GradientTape` that watches the gates; None (the default) if the caller watches `gates` itself.
+
+    Attributes:
+        convolution: site -> (N, inputs), also for inner convolutions without an indicator.
+        indicator: site -> (N, kept); the same as `convolution` where there is no indicator.
+        gates: site -> (N, kept), with `with_gates` only.
     """
 
     def __init__(self, with_gates: bool = False, tape: tf.GradientTape | None = None) -> None:
@@ -60,12 +66,12 @@ class FeatureRecorder:
         _ACTIVE.recorder = self._outer
 
     def record(self, site: str, convolution: Tensor, indicator: Tensor) -> None:
-        """Stores the spatial means of the two (N, H, W, C) tensors under the site's name."""
+        """Stores the means over positions of two (N, H, W, C) tensors under the site's name."""
         self.convolution[site] = _pooled(convolution)
         self.indicator[site] = self.convolution[site] if indicator is convolution else _pooled(indicator)
 
     def gate(self, site: str, activation: Tensor) -> Tensor:
-        """Returns the activation with the site's gate on it."""
+        """The activation (N, H, W, kept), with the site's gate on it if `with_gates`."""
         if not self.with_gates:
             return activation
         self.gates[site] = tf.ones([tf.shape(activation)[0], activation.shape[-1]], tf.float32)

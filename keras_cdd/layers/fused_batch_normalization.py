@@ -6,10 +6,15 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """The stock layer, faster: one kernel for (N, H, W, C) inputs where Keras composes a dozen operations.
+    """`keras.layers.BatchNormalization` in one kernel instead of a dozen operations, hence faster in training.
 
-    Same weights and config as `keras.layers.BatchNormalization`. In training the running variance takes the unbiased
-    batch variance (times n / (n - 1)), as torch's does.
+    Has the same weights and config, and normalises the last axis, with scale and center. One difference: in training,
+    the running variance is updated with the unbiased batch variance (times n / (n - 1)), as in torch.
+
+    Args:
+        **kwargs: of `keras.layers.BatchNormalization`; `axis`, `scale` and `center` keep their defaults.
+
+    Input and output shape: (N, H, W, C).
     """
 
     def call(self, inputs, training=None, mask=None):

@@ -7,12 +7,16 @@ from keras_cdd.layers.gated_block import GatedBlock
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class GatedBasicBlock(GatedBlock):
-    """`conv1-BN-indicator-ReLU, conv2-BN, + shortcut, ReLU`: the one inner width lies between the two convolutions.
+    """`conv1-BN-indicator-ReLU, conv2-BN, + shortcut, ReLU` (He et al., CVPR 2016, with an indicator).
 
-    Takes the arguments of `GatedBottleneck`. The outer width is `filters`; "conv2" and "both" mean the same here: the
-    indicator stands after the first convolution, since the second one's width is the block's outer width.
+    Takes the arguments of `GatedBottleneck`, with two differences: the outer width is `filters`, and the stride is on
+    "conv1" by default. The width between the two convolutions is the only inner width, so `indicators="conv2"` and
+    `"both"` both mean one indicator after conv1.
 
-    Input and output: (N, H, W, C) -> (N, H / stride, W / stride, filters).
+    Input and output shape: (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), filters).
+
+    Raises:
+        ValueError: as `GatedBottleneck`.
     """
 
     GEOMETRY = {"conv1": 3, "conv2": 3}

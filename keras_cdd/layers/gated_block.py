@@ -1,4 +1,4 @@
-"""What gated residual blocks have in common: a chain of convolutions, cut between, never at the ends."""
+"""Base of the gated residual blocks: a chain of convolutions whose inner widths can be cut."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,11 +17,15 @@ KeptChannels = Mapping[str, Mapping[str, Sequence[int]]]
 
 
 class GatedBlock(keras.layers.Layer):
-    """Base of `GatedBottleneck` and `GatedBasicBlock`; use those.
+    """Base of `GatedBottleneck` and `GatedBasicBlock`; use those. The arguments are those of `GatedBottleneck`.
 
-    Subclasses give `GEOMETRY`, the kernel size of every convolution in order, `EXPANSION`, the outer width in units of
-    `filters`, and `SITES`, for every value of `indicators` the convolutions that carry one. The indicators cut inner
-    channels only: the outer width never changes, so every block can rebuild itself slimmer on its own.
+    Indicators are on inner channels only. The outer width never changes, so every block can be rebuilt slimmer
+    independently of the others.
+
+    Class attributes that subclasses define:
+        GEOMETRY: name -> kernel size of every convolution, in order.
+        EXPANSION: outer width divided by `filters`.
+        SITES: value of `indicators` -> names of the convolutions that get an indicator.
     """
 
     GEOMETRY: dict[str, int]
@@ -66,7 +70,7 @@ class GatedBlock(keras.layers.Layer):
     def _kept_channels(
         self, kept_filters: int | Sequence[int] | None, kept_channels: KeptChannels | None
     ) -> KeptChannels:
-        """What the indicators keep, a dict a cut site; uncut sites are left out."""
+        """Convolution -> kept inputs and outputs of its indicator; without the uncut ones."""
         sites = self.SITES[self.indicators]
         if kept_channels is None:
             counts = [kept_filters] if isinstance(kept_filters, int) else kept_filters or [self.filters] * len(sites)
@@ -96,7 +100,7 @@ class GatedBlock(keras.layers.Layer):
     def _unit(
         self, name: str, filters: int, stride: int = 1, kept: Mapping[str, Sequence[int]] | None = None
     ) -> ConvUnit:
-        return ConvUnit(
+        unit = ConvUnit(
             filters,
             self.GEOMETRY.get(name, 1),
             stride,
@@ -107,9 +111,11 @@ class GatedBlock(keras.layers.Layer):
             dtype=self.dtype_policy,
             name=name,
         )
+        # A frozen block's BatchNorms must know that they are frozen.
+        unit.trainable = self.trainable
+        return unit
 
     def build(self, input_shape: Shape) -> None:
-        self.input_size = tuple(input_shape[1:])
         if self.stride > 1 or input_shape[-1] != self.outer_filters:
             self.shortcut = self._unit("shortcut", self.outer_filters, self.stride)
             self.shortcut.build(input_shape)
@@ -135,31 +141,35 @@ class GatedBlock(keras.layers.Layer):
         return shape
 
     def site(self, unit: ConvUnit) -> str:
-        """The name under which a convolution of this block is known outside: `<block>/<convolution>`."""
+        """The site's name in recorders, plans and logs: `<block>/<convolution>`."""
         return f"{self.name}/{unit.name}"
 
     @property
     def outer_filters(self) -> int:
+        """Output channels of the block."""
         return self.filters * self.EXPANSION
 
     @property
     def gated_units(self) -> dict[str, ConvUnit]:
-        """Site name -> `ConvUnit`, for the convolutions that carry an indicator."""
+        """Site name -> `ConvUnit` of every convolution with an indicator."""
         return {self.site(unit): unit for unit in self.inner if unit.indicator is not None}
 
     @property
     def kept_filters(self) -> list[int]:
-        """Channels left at each indicator, in order."""
+        """Number of channels kept at each indicator, in order."""
         full = {"outputs": range(self.filters)}
         return [len(self.kept_channels.get(site, full)["outputs"]) for site in self.SITES[self.indicators]]
 
-    def conv_shapes(self) -> list[ConvShape]:
-        """The convolutions of the fused block; widths that surgery may change stand there as site names.
+    def conv_shapes(self, input_shape: Shape) -> list[ConvShape]:
+        """The convolutions of the fused block; widths that surgery may change are given as site names.
+
+        Args:
+            input_shape: (N, H, W, C) of a call of the block.
 
         Raises:
-            ValueError: if the block is not built on a fixed image size.
+            ValueError: for an image size that is not fixed.
         """
-        shape = (None, *getattr(self, "input_size", (None, None, None)))
+        shape = (None, *input_shape[1:])
         if None in shape[1:]:
             raise ValueError(
                 "Counting needs a fixed image size: give the model's Input a height and a width. "
@@ -172,7 +182,7 @@ class GatedBlock(keras.layers.Layer):
             shapes.append(ConvShape(self.GEOMETRY[unit.name] ** 2, shape[1] * shape[2], channels, outputs))
             channels = outputs
         if self.shortcut is not None:
-            shapes.append(ConvShape(1, shape[1] * shape[2], self.input_size[-1], self.outer_filters))
+            shapes.append(ConvShape(1, shape[1] * shape[2], self.shortcut.conv.kernel.shape[2], self.outer_filters))
         return shapes
 
     def get_config(self) -> dict[str, Any]:

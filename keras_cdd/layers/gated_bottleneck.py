@@ -9,22 +9,28 @@ from keras_cdd.layers.gated_block import GatedBlock
 class GatedBottleneck(GatedBlock):
     """`conv1-BN-ReLU, conv2-BN-indicator-ReLU, conv3-BN, + shortcut, ReLU` (CDD, figure 2).
 
+    A fresh block computes the same as the block without indicators.
+
     Args:
         filters: inner width of the uncut block; the outer width is 4 x `filters`.
-        stride: 2 halves height and width.
-        indicators: "conv2" (one indicator after the 3x3 convolution, as in the paper), "both" (another one after
-            conv1, so that the 3x3 convolution can lose inputs too) or "none" (the plain block).
-        kept_filters: channels kept at the indicators, in order; all by default. An int stands for one indicator.
-        kept_channels: what surgery kept, `{"conv2": {"inputs": [...], "outputs": [...]}}`, as indices into the uncut
-            block; `kept_filters` then follows from it.
-        stride_on: "conv2" (torchvision, the default) or "conv1" (keras.applications).
-        use_bias: whether convolutions have a bias before their BatchNorm.
-        epsilon, momentum: of the BatchNorms.
+        stride: 1 (the default), or 2 to halve height and width.
+        indicators: "conv2" (the default): one indicator after the 3x3 convolution, as in the paper. "both": a second
+            one after conv1, so that the 3x3 convolution can lose inputs, too. "none": the plain block.
+        kept_filters: number of channels kept at each indicator, in order, or an int for a single indicator. Default:
+            all.
+        kept_channels: what surgery kept, `{"conv2": {"inputs": [...], "outputs": [...]}}`, as sorted indices into the
+            uncut block. Replaces `kept_filters`.
+        stride_on: convolution with the stride: "conv2" (the default, as in torchvision) or "conv1" (as in
+            keras.applications).
+        use_bias: whether the convolutions have a bias in front of their BatchNorm. Default: False.
+        epsilon, momentum: of the BatchNorms. Default: 1e-5 and 0.9 (torch's 0.1).
+        **kwargs: of `keras.layers.Layer`.
 
-    Input and output: (N, H, W, C) -> (N, H / stride, W / stride, 4 x filters).
+    Input and output shape: (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), 4 x filters).
 
     Raises:
-        ValueError: for an unknown `indicators` or widths outside the block.
+        ValueError: if `indicators` is unknown, `filters` or `stride` is below 1, or `kept_filters` or `kept_channels`
+            does not fit the block.
     """
 
     GEOMETRY = {"conv1": 1, "conv2": 3, "conv3": 1}

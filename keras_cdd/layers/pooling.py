@@ -1,13 +1,18 @@
-"""Pooling that retrieval networks use beside the plain average."""
+"""Generalized-mean pooling."""
 
 import keras
 
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class GeneralizedMeanPooling(keras.layers.Layer):
-    """GeM: `mean(max(x, epsilon)^p)^(1/p)` over positions, p learnable (Radenovic et al., TPAMI 2018).
+    """GeM: `mean(max(x, epsilon)^p)^(1/p)` over positions, with one learnable p (Radenovic et al., TPAMI 2018).
 
-    Input and output: (N, H, W, C) -> (N, C).
+    Args:
+        p: initial exponent; 1 is average pooling, infinity max pooling. Default: 3.
+        epsilon: lower bound of the values. Default: 1e-6.
+        **kwargs: of `keras.layers.Layer`.
+
+    Input and output shape: (N, H, W, C) -> (N, C) float32.
     """
 
     def __init__(self, p=3.0, epsilon=1e-6, **kwargs):
@@ -31,6 +36,9 @@ class GeneralizedMeanPooling(keras.layers.Layer):
 
 
 def generalized_mean(x, p, epsilon):
-    """The formula, computed in float32; `p` may be a number, so that a deployed graph holds it as a constant."""
+    """`mean(max(x, epsilon)^p)^(1/p)` of (N, H, W, C) over positions: (N, C) float32.
+
+    `p` is a tensor or a number; a number becomes a constant of the deployed graph.
+    """
     x = keras.ops.maximum(keras.ops.cast(x, "float32"), epsilon)
     return keras.ops.power(keras.ops.mean(keras.ops.power(x, p), axis=(1, 2)), 1.0 / p)

@@ -1,4 +1,4 @@
-"""Loss functions: pure, in float32 whatever comes in, with gradients that stay finite."""
+"""Loss functions: pure, computed in float32 for every input type, with finite gradients everywhere."""
 
 from keras_cdd.losses.compression import compression_gradient, compression_loss, proximal_step
 from keras_cdd.losses.distillation import (
@@ -8,9 +8,12 @@ from keras_cdd.losses.distillation import (
     relation_distillation_loss,
 )
 from keras_cdd.losses.identity import identity_loss
+from keras_cdd.losses.table import LOSSES, LossWeights
 from keras_cdd.losses.triplet import triplet_loss
 
 __all__ = [
+    "LOSSES",
+    "LossWeights",
     "compression_gradient",
     "compression_loss",
     "embedding_distillation_loss",

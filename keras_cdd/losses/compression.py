@@ -1,4 +1,4 @@
-"""What pushes channel indicators down: the group lasso over output channels, and its proximal step."""
+"""The compression loss: a group lasso over the output channels of the indicators, and its proximal step."""
 
 from collections.abc import Iterable
 
@@ -9,21 +9,31 @@ from keras_cdd.losses.distances import safe_norm
 
 
 def compression_loss(kernels: Iterable[Tensor]) -> Tensor:
-    """Sum over indicators and output channels of the L2 norm of the channel's kernel (CDD, eq. 4).
+    """Sum over indicators and output channels of the L2 norm of the channel's kernel column (CDD, eq. 4).
+
+    The automatic gradient is 0 for channels with a norm below about 1e-19, whose squares underflow in float32;
+    `compression_gradient` is exact for those, too.
 
     Args:
-        kernels: sequence of (1, 1, inputs, outputs).
+        kernels: kernels (1, 1, inputs, outputs) of the indicators.
 
-    Its automatic gradient is 0 for channels below 1e-19, whose squares float32 cannot hold;
-    `compression_gradient` keeps their direction.
+    Returns:
+        Scalar float32.
     """
     return sum(ops.sum(channel_norms(kernel)) for kernel in kernels)
 
 
 def compression_gradient(kernel: Tensor) -> Tensor:
-    """Gradient of the loss for one kernel: `K / ||K||` per output channel; exactly 0 where a channel is 0.
+    """Gradient of `compression_loss` for one kernel: `K / ||K||` per output channel, and 0 where a channel is 0.
 
-    The largest element scales each channel first, so that neither tiny nor huge norms overflow in float32.
+    Each channel is first divided by its largest element, so that tiny norms do not underflow and huge ones do not
+    overflow.
+
+    Args:
+        kernel: (1, 1, inputs, outputs).
+
+    Returns:
+        float32 (1, 1, inputs, outputs).
     """
     kernel = ops.cast(kernel, "float32")
     largest = ops.max(ops.abs(kernel), axis=(0, 1, 2), keepdims=True)
@@ -34,16 +44,17 @@ def compression_gradient(kernel: Tensor) -> Tensor:
 
 
 def proximal_step(kernel: Tensor, threshold: Tensor) -> Tensor:
-    """Shrinks the norm of every output channel by `threshold`, down to exact zero (group soft-thresholding).
+    """Reduces the norm of every output channel by `threshold`, to exact zero at the lowest (group soft-thresholding).
 
-    It is the proximal operator of `threshold * compression_loss`; gradient steps only hover around 0.
+    This is the proximal operator of `threshold * compression_loss`. Gradient steps on the loss never reach exact
+    zeros: they oscillate around 0.
 
     Args:
         kernel: (1, 1, inputs, outputs).
-        threshold: at least 0, in units of the norm.
+        threshold: scalar, at least 0, in the units of the norm.
 
     Returns:
-        float32, of the kernel's shape.
+        float32 (1, 1, inputs, outputs).
     """
     kernel = ops.cast(kernel, "float32")
     norms = channel_norms(kernel)
@@ -52,5 +63,5 @@ def proximal_step(kernel: Tensor, threshold: Tensor) -> Tensor:
 
 
 def channel_norms(kernel: Tensor) -> Tensor:
-    """(1, 1, inputs, outputs) -> (outputs,)."""
+    """L2 norms of the output channels: (1, 1, inputs, outputs) -> (outputs,) float32."""
     return safe_norm(ops.cast(kernel, "float32"), axis=(0, 1, 2))

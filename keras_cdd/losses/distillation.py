@@ -1,4 +1,4 @@
-"""What the teacher hands down: logits, features, embeddings and their relations."""
+"""Distillation losses on logits, features, embeddings and relations. No gradient reaches the teacher."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,15 @@ from keras_cdd.losses.distances import safe_norm, unit_rows
 def logit_distillation_loss(teacher_logits: Tensor, student_logits: Tensor, temperature: float = 2.0) -> Tensor:
     """`T^2 * KL(teacher || student)` of the softened predictions, mean over the batch (Hinton et al., 2015).
 
-    Both arguments: (N, classes). No gradient reaches the teacher.
+    Args:
+        teacher_logits, student_logits: (N, classes).
+        temperature: T; both logits are divided by it. Default: 2.
+
+    Returns:
+        Scalar float32.
 
     Raises:
-        ValueError: unless `temperature` is positive.
+        ValueError: if `temperature` is not positive.
     """
     if temperature <= 0:
         raise ValueError(f"Argument `temperature` must be positive. Received: temperature={temperature}")
@@ -25,12 +30,18 @@ def logit_distillation_loss(teacher_logits: Tensor, student_logits: Tensor, temp
 
 
 def feature_distillation_loss(teacher_features: Sequence[Tensor], student_features: Sequence[Tensor]) -> Tensor:
-    """Sum over blocks of the batch mean of the L2 distance between pooled features (FitNets, as CDD uses it).
+    """Sum over blocks of the batch mean of the L2 distance between pooled features (FitNets, as used by CDD).
 
-    Both arguments: sequences of (N, C), a pair a block. Equal rows give gradient 0.
+    The gradient is 0 where a teacher's and a student's row are equal.
+
+    Args:
+        teacher_features, student_features: one (N, C) tensor per block, of the same C in both.
+
+    Returns:
+        Scalar float32.
 
     Raises:
-        ValueError: unless both hold as many blocks.
+        ValueError: if the two sequences differ in length.
     """
     if len(teacher_features) != len(student_features):
         raise ValueError(
@@ -44,7 +55,14 @@ def feature_distillation_loss(teacher_features: Sequence[Tensor], student_featur
 
 
 def embedding_distillation_loss(teacher_embedding: Tensor, student_embedding: Tensor) -> Tensor:
-    """Mean of `1 - cosine` between the two embeddings of each image, (N, D) both."""
+    """Mean over the batch of `1 - cosine` between the teacher's and the student's embedding of an image.
+
+    Args:
+        teacher_embedding, student_embedding: (N, D).
+
+    Returns:
+        Scalar float32, 0 to 2.
+    """
     teacher, student = _unit(teacher_embedding, teacher=True), _unit(student_embedding)
     return 1.0 - ops.mean(ops.sum(teacher * student, axis=-1))
 
@@ -52,7 +70,13 @@ def embedding_distillation_loss(teacher_embedding: Tensor, student_embedding: Te
 def relation_distillation_loss(teacher_embedding: Tensor, student_embedding: Tensor) -> Tensor:
     """Squared difference of the batch's two cosine matrices, summed over each row, mean over rows.
 
-    (N, D) both, D may differ. (Similarity-preserving distillation, Tung and Mori, ICCV 2019, on cosines.)
+    Similarity-preserving distillation (Tung and Mori, ICCV 2019), here on cosines.
+
+    Args:
+        teacher_embedding, student_embedding: (N, D); D may differ between the two.
+
+    Returns:
+        Scalar float32.
     """
     teacher, student = _unit(teacher_embedding, teacher=True), _unit(student_embedding)
     difference = ops.matmul(teacher, ops.transpose(teacher)) - ops.matmul(student, ops.transpose(student))

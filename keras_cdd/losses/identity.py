@@ -1,4 +1,4 @@
-"""Classification of the training identities."""
+"""The identity loss: classification of the training identities."""
 
 from keras import ops
 
@@ -9,12 +9,15 @@ def identity_loss(labels: Tensor, logits: Tensor, label_smoothing: float = 0.1) 
     """Mean cross-entropy with label smoothing (CDD, section 4.1).
 
     Args:
-        labels: (N,) integers.
+        labels: (N,) integers from 0 to classes - 1.
         logits: (N, classes).
-        label_smoothing: share of the target spread evenly over all classes, in [0, 1).
+        label_smoothing: fraction of the target that is spread evenly over all classes, in [0, 1). Default: 0.1.
+
+    Returns:
+        Scalar float32.
 
     Raises:
-        ValueError: for another `label_smoothing`.
+        ValueError: if `label_smoothing` is outside [0, 1).
     """
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"Argument `label_smoothing` must lie in [0, 1). Received: {label_smoothing}")

@@ -15,27 +15,30 @@ def triplet_loss(
     mining: str = "batch_hard",
     normalize: bool = False,
 ) -> Tensor:
-    """Batch-hard triplet loss (Hermans et al., 2017) or its softly weighted form.
+    """Triplet loss with batch-hard mining (Hermans et al., 2017) or softly weighted triplets; mean over the batch.
+
+    As in the reference implementation, an image is one of its own positives. An image without negatives has loss 0.
 
     Args:
-        labels: (N,) integers; a batch holds several images of every identity.
+        labels: (N,) integers; a batch contains several images of every identity.
         features: (N, D); distances are Euclidean.
-        margin: hinge margin; None for the soft margin `log(1 + exp(positive - negative))`.
-        mining: "batch_hard" takes the farthest positive and the nearest negative; "batch_soft" weights all
-            positives by the softmax of their distance, all negatives by that of the negated distance.
-        normalize: scale features to length 1 first.
+        margin: hinge margin, 0.35 by default; None for the soft margin `log(1 + exp(positive - negative))`.
+        mining: "batch_hard" (the default) takes the farthest positive and the nearest negative; "batch_soft" weights
+            all positives by the softmax of their distances and all negatives by that of their negated distances.
+        normalize: scale the features to length 1 first. Default: False.
 
-    As in the reference, an image counts among its own positives. Without any negative its loss is 0.
+    Returns:
+        Scalar float32.
 
     Raises:
-        ValueError: for an unknown `mining`.
+        ValueError: if `mining` is unknown.
     """
     if mining not in MININGS:
         raise ValueError(f"Argument `mining` must be one of {MININGS}. Received: mining={mining!r}")
     labels = ops.convert_to_tensor(labels)
     features = ops.cast(features, "float32")
     features = unit_rows(features) if normalize else features
-    # The distance to oneself by its definition: rounding would leave a thousandth of the vector's length.
+    # Set explicitly: rounding errors would make it about a thousandth of the vector's length.
     oneself = ops.equal(*_pairs(ops.arange(ops.shape(labels)[0])))
     distances = ops.where(oneself, 1e-6, euclidean_distances(features, features))
     same = ops.equal(*_pairs(labels))

@@ -1,4 +1,4 @@
-"""Momentum SGD as the field's published settings mean it."""
+"""Momentum SGD as torch defines it, for which published settings are meant."""
 
 import keras
 from keras import ops
@@ -8,19 +8,21 @@ from keras_cdd.optimization.path_rates import PathRates
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class MomentumSGD(PathRates, keras.optimizers.SGD):
-    """`v = momentum * v + (gradient + weight_decay * w)`, then `w = w - learning_rate * v`, as torch has it.
+    """`v = momentum * v + (gradient + decay * w)`, then `w = w - learning_rate * v`, as in torch.
 
-    Keras's own SGD folds the learning rate into the velocity, which differs as soon as the rate changes, and
-    decouples weight decay. Slots keep Keras's names.
+    Keras's SGD multiplies the learning rate into the velocity, which gives other steps as soon as the rate changes,
+    and its weight decay is decoupled. Slots have the names that Keras gives them.
 
     Args:
-        learning_rate: number or schedule.
-        momentum: of the velocity.
-        coupled_weight_decay: added to the gradient of every weight, in units of the weight.
-        lr_multipliers: see `PathRates`.
+        learning_rate: number or `LearningRateSchedule`. Default: 0.01.
+        momentum: factor on the velocity in every step. Default: 0.9.
+        coupled_weight_decay: factor of the weight that is added to its gradient, for every weight. Default: 0.
+        lr_multipliers: see `PathRates`. Default: none.
+        name: of the optimizer.
+        **kwargs: of `keras.optimizers.SGD`, except `weight_decay`.
 
     Raises:
-        ValueError: for Keras's `weight_decay`, which would decay a second time, decoupled.
+        ValueError: for a `weight_decay`, Keras's decoupled one, which would come on top.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Learning rates that warm up and then fall; constant within an epoch."""
+"""Learning-rate schedules with a warm-up; the rate is constant within an epoch."""
 
 import math
 
@@ -7,7 +7,7 @@ from keras import ops
 
 
 class _EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that depends on the epoch; subclasses give `after_warmup`."""
+    """A rate that depends on the epoch only; subclasses define `after_warmup`."""
 
     def __init__(self, base, steps_per_epoch, warmup_epochs, warmup_factor, warmup, **rest):
         if warmup not in ("linear", "constant"):
@@ -27,7 +27,7 @@ class _EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.at_epoch(ops.floor(ops.cast(step, "float32") / self.steps_per_epoch))
 
     def at_epoch(self, epoch):
-        """The rate during an epoch, counted from 0."""
+        """The rate during an epoch; epochs count from 0."""
         epoch = ops.cast(epoch, "float32")
         progress = epoch / max(self.warmup_epochs, 1) if self.warmup == "linear" else 0.0
         warming = self.base * (self.warmup_factor + (1.0 - self.warmup_factor) * progress)
@@ -40,16 +40,20 @@ class _EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class WarmupCosine(_EpochSchedule):
-    """Warm-up, the base rate until epoch `delay`, then half a cosine down to `minimum` at epoch `epochs`.
+    """Warm-up, then `base` until epoch `delay`, then half a cosine down to `minimum` at epoch `epochs`.
 
     Args:
         base: learning rate after the warm-up.
-        epochs: where the cosine ends.
-        steps_per_epoch: optimizer steps an epoch.
-        delay: epochs before the cosine starts, the warm-up included.
-        minimum: rate at the end.
-        warmup_epochs, warmup_factor: the first epochs, and the fraction of `base` at which they start.
-        warmup: "linear" or "constant".
+        epochs: epoch at which the cosine ends.
+        steps_per_epoch: optimizer steps per epoch.
+        delay: epoch at which the cosine starts, counted from the beginning of the warm-up. Default: 0.
+        minimum: learning rate at the end. Default: 0.
+        warmup_epochs: length of the warm-up. Default: 0, no warm-up.
+        warmup_factor: fraction of `base` at which the warm-up starts. Default: 0.1.
+        warmup: "linear" (the default) rises to `base`; "constant" stays at `warmup_factor * base`.
+
+    Raises:
+        ValueError: if `warmup` is unknown or `steps_per_epoch` is below 1.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class WarmupCosine(_EpochSchedule):
         super().__init__(base, steps_per_epoch, warmup_epochs, warmup_factor, warmup, **rest)
 
     def after_warmup(self, epoch):
+        """The rate in an epoch after the warm-up."""
         epochs, delay, minimum = (self.rest[name] for name in ("epochs", "delay", "minimum"))
         progress = ops.clip((epoch - delay) / max(epochs - delay, 1), 0.0, 1.0)
         return minimum + (self.base - minimum) * 0.5 * (1.0 + ops.cos(math.pi * progress))
@@ -74,12 +79,15 @@ class WarmupCosine(_EpochSchedule):
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class WarmupMultiStep(_EpochSchedule):
-    """Warm-up, then the base rate times `gamma` for every milestone (in epochs) that has passed.
+    """Warm-up, then `base` multiplied by `gamma` at every milestone.
 
     Args:
-        base, steps_per_epoch, warmup_epochs, warmup_factor, warmup: as for `WarmupCosine`.
-        milestones: epochs, counted from 0, with which the rate falls.
-        gamma: factor at every milestone.
+        base, steps_per_epoch, warmup_epochs, warmup_factor, warmup: see `WarmupCosine`.
+        milestones: epochs, counted from 0, from which on the factor applies.
+        gamma: factor per milestone. Default: 0.1.
+
+    Raises:
+        ValueError: if `warmup` is unknown or `steps_per_epoch` is below 1.
     """
 
     def __init__(
@@ -96,5 +104,6 @@ class WarmupMultiStep(_EpochSchedule):
         super().__init__(base, steps_per_epoch, warmup_epochs, warmup_factor, warmup, **rest)
 
     def after_warmup(self, epoch):
+        """The rate in an epoch after the warm-up."""
         passed = sum(ops.cast(epoch >= milestone, "float32") for milestone in self.rest["milestones"])
         return self.base * self.rest["gamma"] ** ops.cast(passed, "float32")

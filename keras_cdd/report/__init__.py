@@ -1,4 +1,4 @@
-"""What a run looks like: one page of curves, channels, rankings and activations."""
+"""The report of a run: one page with curves, channels, rankings and activation maps."""
 
 from keras_cdd.report.live_report import LiveReport
 

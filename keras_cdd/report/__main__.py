@@ -1,6 +1,6 @@
-"""Draws a run's report.html, of a run that is over, under way or broken off.
+"""Writes report.html for a run that is finished, in progress or interrupted.
 
-    python -m keras_cdd.report --workdir=runs/quickstart
+python -m keras_cdd.report --workdir=runs/quickstart
 """
 
 import dataclasses
@@ -14,13 +14,13 @@ from keras_cdd.settings.config import option
 
 @dataclasses.dataclass(frozen=True)
 class ReportFlags:
-    """What is drawn."""
+    """Flags of this command."""
 
     workdir: str | None = option(None, "Folder of the run.")
     examples: bool = option(
-        False, "Search the run's data again with its models, for the example pictures that a run makes at its end."
+        False, "Repeat the search that a run makes at its end for the example pictures of its report."
     )
-    charts: str | None = option(None, "Folder to write every chart to, as an SVG file of its own.")
+    charts: str | None = option(None, "Folder in which every chart is also saved as an SVG file.")
 
 
 def main(_):

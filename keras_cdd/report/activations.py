@@ -1,4 +1,4 @@
-"""Where a network responds: maps of its blocks' outputs laid over the photo."""
+"""Activation maps: where a network responds, laid over the photo."""
 
 import keras
 import matplotlib
@@ -9,14 +9,15 @@ SIDE = 128
 
 
 def activation_maps(model, images):
-    """Pictures of the mean square over the channels, for the last block and one of twice its resolution.
+    """Pictures of the mean square over channels, for the last feature map and one of at least twice its height.
 
     Args:
-        model: functional Keras model of images 0..255.
-        images: uint8 (N, H, W, 3) of the model's size.
+        model: functional Keras model of images in 0..255.
+        images: uint8 (N, H, W, 3), of the model's input size.
 
     Returns:
-        Block name -> uint8 (N, height, width, 3), the longer side 128; no entry where a model has no maps.
+        Layer name -> pictures uint8 (N, height, width, 3) with a longer side of 128 pixels; empty if the model has no
+        feature maps of fixed size.
     """
     taps = _taps(model)
     if not taps:
@@ -27,7 +28,7 @@ def activation_maps(model, images):
 
 
 def _taps(model):
-    """Layer name -> feature map: the last one, and before it the last one of at least twice its height."""
+    """Layer name -> feature map: the last one and, if there is one, the last one of at least twice its height."""
     maps = {}
     for operation in model.operations:
         output = operation.output
@@ -41,7 +42,7 @@ def _taps(model):
 
 
 def _overlay(image, features):
-    """The photo in grey under the map in colour; bright is strong."""
+    """The photo in grey, blended with the map in colour; bright means strong."""
     energy = np.mean(features**2, axis=-1)
     energy = (energy - energy.min()) / max(float(np.ptp(energy)), 1e-12)
     size = tuple(max(1, round(side * SIDE / max(image.shape[:2]))) for side in image.shape[1::-1])

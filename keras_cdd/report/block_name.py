@@ -4,7 +4,7 @@ import re
 
 
 def block_name(name):
-    """`stage2_block1` as `block 2.1`, `stage2_block1/conv2` as `2.1 conv2`; names of other networks stay."""
+    """`stage2_block1` -> `block 2.1`, `stage2_block1/conv2` -> `2.1 conv2`; other names are returned unchanged."""
     found = re.fullmatch(r"stage(\d+)_block(\d+)(?:/(\w+))?", name)
     if not found:
         return name

@@ -1,4 +1,4 @@
-"""Which channels are left, and why: the heat map over the phases and the importances at the last cut."""
+"""Charts of the channels: how many each site keeps after every surgery, and the importances at the last cut."""
 
 import math
 
@@ -16,7 +16,7 @@ LINES = {
 
 
 def channel_map(run):
-    """Channels kept at every site after every surgery: a `Chart`, or None before the first surgery.
+    """Heat map of the channels kept at every site after every surgery: a `Chart`, or None before the first surgery.
 
     Args:
         run: `RunFiles`.
@@ -29,7 +29,7 @@ def channel_map(run):
     rows, columns = (np.arange(count) for count in widths.shape)
 
     def paint(axes):
-        # One colour, more or less of it: that reads on white and on black.
+        # One colour with varying opacity is legible on white and on black.
         shades = ListedColormap([to_rgba(SERIES[0], alpha) for alpha in np.linspace(0.05, 0.65, 31)])
         axes.pcolormesh(columns, rows, widths / widths[:, :1], cmap=shades, vmin=0, vmax=1, linewidth=0)
         for row, column in np.ndindex(widths.shape):
@@ -53,7 +53,7 @@ def channel_map(run):
 
 
 def importance_chart(run):
-    """The importances at the last cut, with the line below which channels went: a `Chart`, or None.
+    """Histogram of the importances at the last cut, with the cut line: a `Chart`, or None before the first cut.
 
     Args:
         run: `RunFiles`.
@@ -84,7 +84,7 @@ def importance_chart(run):
 
 
 def _margin(names):
-    """Inches for row labels."""
+    """Width of the row labels in inches."""
     return min(2.2, 0.15 + 0.065 * max(map(len, names)))
 
 

@@ -1,4 +1,4 @@
-"""Losses, accuracy, cost and time over the epochs."""
+"""Charts of losses, accuracy, cost and time over the epochs."""
 
 from keras_cdd.report.figure import FAINT, INK, SERIES, draw
 
@@ -6,7 +6,7 @@ TEACHER, STUDENT = SERIES[1], SERIES[0]
 
 
 def curves(run):
-    """The charts of a run's epochs: list of `Chart`, empty before the first epoch ends.
+    """The charts over the epochs of a run: a list of `Chart`, empty before the first epoch ends.
 
     Args:
         run: `RunFiles`.
@@ -39,7 +39,7 @@ def _by_stage(title, key, stages, run, form, logarithmic=False):
 
 
 def _parts(student, run):
-    """The student's losses one by one, as they enter the sum but for their weights."""
+    """The student's losses one by one, before they are multiplied by their weights."""
     names = [name for name in (student[-1] if student else {}) if name.endswith("_loss")]
     if not names:
         return []
@@ -56,7 +56,7 @@ def _parts(student, run):
 
 
 def _accuracy(stages, run):
-    """mAP where it was measured during training (`--eval_every`), beside what came out at the end."""
+    """mAP measured during training (`--eval_every`) and at the end of the run."""
     measured = {stage: [e for e in epochs if "mAP" in e] for stage, epochs in stages.items()}
     measured = {stage: epochs for stage, epochs in measured.items() if epochs}
     if not measured:
@@ -102,7 +102,7 @@ def _full_macs(run):
     first = next((s for s in run.surgeries), None)
     student = [e for e in run.epochs if e["stage"] == "student"]
     teacher = [e for e in run.epochs if e["stage"] == "teacher"]
-    # The heavy student is the teacher's network.
+    # The heavy student has the teacher's architecture.
     return (teacher or student)[0]["macs"] if teacher or first is None else first["macs_before"]
 
 
@@ -113,7 +113,7 @@ def _line(axes, epochs, key, colour, label, **style):
 
 
 def _finish(axes, run, logarithmic=False):
-    """Scales, the surgeries, and the legend below, where it hides nothing."""
+    """Draws scales, surgeries, and the legend below the axes, where it covers nothing."""
     if logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")

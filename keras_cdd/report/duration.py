@@ -2,7 +2,7 @@
 
 
 def duration(seconds):
-    """`48 s`, `12 min`, `3 h 20 min`."""
+    """Seconds as text: `48 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

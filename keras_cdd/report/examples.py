@@ -1,4 +1,4 @@
-"""Queries to show: what student and teacher found, good, bad and at random."""
+"""Example queries for the report: rankings of student and teacher for the best, worst and some random queries."""
 
 import base64
 import io
@@ -17,13 +17,14 @@ SIDE = 128
 
 
 class Examples:
-    """Gathers the pictures of a finished run.
+    """Collects the rankings and pictures of a finished run.
 
     Args:
-        evaluator: `Evaluator`.
-        embeddings: "student" and, where there is one, "teacher" -> (query, gallery) embeddings.
-        precisions: the same keys -> (queries,) average precisions, NaN where a query does not count.
-        count: queries of each kind.
+        evaluator: `Evaluator` of the run's protocol.
+        embeddings: "student" and, if it was evaluated, "teacher" -> embeddings of query (queries, D) and gallery
+            (gallery, D).
+        precisions: the same keys -> average precisions (queries,), NaN where a query is not valid.
+        count: number of queries of each kind (best, worst, random). Default: 3.
     """
 
     def __init__(self, evaluator, embeddings, precisions, count=3):
@@ -35,10 +36,13 @@ class Examples:
         self.pictures, self._places = [], {}
 
     def collect(self, networks):
-        """All that the page shows, ready for JSON: pictures as data URLs, the rest pointing to them by position.
+        """The content of `examples.json`: pictures as data URLs, everything else refers to them by their index.
 
         Args:
             networks: "student" and "teacher" -> Keras model, for the activation maps.
+
+        Returns:
+            Dict of `gallery` (number of images), `rankings`, `activations` and `pictures`.
         """
         rankings = [self._ranking(kind, query) for kind, query in self.chosen]
         activations = self._activations(networks, [query for kind, query in self.chosen][::2][:4])
@@ -50,7 +54,7 @@ class Examples:
         }
 
     def strips(self):
-        """(kind, uint8 picture (H, W, 3)) of every ranking, the student's row above the teacher's."""
+        """Yields (kind, picture) for every ranking: uint8 (H, W, 3), the student's row above the teacher's."""
         for kind, query in self.chosen:
             asked = RankedPhoto(self._image(self.query[query]), (str(self.query[query].identity),))
             rows = []
@@ -79,7 +83,7 @@ class Examples:
         return ranking
 
     def _results(self, who, query):
-        """The first of the gallery, junk left out: (record, similarity, match)."""
+        """The first `TOP` gallery images without junk: (record, similarity, match)."""
         asked = self.query[query]
         queries, gallery = self.embeddings[who]
         similarity = gallery @ queries[query]
@@ -116,12 +120,12 @@ class Examples:
     def _photo(self, record, words):
         if record.path not in self._places:
             self._places[record.path] = self._add(self._image(record))
-        # Identities that are paths are told apart by their last two parts; the words have them in full.
+        # The last two parts of an identity that is a path tell it apart; the alternative text has it in full.
         identity = "/".join(str(record.identity).split("/")[-2:])
         return {"picture": self._places[record.path], "identity": identity, "words": words}
 
     def _image(self, record):
-        """The photo itself, as it was before it was made small for the network; uint8 (H, W, 3)."""
+        """The original photo, not the network's input; uint8 (H, W, 3) of at most 128 pixels a side."""
         image = Image.fromarray(read_image(record.path))
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         return np.asarray(image)
@@ -134,10 +138,10 @@ class Examples:
 
 
 def _choose(precisions, count):
-    """(kind, query), no query twice: the best and the worst by average precision, others at random."""
+    """(kind, query) pairs of distinct queries: best and worst by average precision, and random ones of the rest."""
     valid = np.flatnonzero(np.isfinite(precisions))
     random = np.random.default_rng(0)
-    valid = random.permutation(valid)  # Equals come in no order of their own.
+    valid = random.permutation(valid)  # So that ties are in random order.
     order = valid[np.argsort(-precisions[valid], kind="stable")]
     count = min(count, max(1, len(order) // 3))
     best, worst, rest = order[:count], order[count:][::-1][:count], order[count : len(order) - count]

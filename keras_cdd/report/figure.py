@@ -1,4 +1,4 @@
-"""How every chart looks: drawn by matplotlib, coloured by the page."""
+"""The style of the charts: drawn by matplotlib, coloured by the page."""
 
 import dataclasses
 import io
@@ -7,14 +7,14 @@ import re
 import matplotlib
 import matplotlib.figure
 
-# Placeholders that become the page's CSS variables, so that a chart follows light, dark and paper.
+# Placeholders that are replaced by the page's CSS variables, so that charts follow light mode, dark mode and print.
 INK, FAINT, LINE = "#010203", "#020304", "#030405"
 SERIES = ("#040501", "#040502", "#040503", "#040504", "#040505", "#040506", "#040507", "#040508")
 RIGHT, TOP = 0.1, 0.08
 _VARIABLES = {INK: "ink", FAINT: "faint", LINE: "line"} | {c: f"series{n}" for n, c in enumerate(SERIES, start=1)}
 
 _STYLE = {
-    "svg.fonttype": "none",  # Text stays text: small, searchable, in the page's font.
+    "svg.fonttype": "none",  # Keep text as text: small files, searchable, the page's font.
     "font.family": "sans-serif",
     "font.size": 9,
     "text.color": INK,
@@ -43,9 +43,9 @@ class Chart:
     """A drawn chart.
 
     Attributes:
-        title: above it.
-        svg: the drawing, to be put into a page as it is.
-        words: the same in a sentence, for who cannot see it.
+        title: heading.
+        svg: `<svg>` element to be inserted into a page.
+        words: alternative text for people who cannot see the chart.
     """
 
     title: str
@@ -58,13 +58,17 @@ def draw(title, words, paint, height=2.7, width=4.4, left=0.45, bottom=0.85):
 
     Args:
         title, words: see `Chart`.
-        paint: function of the axes that does the drawing.
-        height, width: in inches; the page scales it to its column, on a phone to about its own size.
-        left, bottom: margins in inches, for the labels.
+        paint: function that draws on the matplotlib axes it is given.
+        height, width: size in inches, 2.7 x 4.4 by default; the page scales the chart to its column, on a phone to
+            about this size.
+        left, bottom: margins for the labels in inches. Default: 0.45 and 0.85.
+
+    Returns:
+        `Chart`.
     """
     with matplotlib.rc_context(_STYLE | {"svg.hashsalt": title}):
         figure = matplotlib.figure.Figure(figsize=(width, height))
-        # Margins in inches, so that neighbours line up; a layout engine would draw everything twice.
+        # Fixed margins, so that neighbouring charts line up; a layout engine would draw everything twice.
         box = (left / width, bottom / height, 1 - (left + RIGHT) / width, 1 - (bottom + TOP) / height)
         paint(figure.add_axes(box))
         file = io.StringIO()
@@ -75,9 +79,9 @@ def draw(title, words, paint, height=2.7, width=4.4, left=0.45, bottom=0.85):
 def _for_page(svg):
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # These names come again in every chart and nothing refers to them.
+    # These ids would be repeated in every chart, and nothing refers to them.
     svg = re.sub(r' id="[\w.]+_\d+"', "", svg)
-    # The page gives the width; the shape stays.
+    # The page sets the width; the viewBox keeps the aspect ratio.
     svg = re.sub(r'(<svg [^>]*?)height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg [^>]*?)width="[^"]*"', r'\1aria-hidden="true" focusable="false"', svg, count=1)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)

@@ -1,4 +1,4 @@
-"""The table at the top: what went in, what came out."""
+"""The results table at the top of the report: teacher, student, deployed form, exported files."""
 
 import dataclasses
 
@@ -15,12 +15,12 @@ COLUMNS = {
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A number with what is shown of it.
+    """A cell of the table.
 
     Attributes:
-        name: the column's key.
-        value: the number as it stands in the file, or None where nobody measured it.
-        shown: for the eye.
+        name: key of the column in `COLUMNS`.
+        value: the number as recorded, or None if it was not measured.
+        shown: the number as text.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Cell:
 
 
 def headline(run):
-    """Row name -> cells, the columns of `COLUMNS`; empty before the run's end.
+    """Row name -> list of `Cell`, one per column of `COLUMNS`; empty before the end of the run.
 
     Args:
         run: `RunFiles`.
@@ -41,14 +41,14 @@ def headline(run):
         rows[file] = run.summary[name] | {"bytes": run.size_of(file)}
         rows[file]["latency_ms"] = run.summary.get("latency_ms", {}).get(name)
     for name, measured in run.exported.items():
-        # The same network in another form, timed with several numbers of threads.
+        # Same network as the deployed form; the latency is that on one thread.
         same = {key: run.summary["deploy"][key] for key in ("num_params", "macs")}
         rows[name] = same | measured | {"latency_ms": measured.get("latency_ms", {}).get("1_thread")}
     return {name: [_cell(key, row.get(key)) for key in COLUMNS] for name, row in rows.items()}
 
 
 def headline_text(run):
-    """The same table and what was saved as plain text; empty before the run's end.
+    """The table and the savings as plain text; empty before the end of the run.
 
     Args:
         run: `RunFiles`.
@@ -59,14 +59,12 @@ def headline_text(run):
     heads = ["", *(f"{title} {unit}".strip() for title, unit, _ in COLUMNS.values())]
     lines = [heads, *([name, *(cell.shown for cell in cells)] for name, cells in rows.items())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = [
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines
-    ]
+    table = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines]
     return "\n".join([*table, *(f"{run.summary[key]:.1f} % {text}" for key, text in SAVED.items())])
 
 
 def savings(run):
-    """(name in the summary, value, text) of what the run saved, for the large figures at the top."""
+    """(key in the summary, percent, text) of the large figures at the top: savings and mAP; from `RunFiles`."""
     if not run.summary:
         return []
     figures = [(key, run.summary[key], text) for key, text in SAVED.items() if run.summary[key] > 0]

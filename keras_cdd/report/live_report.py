@@ -1,4 +1,4 @@
-"""The report of a run under way."""
+"""The report of a run in progress."""
 
 import logging
 import pathlib
@@ -6,13 +6,16 @@ import time
 
 
 class LiveReport:
-    """Draws `report.html` after epochs, but never spends more than a twentieth of the time on it.
+    """Updates `report.html` after epochs, using at most a twentieth of the run's time.
 
-    Short epochs are drawn together. Nothing that goes wrong here stops a run. As a context manager it draws what is
-    new when the run ends, also where an error or Ctrl-C ends it.
+    After short epochs the page is not redrawn every time. Errors are logged as warnings and never stop the run. As a
+    context manager it draws the latest state when the run ends, also by an error or Ctrl-C.
 
     Args:
         workdir: folder of the run.
+
+    Attributes:
+        stale: whether the page lacks the latest state.
     """
 
     SHARE = 0.05
@@ -24,13 +27,13 @@ class LiveReport:
         self.drawn = -float("inf")
 
     def epoch_done(self):
-        """Draws the page, unless it was drawn a moment ago."""
+        """Draws the page, unless too little time has passed since it was last drawn."""
         self.stale = True
         if time.monotonic() - self.drawn >= self.cost / self.SHARE:
             self.draw()
 
     def draw(self):
-        """Draws the page now; a failure is a warning."""
+        """Draws the page now; logs a warning if that fails."""
         started = time.monotonic()
         try:
             from keras_cdd.report.page import write_report

@@ -1,4 +1,4 @@
-"""All of a run on one self-contained page."""
+"""The report as one self-contained HTML page."""
 
 import pathlib
 import re
@@ -16,13 +16,13 @@ from keras_cdd.run_folder.writing import write_text
 
 
 def write_report(workdir):
-    """Draws `report.html` of a run that is over, under way or broken off.
+    """Writes `report.html` for a run that is finished, in progress or interrupted.
 
     Args:
         workdir: folder of the run.
 
     Returns:
-        Path of the page, which replaces an older one only when it is complete.
+        Path of the page. An older page is replaced only when the new one is complete.
 
     Raises:
         FileNotFoundError: if the folder holds no run.
@@ -34,7 +34,7 @@ def write_report(workdir):
 
 
 def render(run):
-    """The page as text, from `RunFiles`."""
+    """The page as HTML text, from `RunFiles`."""
     return _TEMPLATES.get_template("page.html.jinja").render(
         name=run.path.resolve().name,
         state=_state(run),
@@ -53,11 +53,11 @@ def render(run):
 
 
 def write_charts(workdir, folder):
-    """Writes every chart of a run as an SVG file of its own, which follows light and dark as the page does.
+    """Writes every chart of a run to a separate SVG file, which follows light and dark mode like the page.
 
     Args:
         workdir: folder of the run.
-        folder: for the files, named after the charts' titles; made if it is missing.
+        folder: folder for the files, created if missing. The files are named after the titles of the charts.
 
     Returns:
         Paths of the files.
@@ -93,7 +93,7 @@ def _channels(run):
 
 
 def _state(run):
-    """How far the run is, in words."""
+    """The progress of the run in words."""
     if run.summary:
         seconds = sum(run.summary.get("seconds", {}).values())
         return f"finished after {duration(seconds)}"

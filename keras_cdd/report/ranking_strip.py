@@ -1,4 +1,4 @@
-"""A ranking as one picture: the query, then what was found, right ones green and wrong ones red (NumPy and Pillow)."""
+"""A ranking as one picture: the query, then the results, right ones green and wrong ones red (NumPy and Pillow)."""
 
 import typing
 
@@ -14,8 +14,8 @@ class RankedPhoto(typing.NamedTuple):
 
     Attributes:
         image: uint8 (H, W, 3), or a PIL image.
-        caption: lines of text below it; what is too long is cut.
-        match: True (green, ticked), False (red, crossed), or None where nobody knows (grey).
+        caption: lines of text below it; lines that are too long are shortened. Default: none.
+        match: True (green frame, tick), False (red frame, cross) or None, the default, if unknown (grey frame).
     """
 
     image: object
@@ -24,13 +24,13 @@ class RankedPhoto(typing.NamedTuple):
 
 
 def ranking_strip(query, results, title="", tile=144):
-    """Draws a row: the query at the left, the results at its right in their order.
+    """Draws a row: the query on the left, the results in order on its right.
 
     Args:
-        query: `RankedPhoto` of what was searched.
-        results: `RankedPhoto`s, best first; there may be none.
-        title: a line above.
-        tile: width and height of a photo with its frame, in pixels.
+        query: `RankedPhoto` of the query.
+        results: list of `RankedPhoto`, best first; may be empty.
+        title: line of text above the row. Default: none.
+        tile: width and height of a photo with its frame, in pixels. Default: 144.
 
     Returns:
         PIL image, RGB.
@@ -43,7 +43,7 @@ def ranking_strip(query, results, title="", tile=144):
     photos = [query, *results]
     lines = max(len(photo.caption) for photo in photos)
     top = gap + (line + gap if title else 0)
-    # The query stands apart by three gaps.
+    # Three extra gaps set the query apart.
     lefts = [gap] + [tile + 4 * gap + (tile + gap) * number for number in range(len(results))]
     height = top + tile + lines * (line + gap // 2) + 2 * gap
     picture = Image.new("RGB", (max(lefts[-1] + tile, tile + gap) + gap, height), PAPER)
@@ -71,7 +71,7 @@ def _draw_photo(picture, place, tile, photo, framed):
 
 
 def _draw_badge(draw, corner, size, colour, match):
-    """A tick or a cross in the upper right corner, for eyes that see no green and red."""
+    """A tick or a cross in the upper right corner, for people who cannot tell green from red."""
     left, top = corner[0] - size, corner[1]
     draw.rectangle((left, top, left + size - 1, top + size - 1), colour)
 
@@ -87,7 +87,7 @@ def _draw_badge(draw, corner, size, colour, match):
 
 
 def _fitted(image, side):
-    """The image as large as fits into a square, its shape kept."""
+    """The image, scaled to fit into a square of this side; its aspect ratio is kept."""
     if not isinstance(image, Image.Image):
         if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ValueError(f"A photo of a ranking must be uint8 (H, W, 3). Received: {_described(image)}")
@@ -103,7 +103,7 @@ def _described(image):
 
 
 def _shortened(text, font, width):
-    """The text, its middle left out if it is too wide."""
+    """The text, with its middle replaced by ... if it is too wide."""
     text = " ".join(str(text).split())
     if font.getlength(text) <= width:
         return text

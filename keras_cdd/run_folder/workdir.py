@@ -84,12 +84,23 @@ class Workdir:
                 continue
         return records
 
-    def rewind(self, stage, epoch):
-        """Forgets what the stage logged after an epoch, because the run goes on from there."""
-        for name in ("metrics.jsonl", "surgery.jsonl", "cuts.jsonl"):
-            kept = [r for r in self.lines(name) if r.get("stage") != stage or r["epoch"] <= epoch]
-            if self.has(name):
-                self.write_text(name, "".join(json.dumps(record) + "\n" for record in kept))
+    def logged(self, stage):
+        """File name -> how many records a stage has written to each log so far."""
+        return {name: sum(record.get("stage") == stage for record in self.lines(name)) for name in layout.LOGS}
+
+    def rewind(self, stage, logged):
+        """Forgets what a stage logged beyond what `logged` gave in an earlier state, because it goes on from there."""
+        for name in layout.LOGS:
+            if not self.has(name):
+                continue
+            kept, left = [], logged.get(name, 0)
+            for record in self.lines(name):
+                if record.get("stage") == stage:
+                    left -= 1
+                    if left < 0:
+                        continue
+                kept.append(record)
+            self.write_text(name, "".join(json.dumps(record) + "\n" for record in kept))
 
 
 _PLACE_FLAGS = ("--workdir=", "--resume", "--noresume", "--download", "--nodownload")

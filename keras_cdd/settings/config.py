@@ -7,7 +7,7 @@ from keras_cdd.distill import COMPRESSIONS
 from keras_cdd.distill.gradient_reset import METRICS
 from keras_cdd.layers.embedding_head import POOLINGS
 from keras_cdd.layers.gated_block import INDICATORS
-from keras_cdd.losses.triplet import MININGS
+from keras_cdd.losses import LOSSES, LossWeights
 from keras_cdd.models.gated_resnet import BACKBONES, STEMS
 from keras_cdd.optimization import OPTIMIZERS, SCHEDULES
 from keras_cdd.settings.rules import check_settings
@@ -73,20 +73,18 @@ class TrainingConfig:
     seed: int = option(0, "Of initial weights, batches and augmentation.")
 
 
-@dataclasses.dataclass(frozen=True)
-class DistillConfig:
-    """Loss weights and constants."""
+def _distill_fields():
+    """A weight of every loss in the table, then the constants of their formulas."""
+    for field in dataclasses.fields(LossWeights):
+        if field.name in LOSSES:
+            yield f"{field.name}_weight", float, option(field.default, LOSSES[field.name].text)
+        else:
+            yield field.name, type(field.default), option(field.default, **field.metadata)
 
-    identity_weight: float = option(1.0, "Of the identity loss.")
-    triplet_weight: float = option(1.0, "Of the triplet loss.")
-    logit_weight: float = option(1.0, "Of logit distillation.")
-    feature_weight: float = option(0.5, "Of feature distillation.")
-    embedding_weight: float = option(5.0, "Of embedding distillation.")
-    relation_weight: float = option(1.0, "Of relational distillation.")
-    label_smoothing: float = option(0.1, "Of the identity loss.")
-    margin: float = option(0.35, "Of the triplet loss; negative for the soft margin.")
-    mining: str = option("batch_hard", "Of the triplet loss.", MININGS)
-    temperature: float = option(2.0, "Of logit distillation.")
+
+DistillConfig = dataclasses.make_dataclass(
+    "DistillConfig", _distill_fields(), frozen=True, namespace={"__doc__": "Loss weights and constants."}
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +164,7 @@ class Config:
     data: DataConfig = DataConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
-    distill: DistillConfig = DistillConfig()
+    distill: DistillConfig = DistillConfig()  # type: ignore[valid-type]
     compression: CompressionConfig = CompressionConfig()
     surgery: SurgeryConfig = SurgeryConfig()
     run: RunConfig = RunConfig()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_cdd.surgery.slicing import slice_array
+
 if TYPE_CHECKING:
     from keras_cdd.models import CostModel
 
@@ -63,6 +65,18 @@ class SurgeryPlan:
         return not any(cut.removed for cut in self.cuts.values()) and all(
             np.array_equal(cut.inputs, np.arange(len(cut.inputs))) for cut in self.cuts.values()
         )
+
+    def sliced(self, array: np.ndarray, site: str, inputs: int | None = None, outputs: int | None = None) -> np.ndarray:
+        """What stays of an array that runs over a site's channels.
+
+        Args:
+            array: of any shape.
+            site: name.
+            inputs, outputs: the axes along which it runs over the indicator's inputs and outputs, if it does.
+        """
+        cut = self.cuts[site]
+        sides = ((inputs, cut.inputs), (outputs, cut.outputs))
+        return slice_array(array, [(axis, positions) for axis, positions in sides if axis is not None])
 
     def __str__(self) -> str:
         head = f"{'site':<20}{'channels':>12}{'block MACs':>22}{'block params':>22}{'least kept':>11}{'most gone':>11}"

@@ -6,10 +6,12 @@ import keras
 import numpy as np
 
 from keras_cdd.models import cost_model
+from keras_cdd.models.gated_units import indicator_kernels
 from keras_cdd.surgery.budget import least_important_first
 from keras_cdd.surgery.importance import norm_importance, only_living, relative_norm_importance
 from keras_cdd.surgery.plan import SurgeryPlan, make_plan, rounded_up
-from keras_cdd.surgery.sites import indicator_kernels
+
+TINY = float(np.finfo(np.float64).tiny)
 
 
 def plan_surgery(
@@ -48,12 +50,12 @@ def plan_surgery(
         raise ValueError("Surgery needs gated blocks with indicators. Received: a model without any")
     costs = cost_model(model)
     if target_macs is not None or target_params is not None:
-        importance = only_living(importance or relative_norm_importance(kernels), kernels)
+        importance = only_living(importance or relative_norm_importance(kernels), kernels, least=TINY)
         measure = "macs" if target_macs is not None else "params"
         kept = least_important_first(costs, importance, next(iter(given.values())), measure, round_to)
     else:
         importance = importance or norm_importance(kernels)
-        threshold = float(np.finfo(np.float64).tiny) if importance_threshold is None else importance_threshold
+        threshold = TINY if importance_threshold is None else importance_threshold
         kept = {site: _at_least(values, threshold, round_to) for site, values in importance.items()}
     return make_plan(costs, kernels, kept, importance, round_to)
 
@@ -63,7 +65,7 @@ def _at_least(importance: np.ndarray, threshold: float, round_to: int) -> np.nda
 
     If none reaches it, the strongest stays, with its equals (but for the last bits) unless all are zero.
     """
-    reached = min(threshold, max(importance.max() * (1 - 1e-6), np.finfo(np.float64).tiny))
+    reached = min(threshold, max(importance.max() * (1 - 1e-6), TINY))
     count = max(1, int(np.sum(importance >= reached)))
     strongest_first = np.argsort(-importance, kind="stable")
     return np.sort(strongest_first[: rounded_up(count, round_to)])

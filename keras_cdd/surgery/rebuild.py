@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from keras_cdd.layers import GatedBlock
+from keras_cdd.models.gated_units import gated_blocks
 from keras_cdd.surgery.plan import SurgeryPlan
-from keras_cdd.surgery.sites import gated_blocks
 from keras_cdd.surgery.slicing import slice_all
 
 Cuts = list[tuple[int, np.ndarray]]  # (axis, positions that stay)

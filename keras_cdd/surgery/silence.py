@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
+from keras_cdd.models.gated_units import gated_units
 from keras_cdd.surgery.plan import SurgeryPlan
 from keras_cdd.surgery.rebuild import named_slots
-from keras_cdd.surgery.sites import gated_units
 
 
 def silence(

@@ -5,8 +5,8 @@ import pytest
 
 from keras_cdd.experiment.cut_record import BINS, cut_record
 from keras_cdd.models import cost_model, gated_resnet
+from keras_cdd.models.gated_units import indicator_kernels
 from keras_cdd.surgery import plan_surgery
-from keras_cdd.surgery.sites import indicator_kernels
 
 
 @pytest.fixture(scope="module")

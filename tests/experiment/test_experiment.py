@@ -1,6 +1,8 @@
 """Whole runs on toy photos: what they leave behind, and that a kill costs nothing but time."""
 
+import itertools
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_cdd.data import write_synthetic
-from keras_cdd.experiment import phase_loop, run_experiment, surgeon
+from keras_cdd.experiment import phase_loop, run_experiment, surgeon, training_state, watch
 from keras_cdd.run_folder import checkpoint
 from keras_cdd.settings.config import (
     CompressionConfig,
@@ -19,6 +21,7 @@ from keras_cdd.settings.config import (
     SurgeryConfig,
     TrainingConfig,
 )
+from tests.experiment.same_run import assert_same_run, logged
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,7 +40,7 @@ FILES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def eager():
+def eager(tiny_backbone):
     """A dozen steps of a tiny network run sooner than their graphs are traced."""
     tf.config.run_functions_eagerly(True)
     yield
@@ -66,7 +69,7 @@ def run(
         data=DataConfig(
             dataset="folder", data_dir=str(photos), image_size=(16, 16), identities_per_batch=4, images_per_identity=4
         ),
-        network=NetworkConfig(backbone="resnet18", width=4, stem="small", embedding_size=8),
+        network=NetworkConfig(backbone="tiny", width=8, stem="small", embedding_size=8),
         training=TrainingConfig(
             epochs=epochs,
             teacher_epochs=1,
@@ -89,20 +92,43 @@ def run(
 
 @pytest.fixture(scope="module")
 def whole(photos, teacher, tmp_path_factory):
-    """An uninterrupted run."""
-    workdir = tmp_path_factory.mktemp("whole")
-    return workdir, run(photos, workdir, teacher, compression=RESET)
+    """An uninterrupted run: its workdir, its summary, and what a kill at each moment of `KILLS` would have left."""
+    workdir, kept = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("kills")
+    with pytest.MonkeyPatch.context() as patch:
+        for (target, name), moments in KILLS.items():
+            patch.setattr(target, name, copying(getattr(target, name), workdir, kept, moments))
+        summary = run(photos, workdir, teacher, compression=RESET)
+    return workdir, summary, kept
 
 
 RESET = CompressionConfig(compression="lasso", compression_weight=0.01, gradient_reset_epoch=1.0, queue_size=32)
 
+# Function -> {number of its call: what is about to happen then}. Checkpoints are written after epochs 1 to 4, and the
+# last channels are gone at the end of epoch 3.
+KILLS = {
+    (surgeon, "silence"): {2: "a cut"},
+    (training_state, "save_checkpoint"): {1: "the first checkpoint", 4: "the checkpoint after that of the last cut"},
+    (checkpoint.os, "rename"): {3: "the second rename of a checkpoint"},
+    (phase_loop.PhaseLoop, "_distiller"): {2: "the phase after the first surgery"},
+    (watch.Watch, "finish"): {1: "the examples"},
+}
+MOMENTS = [moment for moments in KILLS.values() for moment in moments.values()]
 
-def logged(workdir, name):
-    return [json.loads(line) for line in (workdir / name).read_text().splitlines()]
+
+def copying(function, workdir, kept, moments):
+    """The function, keeping a copy of the workdir before some of its calls: what a kill there leaves."""
+    calls = itertools.count(1)
+
+    def copied(*args, **kwargs):
+        if (moment := moments.get(next(calls))) is not None:
+            shutil.copytree(workdir, kept / moment)
+        return function(*args, **kwargs)
+
+    return copied
 
 
 def test_a_run_leaves_its_files_and_lands_on_its_budget(whole):
-    workdir, summary = whole
+    workdir, summary, _ = whole
     assert {path.name for path in workdir.iterdir()} >= FILES
     assert not [path for path in workdir.rglob("*") if {"new", "old"} & set(path.name.split("."))]
     assert 40.0 <= summary["macs_saved"] < 41.0 and summary == json.loads((workdir / "summary.json").read_text())
@@ -118,63 +144,27 @@ def test_a_run_leaves_its_files_and_lands_on_its_budget(whole):
 
 
 def test_repeating_the_command_changes_nothing(whole, photos, teacher):
-    workdir, summary = whole
+    workdir, summary, _ = whole
     again = run(photos, workdir, teacher, compression=RESET)
     assert {key: again[key] for key in ("student", "deploy")} == {key: summary[key] for key in ("student", "deploy")}
 
 
-class Killed(BaseException):
-    """Not an Exception: nothing may catch it, as nothing catches a kill."""
-
-
-def fail_at(monkeypatch, target, name, call):
-    """Lets the n-th call of a function end the run."""
-    original, calls = getattr(target, name), []
-
-    def failing(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == call:
-            raise Killed
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(target, name, failing)
-
-
-KILLS = {
-    "during a cut": (surgeon, "silence", 2),
-    "during a surgery": (surgeon, "rebuild", 1),
-    "during a checkpoint": (phase_loop, "save_checkpoint", 2),
-    "between the renames of a checkpoint": (checkpoint.os, "rename", 3),
-}
-
-
-@pytest.mark.parametrize("when", KILLS)
-def test_a_killed_and_resumed_run_equals_the_uninterrupted_one(whole, photos, teacher, tmp_path, monkeypatch, when):
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        fail_at(patch, *KILLS[when])
-        run(photos, tmp_path, teacher, compression=RESET)
-    run(photos, tmp_path, teacher, compression=RESET)
-    workdir, _ = whole
-    expected = keras.saving.load_model(workdir / "student.keras")
-    resumed = keras.saving.load_model(tmp_path / "student.keras")
-    assert [w.shape for w in resumed.weights] == [w.shape for w in expected.weights]
-    for ours, theirs in zip(resumed.weights, expected.weights, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-4, err_msg=theirs.path)
-    lines, others = (logged(folder, "metrics.jsonl") for folder in (tmp_path, workdir))
-    for line, other in zip(lines, others, strict=True):
-        assert line["epoch"] == other["epoch"] and line["macs"] == other["macs"]
-        assert line["loss"] == pytest.approx(other["loss"], abs=1e-4)
-    assert logged(tmp_path, "cuts.jsonl") == logged(workdir, "cuts.jsonl")
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_and_resumed_run_equals_the_uninterrupted_one(whole, photos, teacher, moment):
+    workdir, _, kept = whole
+    assert (kept / moment).is_dir()
+    run(photos, kept / moment, teacher, compression=RESET)
+    assert_same_run(kept / moment, workdir)
 
 
 def test_other_settings_in_the_same_workdir_are_refused(whole, photos, teacher):
-    workdir, _ = whole
+    workdir, *_ = whole
     with pytest.raises(ValueError, match="other settings"):
         run(photos, workdir, teacher, budget=0.5)
 
 
 def test_a_static_student_takes_the_widths_of_a_run(whole, photos, teacher, tmp_path):
-    workdir, summary = whole
+    workdir, summary, _ = whole
     kept = str(workdir / "student.keras")
     static = run(photos, tmp_path, teacher, student="static", epochs=1, budget=None, kept_filters=kept)
     assert static["deploy"]["macs"] == summary["deploy"]["macs"]
@@ -183,7 +173,7 @@ def test_a_static_student_takes_the_widths_of_a_run(whole, photos, teacher, tmp_
 
 def test_mixed_precision_shrinks_too_and_deploys_in_float32(photos, tmp_path):
     try:
-        summary = run(photos, tmp_path, None, epochs=2, mixed=True)
+        summary = run(photos, tmp_path, None, epochs=4, mixed=True)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert 40.0 <= summary["macs_saved"] < 41.0

@@ -1,13 +1,17 @@
 """Weights from elsewhere compute what they computed there."""
 
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.layers import GatedBlock
 from keras_cdd.models import count_macs, gate_model, gated_resnet, load_pretrained
-from keras_cdd.models.pretrained.loading import RESCALINGS, _torchvision_key, source_style
+from keras_cdd.models.pretrained.loading import RESCALINGS, read_weights, source_style
 from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
 
 
@@ -39,24 +43,140 @@ def test_golden_teacher_embeddings(golden):
     assert cosine.min() >= 0.9999
 
 
-@pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
-def test_torchvision_names(tmp_path, backbone):
-    """A file under torchvision's names and layouts gives the network it was written from."""
-    source = randomise(gated_resnet(backbone, width=4, image_size=(32, 32), indicators="none"))
-    arrays = {"fc.weight": np.zeros((10, 3), "float32")}
-    for weight in source.weights:
-        if (key := _torchvision_key(weight.path)) is not None:
-            array = weight.numpy()
-            arrays[key] = np.ascontiguousarray(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
-    # Spot checks of the names themselves.
-    assert arrays["conv1.weight"].shape == (4, 3, 7, 7)
-    assert {"layer1.0.bn1.running_var", "layer2.0.downsample.0.weight", "layer4.1.conv2.weight"} <= arrays.keys()
-    assert source_style(arrays) == "torchvision"
-    save_file(arrays, tmp_path / "weights.safetensors")
-    target = gated_resnet(backbone, width=4, image_size=(32, 32), indicators="both")
-    missing = load_pretrained(target, tmp_path / "weights.safetensors")
+class TorchvisionResNet:
+    """torchvision's ResNet in NumPy, written down from its documentation: NCHW, OIHW kernels, the stride on the 3x3."""
+
+    def __init__(self, depths, bottleneck, width):
+        self.depths, self.bottleneck, self.width = depths, bottleneck, width
+        self.rng, self.arrays = np.random.default_rng(0), {}
+        self._conv_bn("conv1", "bn1", 3, width, 7)
+        channels = width
+        for stage, depth in enumerate(depths, start=1):
+            inner = width * 2 ** (stage - 1)
+            outer = inner * (4 if bottleneck else 1)
+            for number in range(depth):
+                name = f"layer{stage}.{number}."
+                sizes = [(channels, inner, 1), (inner, inner, 3), (inner, outer, 1)]
+                for index, size in enumerate(sizes if bottleneck else [(channels, inner, 3), (inner, inner, 3)], 1):
+                    self._conv_bn(f"{name}conv{index}", f"{name}bn{index}", *size)
+                if number == 0 and (stage > 1 or bottleneck):
+                    self._conv_bn(f"{name}downsample.0", f"{name}downsample.1", channels, outer, 1)
+                channels = outer
+        self.arrays["fc.weight"] = np.zeros((10, channels), "float32")
+        self.arrays["fc.bias"] = np.zeros(10, "float32")
+
+    def _conv_bn(self, conv, bn, inputs, outputs, size):
+        kernel = self.rng.normal(size=(outputs, inputs, size, size)) / np.sqrt(inputs * size * size)
+        self.arrays[f"{conv}.weight"] = kernel.astype("float32")
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            low, high = (0.5, 1.5) if name in ("weight", "running_var") else (-0.2, 0.2)
+            self.arrays[f"{bn}.{name}"] = self.rng.uniform(low, high, outputs).astype("float32")
+        self.arrays[f"{bn}.num_batches_tracked"] = np.array(7)
+
+    def features(self, pixels):
+        mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+        x = ((pixels / 255 - mean) / deviation).transpose(0, 3, 1, 2)
+        x = np.maximum(self._run(x, "conv1", "bn1", 2, 3), 0)
+        padded = np.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-np.inf)
+        x = self._windows(padded, 3, 2).max(axis=(-2, -1))
+        for stage, depth in enumerate(self.depths, start=1):
+            for number in range(depth):
+                x = self._block(x, f"layer{stage}.{number}.", 2 if number == 0 and stage > 1 else 1)
+        return x.mean(axis=(2, 3))
+
+    def _block(self, x, name, stride):
+        # (stride, padding) of each convolution.
+        plan = [(1, 0), (stride, 1), (1, 0)] if self.bottleneck else [(stride, 1), (1, 1)]
+        y = x
+        for index, (step, padding) in enumerate(plan, start=1):
+            y = self._run(y, f"{name}conv{index}", f"{name}bn{index}", step, padding)
+            y = np.maximum(y, 0) if index < len(plan) else y
+        if f"{name}downsample.0.weight" in self.arrays:
+            x = self._run(x, f"{name}downsample.0", f"{name}downsample.1", stride, 0)
+        return np.maximum(x + y, 0)
+
+    def _run(self, x, conv, bn, stride, padding):
+        kernel = self.arrays[f"{conv}.weight"]
+        x = np.pad(x, [(0, 0), (0, 0), (padding, padding), (padding, padding)])
+        y = np.einsum("nchwij,ocij->nohw", self._windows(x, kernel.shape[-1], stride), kernel, optimize=True)
+        weight, bias, mean, variance = (
+            self.arrays[f"{bn}.{name}"][:, None, None] for name in ("weight", "bias", "running_mean", "running_var")
+        )
+        return (y - mean) / np.sqrt(variance + 1e-5) * weight + bias
+
+    @staticmethod
+    def _windows(x, size, stride):
+        return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "depths", "bottleneck", "suffix"),
+    [("resnet18", (2, 2, 2, 2), False, "npz"), ("resnet50", (3, 4, 6, 3), True, "safetensors")],
+)
+def test_torchvision_weights(tmp_path, backbone, depths, bottleneck, suffix):
+    source = TorchvisionResNet(depths, bottleneck, width=4)
+    assert source_style(source.arrays) == "torchvision"
+    path = tmp_path / f"weights.{suffix}"
+    np.savez(path, **source.arrays) if suffix == "npz" else save_file(source.arrays, path)
+    target = gated_resnet(
+        backbone,
+        width=4,
+        image_size=(64, 64),
+        last_stride=2,
+        rescaling=RESCALINGS["torchvision"],
+        indicators="both" if bottleneck else "none",
+    )
+    missing = load_pretrained(target, path)
     assert all("indicator" in path or path.startswith("head_") for path in missing)
-    np.testing.assert_allclose(target(pixels())["features"], source(pixels())["features"], rtol=1e-5, atol=1e-5)
+    expected = source.features(pixels(size=64))
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(target(pixels(size=64))["features"] / scale, expected / scale, atol=1e-4)
+
+
+def test_weights_of_a_deeper_network_are_refused_and_change_nothing():
+    deeper = TorchvisionResNet((3, 4, 6, 3), False, width=4)
+    model = gated_resnet("resnet18", width=4, image_size=(32, 32))
+    before = [weight.numpy() for weight in model.weights]
+    with pytest.raises(UserError, match=r"no place for .* such as layer1\.2\.bn1\.bias"):
+        load_pretrained(model, deeper.arrays)
+    for weight, array in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, array)
+
+
+def test_weights_of_the_same_network_keep_their_names(tmp_path):
+    source = randomise(gated_resnet("resnet18", width=4, image_size=(32, 32), num_classes=3, indicators="both"))
+    source.save(tmp_path / "teacher.keras")
+    target = gated_resnet("resnet18", width=4, image_size=(32, 32), indicators="both")
+    assert load_pretrained(target, tmp_path / "teacher.keras") == []
+    np.testing.assert_allclose(target(pixels())["features"], source(pixels())["features"], rtol=1e-6)
+    plain = gated_resnet("resnet18", width=4, image_size=(32, 32), indicators="none")
+    with pytest.raises(UserError, match="no place for .*indicator"):
+        load_pretrained(plain, source)
+
+
+def test_torch_files_are_read_as_weights_only(tmp_path, monkeypatch):
+    """A stand-in for torch, which the tests do not need: what is asked of it, and what becomes of its tensors."""
+    asked = {}
+
+    def load(path, **options):
+        asked.update(options)
+        tensor = types.SimpleNamespace(numpy=lambda: np.ones((2, 3), "float32"))
+        return {"state_dict": {"fc.weight": tensor}, "epoch": 3}
+
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load))
+    (tmp_path / "weights.pth").write_bytes(b"")
+    arrays = read_weights(tmp_path / "weights.pth")
+    assert asked == {"map_location": "cpu", "weights_only": True}
+    assert {name: array.shape for name, array in arrays.items()} == {"fc.weight": (2, 3)}
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match="needs torch; install it"):
+        read_weights(tmp_path / "weights.pth")
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    np.savez(tmp_path / "weights.npz", weight=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(UserError, match="cannot be read .*allow_pickle"):
+        read_weights(tmp_path / "weights.npz")
 
 
 @pytest.mark.slow
@@ -111,11 +231,19 @@ def test_a_network_without_residual_blocks_is_refused():
 
 def test_wrong_weights_are_refused(tmp_path):
     model = gated_resnet("resnet18", width=4, image_size=(32, 32))
-    with pytest.raises(FileNotFoundError, match="no weights file"):
+    with pytest.raises(MissingFileError, match="no weights file"):
         load_pretrained(model, tmp_path / "none.npz")
     (tmp_path / "broken.npz").write_bytes(b"PK not a zip")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         load_pretrained(model, tmp_path / "broken.npz")
     np.savez(tmp_path / "other.npz", **{"layer1.0.conv1.weight": np.zeros((4, 4, 3, 3), "float32")})
-    with pytest.raises(ValueError, match="lack"):
+    with pytest.raises(UserError, match="lack"):
         load_pretrained(model, tmp_path / "other.npz")
+    (tmp_path / "weights.onnx").write_bytes(b"")
+    with pytest.raises(UserError, match="Weights come as .npz, .safetensors"):
+        load_pretrained(model, tmp_path / "weights.onnx")
+    with pytest.raises(UserError, match="not the weights of a known network"):
+        load_pretrained(model, {"encoder.weight": np.zeros(3)})
+    narrow = TorchvisionResNet((2, 2, 2, 2), False, width=2)
+    with pytest.raises(UserError, match=r"Weight .* has shape .* another width"):
+        load_pretrained(model, narrow.arrays)

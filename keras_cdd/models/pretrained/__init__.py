@@ -1,1 +1,1 @@
-"""Weights from elsewhere."""
+"""Weights from elsewhere: one file a naming scheme, `loading` to fill a network, `imagenet` to find weights by name."""

@@ -22,7 +22,7 @@ import org.json.JSONObject;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 
-/** On a phone: Python's tensors byte for byte, its embeddings at cosine 0.999, and the time that a search takes. */
+/** On a device: tensors equal Python's byte for byte, embeddings agree at cosine 0.999; measures a search's time. */
 @RunWith(AndroidJUnit4.class)
 public class GoldenDeviceTest {
   private static final int RUNS = 50;

@@ -15,13 +15,13 @@ final class AndroidDatabase implements Database {
   /**
    * Opens an existing file.
    *
-   * @throws InvalidFileException if it is missing or no database.
+   * @throws InvalidFileException if the file is missing or not a database.
    */
   AndroidDatabase(File file) throws InvalidFileException {
-    // No localized collators: Android would write a table of its own into the file.
+    // No localized collators: with them Android adds a table to the file.
     int flags = SQLiteDatabase.OPEN_READWRITE | SQLiteDatabase.NO_LOCALIZED_COLLATORS;
     try {
-      // An own handler of damage, as Android's deletes the file.
+      // Our own handler of corruption, because Android's deletes the file.
       database = SQLiteDatabase.openDatabase(file.getPath(), null, flags, damaged -> damaged.close());
     } catch (SQLException e) {
       throw damaged(e);

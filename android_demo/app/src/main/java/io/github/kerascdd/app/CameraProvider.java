@@ -9,7 +9,7 @@ import android.os.ParcelFileDescriptor;
 import java.io.File;
 import java.io.FileNotFoundException;
 
-/** Lets the camera app write its photo into one file of this app, and no other. */
+/** Lets the camera app write its photo to one file of this app and to no other file. */
 public final class CameraProvider extends ContentProvider {
   static final Uri PHOTO = Uri.parse("content://io.github.kerascdd.app.camera/photo.jpg");
 

@@ -10,7 +10,7 @@ import io.github.kerascdd.core.GalleryImage;
 import io.github.kerascdd.core.Match;
 import java.io.File;
 
-/** A gallery picture, beside the photo if there is one; it can be removed here. */
+/** A gallery picture, next to the photo if there is one; the user can remove it here. */
 public final class CompareActivity extends Screen {
   private static final String ID = "id";
   private static final String NAME = "name";

@@ -12,11 +12,11 @@ import java.io.InputStream;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
-/** What all screens share: one background thread, and the model with its gallery, opened when first asked for. */
+/** Shared by all screens: one background thread, and the model with its gallery, opened on first use. */
 public class DemoApp extends Application {
   private static final long DAY = 24 * 3600 * 1000L;
 
-  /** One thread: work is done in the order in which it was asked for. */
+  /** One thread: tasks run in the order in which they are submitted. */
   final ExecutorService worker = Executors.newSingleThreadExecutor();
 
   private PairStore store;
@@ -30,12 +30,12 @@ public class DemoApp extends Application {
     worker.execute(this::deleteOldPhotos);
   }
 
-  /** Replaced in tests, as Android's libraries run on no desktop. */
+  /** Replaced in tests, because Android's native libraries do not run on a desktop. */
   protected ModelRunner newRunner(byte[] model) throws InvalidFileException {
     return new LiteRtRunner(model);
   }
 
-  /** The model with its gallery; slow at first, so not for the main thread. */
+  /** The model with its gallery. The first call is slow, so do not call it on the main thread. */
   synchronized Finder finder() throws IOException {
     if (finder == null) {
       pair = store.current();
@@ -44,7 +44,7 @@ public class DemoApp extends Application {
     return finder;
   }
 
-  /** What `finder` was opened from. */
+  /** The pair that `finder` was opened from. */
   synchronized Pair pair() throws IOException {
     finder();
     return pair;
@@ -55,7 +55,7 @@ public class DemoApp extends Application {
   }
 
   /**
-   * Takes another model and gallery into use, for good, after trying them.
+   * Checks another model and gallery and switches to them permanently.
    *
    * @throws InvalidFileException if they are damaged or do not belong together; the old ones stay in use.
    */
@@ -70,7 +70,7 @@ public class DemoApp extends Application {
     }
   }
 
-  /** Goes back to the model and gallery that came with the app; what was added to the imported gallery is gone. */
+  /** Goes back to the built-in model and gallery; images added to the imported gallery are lost. */
   synchronized void forgetImportedPair() {
     closeFinder();
     store.forgetImported();
@@ -111,7 +111,7 @@ public class DemoApp extends Application {
     }
   }
 
-  /** Where a photo in question is kept while its screen may come back. */
+  /** Where the photo is kept as long as its screen may be recreated. */
   File photos() {
     return new File(getCacheDir(), "photos");
   }

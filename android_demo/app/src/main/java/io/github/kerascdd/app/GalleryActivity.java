@@ -14,7 +14,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
-/** All pictures of the gallery, those added last first. */
+/** All pictures of the gallery, the most recently added first. */
 public final class GalleryActivity extends Screen {
   private final Pictures pictures = new Pictures();
 
@@ -41,12 +41,12 @@ public final class GalleryActivity extends Screen {
     pictures.notifyDataSetChanged();
   }
 
-  /** Where an image came from, in words. */
+  /** The origin of an image as text. */
   static String origin(Context context, String path) {
     if (path.startsWith(Gallery.ADDED)) {
       return context.getString(R.string.added_here);
     }
-    // Its folder and name; those above are of the computer that built the gallery.
+    // Folder and name only; the rest of the path is that of the computer that built the gallery.
     int name = path.lastIndexOf('/');
     return path.substring(path.lastIndexOf('/', name - 1) + 1);
   }
@@ -85,7 +85,7 @@ public final class GalleryActivity extends Screen {
       background(
           () -> app().finder().withGallery(gallery -> Thumbnails.read(gallery, image.id)),
           bitmap -> {
-            if (cell.getTag().equals(image.id)) { // the cell may show another image by now
+            if (cell.getTag().equals(image.id)) { // the cell may have been reused for another image
               picture.setImageBitmap(bitmap);
             }
           });

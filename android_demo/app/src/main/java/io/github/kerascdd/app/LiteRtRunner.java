@@ -10,7 +10,7 @@ import org.tensorflow.lite.DataType;
 import org.tensorflow.lite.Interpreter;
 import org.tensorflow.lite.Tensor;
 
-/** TensorFlow Lite, or LiteRT by the same classes, on Android. */
+/** TensorFlow Lite on Android, or LiteRT, which has the same classes. */
 final class LiteRtRunner implements ModelRunner {
   private static final int THREADS = 2;
   private final Interpreter interpreter;
@@ -20,7 +20,7 @@ final class LiteRtRunner implements ModelRunner {
   /**
    * Loads a model.
    *
-   * @throws InvalidFileException if the interpreter refuses it, or it takes no uint8 image.
+   * @throws InvalidFileException if the interpreter rejects the model, or it does not take a uint8 image.
    */
   LiteRtRunner(byte[] tflite) throws InvalidFileException {
     ByteBuffer model = direct(tflite.length);
@@ -60,7 +60,7 @@ final class LiteRtRunner implements ModelRunner {
 
   @Override
   public float[] run(byte[] rgb) {
-    // As Buffer: a newer compiler would call ByteBuffer's own methods, which old Android lacks.
+    // Cast to Buffer: newer compilers would otherwise call methods of ByteBuffer that old Android lacks.
     ((Buffer) input).clear();
     input.put(rgb);
     ((Buffer) input).rewind();

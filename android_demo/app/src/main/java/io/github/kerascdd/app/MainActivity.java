@@ -26,7 +26,7 @@ import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The start: what is searched, photos to try, and the ways to bring one's own. */
+/** Start screen: what is searched, sample photos, and ways to choose a photo of your own. */
 public final class MainActivity extends Screen {
   private static final int PICK = 1;
   private static final int TAKE = 2;
@@ -46,7 +46,7 @@ public final class MainActivity extends Screen {
     reload();
   }
 
-  /** What the start screen tells. */
+  /** The facts shown on the start screen. */
   private static final class Contents {
     int images;
     Manifest manifest;

@@ -13,7 +13,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
-/** Where models and galleries lie: one pair that came with the app, and perhaps an imported one. */
+/** Stores pairs of model and gallery: the built-in one and, optionally, an imported one. */
 final class PairStore {
   private final AssetManager assets;
   private final File bundled;
@@ -27,7 +27,7 @@ final class PairStore {
     incoming = new File(context.getFilesDir(), "incoming");
   }
 
-  /** The imported pair if there is one, else the one that came with the app. */
+  /** The imported pair if there is one, else the built-in one. */
   Pair current() throws IOException {
     return isImported() ? new Pair(imported) : bundled();
   }
@@ -36,7 +36,7 @@ final class PairStore {
     return new File(imported, Manifest.FILE).isFile();
   }
 
-  /** Out of the app's assets into files, as the gallery is to be written to; again after an update of the assets. */
+  /** Copies the assets to files, since the gallery must be writable; again after an update of the assets. */
   private Pair bundled() throws IOException {
     byte[] manifest = asset(Manifest.FILE);
     File copied = new File(bundled, Manifest.FILE);
@@ -67,7 +67,7 @@ final class PairStore {
     }
   }
 
-  /** Unpacks a pair beside the one in use; `acceptIncoming` takes it into use. */
+  /** Unpacks a pair without touching the one in use; `acceptIncoming` switches to it. */
   Pair unpack(InputStream zip) throws IOException {
     Files.delete(incoming);
     return Pair.unpack(zip, incoming);
@@ -81,7 +81,7 @@ final class PairStore {
     Files.delete(incoming);
   }
 
-  /** Goes back to the pair that came with the app. */
+  /** Goes back to the built-in pair. */
   void forgetImported() {
     Files.delete(imported);
   }

@@ -12,9 +12,9 @@ import java.io.File;
 import java.io.IOException;
 
 /**
- * A decoded photo, upright. Photos of up to four million pixels are read at full size, and give the model
- * the same bytes as in Python if their format is lossless; larger ones are read at a half, a quarter...
- * of their size by the decoder, which rounds in its own way.
+ * A decoded photo, upright. Photos of up to four million pixels are read at full size and, if their format is
+ * lossless, give the model the same bytes as in Python. The decoder reads larger ones at a half, a quarter, ...
+ * of their size, with its own rounding.
  */
 final class Photo {
   private static final int MOST_PIXELS = 4_000_000;
@@ -34,7 +34,7 @@ final class Photo {
   /**
    * Decodes a file.
    *
-   * @throws InvalidFileException with a message for people.
+   * @throws InvalidFileException with a message for the user.
    */
   static Photo read(Context context, File file) throws IOException {
     try {
@@ -70,7 +70,7 @@ final class Photo {
     return sampling;
   }
 
-  /** A row at a time, to hold the photo in memory but twice. */
+  /** Row by row, so that the photo is in memory only twice. */
   private static RgbImage pixels(Bitmap bitmap) {
     int width = bitmap.getWidth();
     int height = bitmap.getHeight();

@@ -26,14 +26,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
 
-/** A photo, and what is most like it in the gallery; also where other apps share a photo to. */
+/** A photo and the most similar gallery images; also the target of photos shared by other apps. */
 public final class ResultActivity extends Screen {
   static final int MATCHES = 12;
   private static final String FILE = "file";
   private static final String NAME = "name";
   private static final long LARGEST_PHOTO = 256L << 20;
 
-  /** An own copy of the photo: what other apps lend may be gone when this screen comes back. */
+  /** A copy of the photo: the original of another app may no longer be accessible when this screen is recreated. */
   private File photoFile;
 
   private Outcome outcome;
@@ -78,7 +78,7 @@ public final class ResultActivity extends Screen {
     super.onDestroy();
   }
 
-  /** What came of a search, ready for the screen. */
+  /** The outcome of a search, ready to be shown. */
   private static final class Outcome {
     Photo photo;
     Bitmap bitmap;
@@ -114,7 +114,7 @@ public final class ResultActivity extends Screen {
     }
   }
 
-  @SuppressWarnings("deprecation") // the typed getParcelableExtra is of API 33
+  @SuppressWarnings("deprecation") // the typed getParcelableExtra needs API 33
   private InputStream openPhoto() throws IOException {
     String file = getIntent().getStringExtra(FILE);
     if (file != null && getIntent().getAction() == null) {

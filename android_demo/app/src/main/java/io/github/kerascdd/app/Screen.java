@@ -10,11 +10,11 @@ import android.widget.Toolbar;
 import io.github.kerascdd.core.InvalidFileException;
 import java.util.concurrent.Callable;
 
-/** What every screen does: a bar on top, and work off the main thread. */
+/** Base of all screens: a bar on top, and work in the background. */
 abstract class Screen extends Activity {
   private final Handler main = new Handler(Looper.getMainLooper());
 
-  /** What is done on the main thread with what came of work off it. */
+  /** Handles the result of background work on the main thread. */
   interface Done<T> {
     void with(T result);
   }
@@ -30,7 +30,7 @@ abstract class Screen extends Activity {
     getActionBar().setDisplayHomeAsUpEnabled(up);
   }
 
-  /** Runs work off the main thread; its outcome is dropped when this screen is gone by then. */
+  /** Runs work in the background; its result is dropped if this screen is gone by then. */
   final <T> void background(Callable<T> work, Done<T> done) {
     app().worker.execute(
         () -> {
@@ -52,12 +52,12 @@ abstract class Screen extends Activity {
         });
   }
 
-  /** Work did not come to its end. */
+  /** Background work failed. */
   void failed(Exception e) {
     toast(message(e));
   }
 
-  /** One line for people. */
+  /** The error as one line for the user. */
   final String message(Exception e) {
     return e instanceof InvalidFileException ? e.getMessage() : getString(R.string.failed, String.valueOf(e.getMessage()));
   }

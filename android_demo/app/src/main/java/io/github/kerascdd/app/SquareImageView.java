@@ -4,7 +4,7 @@ import android.content.Context;
 import android.util.AttributeSet;
 import android.widget.ImageView;
 
-/** As high as it is wide, whatever the grid makes of its width. */
+/** An ImageView that is as high as it is wide. */
 public final class SquareImageView extends ImageView {
   public SquareImageView(Context context, AttributeSet attributes) {
     super(context, attributes);

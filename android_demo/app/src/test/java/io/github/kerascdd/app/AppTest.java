@@ -105,7 +105,7 @@ public class AppTest {
     return new File(pair.folder, pair.manifest.samples.get(index).file);
   }
 
-  /** A sample that the model recognises, as Python has found out: no model of the quickstart knows all. */
+  /** A sample that the model recognises according to Python; the quickstart's model does not recognise all. */
   private int knownSample() throws Exception {
     File golden = new File("../core/src/test/resources/golden/golden.json");
     JSONArray images = new JSONObject(new String(Files.read(golden), StandardCharsets.UTF_8)).getJSONArray("images");
@@ -238,7 +238,7 @@ public class AppTest {
       result.saveInstanceState(saved);
       result.pause().stop();
     }
-    // As after the end of the process: the lender is gone, only the saved state is left.
+    // As after the end of the process: the other app's photo is gone, only the saved state is left.
     shadowOf(app.getContentResolver()).registerInputStreamSupplier(PICTURE, () -> new ByteArrayInputStream(new byte[0]));
     ActivityController<ResultActivity> again = Robolectric.buildActivity(ResultActivity.class, shared);
     again.create(saved).start().restoreInstanceState(saved).resume().visible();

@@ -10,8 +10,8 @@ import org.robolectric.pluginapi.Sdk;
 import org.robolectric.plugins.DefaultSdkProvider;
 
 /**
- * Robolectric opens the newest Android that it knows besides the one under test; with 34 as the newest, one
- * jar of 151 MB is enough. Found through META-INF/services.
+ * Robolectric loads the newest Android version that it knows in addition to the one under test. With 34 as the
+ * newest, a single jar of 151 MB is enough. Registered in META-INF/services.
  */
 @Priority(1)
 public class OneSdk extends DefaultSdkProvider {

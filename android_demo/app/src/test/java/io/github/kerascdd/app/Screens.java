@@ -12,13 +12,13 @@ import java.io.IOException;
 import java.io.OutputStream;
 import org.robolectric.shadows.ShadowLooper;
 
-/** What the tests of all screens do. */
+/** Helpers for the tests of all screens. */
 final class Screens {
   private static final int PATIENCE_SECONDS = 60;
 
   private Screens() {}
 
-  /** Something that comes true when work in the background is done. */
+  /** A condition that becomes true when background work is done. */
   interface Condition {
     boolean holds();
   }

@@ -3,12 +3,12 @@ package io.github.kerascdd.core;
 import java.io.Closeable;
 import java.io.IOException;
 
-/** SQLite as both Android and the desktop offer it. Everything throws InvalidFileException on a damaged file. */
+/** The SQLite operations common to Android and the desktop. All throw InvalidFileException for a damaged file. */
 public interface Database extends Closeable {
-  /** Rows that a statement gives, to be closed. Parameters are Strings, Longs, Doubles, byte[] or null. */
+  /** Runs a query; the caller closes the result. Parameters are Strings, Longs, Doubles, byte[] or null. */
   Rows query(String sql, Object... parameters) throws IOException;
 
-  /** Runs a statement that gives no rows; at once durable. */
+  /** Runs a statement without a result; its effect is durable at once. */
   void execute(String sql, Object... parameters) throws IOException;
 
   @Override
@@ -18,14 +18,14 @@ public interface Database extends Closeable {
   interface Rows extends Closeable {
     boolean next() throws IOException;
 
-    /** Null where the column is. */
+    /** Null if the column is NULL. */
     String text(int column) throws IOException;
 
     long integer(int column) throws IOException;
 
     double real(int column) throws IOException;
 
-    /** Null where the column is. */
+    /** Null if the column is NULL. */
     byte[] blob(int column) throws IOException;
 
     @Override

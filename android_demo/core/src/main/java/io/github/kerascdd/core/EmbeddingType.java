@@ -41,7 +41,7 @@ public enum EmbeddingType {
     }
   };
 
-  /** As the gallery's `embedding_type` says it. */
+  /** Name of the type in the gallery's `embedding_type`. */
   public final String text;
 
   public final int bytesPerValue;
@@ -51,13 +51,13 @@ public enum EmbeddingType {
     this.bytesPerValue = bytesPerValue;
   }
 
-  /** A unit vector as stored bytes. */
+  /** The stored bytes of a unit vector. */
   public abstract byte[] encode(float[] unit);
 
-  /** One value of stored bytes, not scaled. */
+  /** One stored value, unscaled. */
   public abstract float decode(byte[] stored, int index);
 
-  /** 1 / the length of what is stored; not finite for zeros and for what is no number. */
+  /** 1 / length of the stored vector; not finite for zero vectors and NaN. */
   public final double scaleOf(byte[] stored) {
     double squares = 0;
     for (int i = 0; i < stored.length / bytesPerValue; i++) {

@@ -10,7 +10,7 @@ import java.io.OutputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 
-/** What java.nio.file offers, which Android lacks before API 26. */
+/** Replacements for java.nio.file, which Android lacks before API 26. */
 public final class Files {
   private Files() {}
 
@@ -29,9 +29,9 @@ public final class Files {
   }
 
   /**
-   * Writes a stream to a file, which appears only when it is whole.
+   * Writes a stream to a file that appears only when it is complete.
    *
-   * @throws InvalidFileException beyond `limit` bytes.
+   * @throws InvalidFileException if the stream has more than `limit` bytes.
    */
   public static void write(InputStream in, File file, long limit) throws IOException {
     File unfinished = new File(file.getPath() + ".new");
@@ -60,7 +60,7 @@ public final class Files {
     }
   }
 
-  /** Deletes a file, or a folder with all that is in it. */
+  /** Deletes a file, or a folder with its contents. */
   public static void delete(File file) {
     File[] inside = file.listFiles();
     for (int i = 0; inside != null && i < inside.length; i++) {

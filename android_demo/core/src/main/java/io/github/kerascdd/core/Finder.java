@@ -3,16 +3,16 @@ package io.github.kerascdd.core;
 import java.io.Closeable;
 import java.io.IOException;
 
-/** A model and the gallery that it made: finds what a photo shows. Safe for several threads. */
+/** A model and the gallery built with it; finds the images most similar to a photo. Thread-safe. */
 public final class Finder implements Closeable {
   private final ModelRunner model;
   private final Gallery gallery;
 
   /**
-   * Takes over both, and closes them with itself.
+   * Takes ownership of both and closes them when it is closed.
    *
    * @param modelSha256 of the model's file.
-   * @throws InvalidFileException if the gallery was made by another model; both are left open.
+   * @throws InvalidFileException if the gallery was built with another model; both stay open.
    */
   public Finder(ModelRunner model, String modelSha256, Gallery gallery) throws IOException {
     if (!modelSha256.equals(gallery.modelSha256) || model.embeddingSize() != gallery.embeddingSize) {
@@ -24,7 +24,7 @@ public final class Finder implements Closeable {
     this.gallery = gallery;
   }
 
-  /** The embedding of an image, at length 1. */
+  /** The embedding of an image, normalised to length 1. */
   public synchronized float[] embed(RgbImage image) {
     RgbImage resized = Resizer.resize(image, model.imageWidth(), model.imageHeight());
     return Vectors.unit(model.run(resized.rgb));
@@ -39,12 +39,12 @@ public final class Finder implements Closeable {
         gallery.search(embedding, k), gallery.size(), embedding, embedded - start, System.nanoTime() - embedded);
   }
 
-  /** The model; for its sizes. */
+  /** The model, for its input and embedding sizes. */
   public ModelRunner model() {
     return model;
   }
 
-  /** Runs something on the gallery while no other thread does. */
+  /** Runs an action on the gallery while no other thread uses it. */
   public synchronized <T> T withGallery(GalleryUse<T> use) throws IOException {
     return use.on(gallery);
   }
@@ -59,7 +59,7 @@ public final class Finder implements Closeable {
     return sha256.substring(0, Math.min(8, sha256.length()));
   }
 
-  /** What `withGallery` runs. */
+  /** An action for `withGallery`. */
   public interface GalleryUse<T> {
     T on(Gallery gallery) throws IOException;
   }

@@ -2,17 +2,17 @@ package io.github.kerascdd.core;
 
 import java.util.List;
 
-/** What was found for a photo, and how long it took. */
+/** The results of a search for a photo, and how long it took. */
 public final class Findings {
   /** Best first. */
   public final List<Match> matches;
 
   public final int gallerySize;
 
-  /** Of the photo, at length 1. */
+  /** Embedding of the photo, normalised to length 1. */
   public final float[] embedding;
 
-  /** Resizing and the model. */
+  /** Time of resizing and of the model. */
   public final double embedMilliseconds;
 
   public final double searchMilliseconds;

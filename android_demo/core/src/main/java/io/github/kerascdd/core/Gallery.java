@@ -8,11 +8,11 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A `gallery.sqlite` of export.build_gallery: embeddings in memory, thumbnails read when asked for.
- * Not for several threads at once.
+ * A `gallery.sqlite` of export.build_gallery: embeddings in memory, thumbnails read on demand.
+ * Not thread-safe.
  */
 public final class Gallery implements Closeable {
-  /** Beginning of the path of images that people added on this device. */
+  /** Path prefix of images that were added on this device. */
   public static final String ADDED = "added/";
 
   private static final String META = "SELECT key, value FROM meta";
@@ -36,9 +36,9 @@ public final class Gallery implements Closeable {
   private final VectorTable vectors;
 
   /**
-   * Reads a gallery; on failure the database is left to the caller.
+   * Reads a gallery; on failure the caller has to close the database.
    *
-   * @throws InvalidFileException if it is damaged, or is no gallery of this version.
+   * @throws InvalidFileException if the database is damaged or not a gallery of this version.
    */
   public Gallery(Database database) throws IOException {
     this.database = database;
@@ -107,7 +107,7 @@ public final class Gallery implements Closeable {
     return new ArrayList<>(images);
   }
 
-  /** The k images most similar to a unit vector, best first, equal ones by id. */
+  /** The k images most similar to a unit vector, best first, ties ordered by id. */
   public List<Match> search(float[] query, int k) {
     double[] similarities = vectors.similarities(query);
     List<Match> matches = new ArrayList<>();
@@ -117,7 +117,7 @@ public final class Gallery implements Closeable {
     return matches;
   }
 
-  /** JPEG bytes of an image, or null if it is there no more. */
+  /** JPEG bytes of the thumbnail of an image, or null if the image was removed. */
   public byte[] thumbnail(long id) throws IOException {
     try (Database.Rows rows = database.query(THUMBNAIL, id)) {
       return rows.next() ? rows.blob(0) : null;
@@ -125,9 +125,9 @@ public final class Gallery implements Closeable {
   }
 
   /**
-   * Stores an image for good.
+   * Stores an image permanently.
    *
-   * @param identity what it shows.
+   * @param identity what the image shows.
    * @param embedding of length 1.
    * @param thumbnail a JPEG, its longest side 96 pixels.
    */
@@ -142,7 +142,7 @@ public final class Gallery implements Closeable {
     return image;
   }
 
-  /** Takes an image out for good; one that is there no more is no error. */
+  /** Removes an image permanently; does nothing if it is already gone. */
   public void remove(long id) throws IOException {
     database.execute(REMOVE, id);
     for (int row = 0; row < images.size(); row++) {

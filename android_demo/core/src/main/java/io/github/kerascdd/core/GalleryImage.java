@@ -1,11 +1,11 @@
 package io.github.kerascdd.core;
 
-/** What is known of a gallery image, its thumbnail and embedding aside. */
+/** A gallery image, without its thumbnail and embedding. */
 public final class GalleryImage {
   public final long id;
   public final String path;
 
-  /** What it shows, or null if the gallery does not say. */
+  /** Its identity, or null if unknown. */
   public final String identity;
 
   GalleryImage(long id, String path, String identity) {
@@ -14,7 +14,7 @@ public final class GalleryImage {
     this.identity = identity;
   }
 
-  /** The identity, or else the file's name. */
+  /** The identity, or the file's name if that is unknown. */
   public String name() {
     return identity != null ? identity : path.substring(path.lastIndexOf('/') + 1);
   }

@@ -1,6 +1,6 @@
 package io.github.kerascdd.core;
 
-/** IEEE 754 binary16, which Android itself knows only since API 26. */
+/** IEEE 754 binary16, which Android supports only since API 26. */
 public final class Half {
   private Half() {}
 
@@ -22,7 +22,7 @@ public final class Half {
   /**
    * The bits nearest to a value of magnitude below 65,520, ties to even.
    *
-   * @throws IllegalArgumentException for a larger one, which binary16 does not hold.
+   * @throws IllegalArgumentException for larger values, which binary16 cannot represent.
    */
   public static short fromFloat(float value) {
     float magnitude = Math.abs(value);
@@ -31,7 +31,7 @@ public final class Half {
     }
     int sign = Float.floatToRawIntBits(value) < 0 ? 0x8000 : 0;
     int exponent = Math.max(Math.getExponent(magnitude), -14);
-    // In units of the last place; a carry into the next exponent comes out right by itself.
+    // In units in the last place; a carry into the exponent gives the right result.
     int units = (int) Math.rint(Math.scalb((double) magnitude, 10 - exponent));
     return (short) (sign | (exponent + 14 << 10) + units);
   }

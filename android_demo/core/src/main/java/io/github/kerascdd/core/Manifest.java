@@ -42,7 +42,7 @@ public final class Manifest {
   /**
    * Reads the text of a manifest.
    *
-   * @throws InvalidFileException if it is none, or one of another version.
+   * @throws InvalidFileException if the text is not a manifest of this version.
    */
   public static Manifest parse(String text) throws InvalidFileException {
     JSONObject json;
@@ -76,7 +76,7 @@ public final class Manifest {
     return samples;
   }
 
-  /** Names lead nowhere but into the manifest's own folder. */
+  /** Checks that a file name stays inside the manifest's folder. */
   private static String fileName(String name) throws InvalidFileException {
     if (!name.matches("[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")) {
       throw new InvalidFileException("The manifest names a file outside its folder: " + name);

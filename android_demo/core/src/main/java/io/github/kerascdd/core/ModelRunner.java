@@ -2,7 +2,7 @@ package io.github.kerascdd.core;
 
 import java.io.Closeable;
 
-/** A model in an interpreter; not for several threads at once. */
+/** A model in an interpreter; not thread-safe. */
 public interface ModelRunner extends Closeable {
   /** Height of the images that the model takes, in pixels. */
   int imageHeight();
@@ -10,14 +10,14 @@ public interface ModelRunner extends Closeable {
   /** Width of the images that the model takes, in pixels. */
   int imageWidth();
 
-  /** How many values an embedding has. */
+  /** Number of values of an embedding. */
   int embeddingSize();
 
   /**
    * Runs the model once.
    *
    * @param rgb bytes of height * width * 3 pixels.
-   * @return the embedding, dequantized, of any length.
+   * @return the embedding, dequantized, not normalised.
    */
   float[] run(byte[] rgb);
 

@@ -33,8 +33,8 @@ public final class Pair {
   /**
    * Unpacks what `export.android_assets --pair` wrote, and checks every byte against the manifest.
    *
-   * @param folder is made; on failure nothing is left of it.
-   * @throws InvalidFileException if it is no such file, incomplete or damaged.
+   * @param folder created here; deleted again on failure.
+   * @throws InvalidFileException if the file is not such a zip, is incomplete or damaged.
    */
   public static Pair unpack(InputStream zip, File folder) throws IOException {
     try {
@@ -64,7 +64,7 @@ public final class Pair {
   /**
    * The model's bytes, checked: an interpreter may crash on damaged ones.
    *
-   * @throws InvalidFileException if they are not those that the manifest names.
+   * @throws InvalidFileException if the file is not the one that the manifest names.
    */
   public byte[] model() throws IOException {
     return checked(manifest.modelFile, manifest.modelSha256);
@@ -74,7 +74,7 @@ public final class Pair {
     return new File(folder, manifest.galleryFile);
   }
 
-  /** Compares the gallery with the manifest; only before anything was added or removed. */
+  /** Checks the gallery against the manifest; valid only until an image is added or removed. */
   private void checkGallery() throws IOException {
     checked(manifest.galleryFile, manifest.gallerySha256);
   }

@@ -6,7 +6,7 @@ public final class RgbImage {
   public final int height;
   public final byte[] rgb;
 
-  /** Keeps `rgb` itself, uncopied. */
+  /** Keeps a reference to `rgb`, not a copy. */
   public RgbImage(int width, int height, byte[] rgb) {
     if (width < 1 || height < 1 || rgb.length != (long) width * height * 3) {
       throw new IllegalArgumentException(
@@ -38,7 +38,7 @@ public final class RgbImage {
   }
 
   /**
-   * Turned upright as an EXIF orientation says.
+   * The image turned upright according to an EXIF orientation.
    *
    * @param orientation 1 to 8 of the EXIF standard; any other value leaves the image as it is.
    */

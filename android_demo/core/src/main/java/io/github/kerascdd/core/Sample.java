@@ -1,11 +1,11 @@
 package io.github.kerascdd.core;
 
-/** A photo to try, which came with a model and gallery. */
+/** A sample photo that comes with a model and gallery. */
 public final class Sample {
-  /** Beside the manifest, such as `samples/0.png`. */
+  /** Path relative to the manifest, such as `samples/0.png`. */
   public final String file;
 
-  /** What it shows, or null. */
+  /** Its identity, or null if unknown. */
   public final String identity;
 
   Sample(String file, String identity) {

@@ -2,9 +2,9 @@ package io.github.kerascdd.core;
 
 import java.util.Arrays;
 
-/** Embeddings in one block of memory, as they are stored, and the exact search among them. */
+/** Embeddings in their stored form in one block of memory, and the exact search among them. */
 public final class VectorTable {
-  /** The value of each of the 65,536 patterns of 16 bits: looking up is faster than computing. */
+  /** The value of each of the 65,536 patterns of 16 bits: a table look-up is faster than computing. */
   private static final class Halves {
     static final float[] VALUES = new float[1 << 16];
 
@@ -49,7 +49,7 @@ public final class VectorTable {
     scales[size++] = scale;
   }
 
-  /** Takes a row out; those behind it move up. */
+  /** Removes a row; later rows move up. */
   public void remove(int row) {
     System.arraycopy(stored, (row + 1) * rowBytes, stored, row * rowBytes, (size - row - 1) * rowBytes);
     System.arraycopy(scales, row + 1, scales, row, size - row - 1);
@@ -70,7 +70,7 @@ public final class VectorTable {
     return result;
   }
 
-  // Four running sums keep the processor from waiting for each addition to end.
+  // Four independent sums, so that the processor need not wait for each addition.
 
   private float int8Product(float[] query, int row) {
     byte[] values = stored;
@@ -114,7 +114,7 @@ public final class VectorTable {
   }
 
   /**
-   * The rows of the k largest similarities, best first; equal ones in the order of their rows.
+   * The rows of the k largest similarities, best first; ties in the order of their rows.
    *
    * @param similarities as `similarities` gives them.
    */

@@ -1,6 +1,6 @@
 package io.github.kerascdd.core;
 
-/** From what an interpreter gives to what is searched. */
+/** Converts the output of an interpreter to vectors for the search. */
 public final class Vectors {
   private Vectors() {}
 
@@ -20,7 +20,7 @@ public final class Vectors {
   /**
    * The vector at length 1.
    *
-   * @throws ArithmeticException if it is zero or holds what is no number.
+   * @throws ArithmeticException if the vector is zero or contains NaN or infinity.
    */
   public static float[] unit(float[] vector) {
     double squares = 0;

@@ -70,7 +70,7 @@ public class PairTest {
   @Test
   public void aCutOffFileIsRefused() throws Exception {
     byte[] whole = zip("manifest.json", manifest(), "model.tflite", MODEL, "gallery.sqlite", GALLERY);
-    int directory = 200; // the list at the end is not read: cut before it
+    int directory = 200; // the central directory at the end is not read, so cut before it
     for (int length = 0; length < whole.length - directory; length += 7) {
       byte[] start = Arrays.copyOf(whole, length);
       assertThrows(InvalidFileException.class, () -> unpack(start));

@@ -96,7 +96,7 @@ public class VectorTableTest {
       for (int row = 0; row < 100_000; row++) {
         random.nextBytes(stored);
         for (int i = 1; i < stored.length; i += 2) {
-          stored[i] &= 0x3F; // no half that is infinite
+          stored[i] &= 0x3F; // no infinities
         }
         table.add(stored, 1);
       }

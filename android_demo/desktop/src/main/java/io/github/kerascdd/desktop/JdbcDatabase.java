@@ -10,14 +10,14 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import org.sqlite.SQLiteConfig;
 
-/** SQLite by sqlite-jdbc. */
+/** SQLite through sqlite-jdbc. */
 public final class JdbcDatabase implements Database {
   private final Connection connection;
 
   /**
    * Opens an existing file.
    *
-   * @throws InvalidFileException if it is missing or no database.
+   * @throws InvalidFileException if the file is missing or not a database.
    */
   public JdbcDatabase(File file, boolean readOnly) throws IOException {
     if (!file.isFile()) {

@@ -36,7 +36,7 @@ public final class JvmRunner implements ModelRunner {
   /**
    * Loads a model.
    *
-   * @throws InvalidFileException if it is none, or not one of export.to_tflite with uint8 images.
+   * @throws InvalidFileException if it is not a model of export.to_tflite with uint8 images.
    */
   public JvmRunner(byte[] tflite) throws InvalidFileException {
     bytes = new BytePointer(tflite);

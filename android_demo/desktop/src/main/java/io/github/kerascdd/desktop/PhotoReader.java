@@ -13,7 +13,7 @@ import java.io.File;
 import java.io.IOException;
 import javax.imageio.ImageIO;
 
-/** Reads a photo of any format that the JVM knows, upright. */
+/** Reads a photo of any format that the JVM supports and turns it upright. */
 public final class PhotoReader {
   static {
     System.setProperty("java.awt.headless", "true");
@@ -24,7 +24,7 @@ public final class PhotoReader {
   /**
    * Reads a file.
    *
-   * @throws InvalidFileException if it is missing or no image.
+   * @throws InvalidFileException if the file is missing or not an image.
    */
   public static RgbImage read(File file) throws IOException {
     if (!file.isFile()) {
@@ -48,7 +48,7 @@ public final class PhotoReader {
     if (!gray || image.getRaster().getTransferType() != DataBuffer.TYPE_BYTE) {
       return RgbImage.fromArgb(width, height, image.getRGB(0, 0, width, height, null, 0, width));
     }
-    // getRGB takes gray for linear light and would brighten it.
+    // getRGB treats grey values as linear light and would brighten them.
     int[] values = image.getRaster().getSamples(0, 0, width, height, 0, (int[]) null);
     for (int i = 0; i < values.length; i++) {
       values[i] *= 0x010101;

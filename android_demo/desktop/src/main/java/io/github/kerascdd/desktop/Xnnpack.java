@@ -8,9 +8,9 @@ import org.bytedeco.tensorflowlite.TfLiteDelegate;
 import org.bytedeco.tensorflowlite.global.tensorflowlite;
 
 /**
- * XNNPACK's kernels, which TensorFlow Lite uses by itself on phones and in Python. Integer models round
- * otherwise with the built-in ones. The desktop library has them, switched off for integers and with no
- * Java method to switch them on; hence the call by name.
+ * XNNPACK's kernels, which TensorFlow Lite uses by default on phones and in Python. The built-in integer
+ * kernels round differently. The desktop library contains XNNPACK, but disables it for integers and has no
+ * Java method to enable it; therefore its C functions are called by name.
  */
 final class Xnnpack {
   // struct TfLiteXNNPackDelegateOptions { int32_t num_threads; uint32_t flags; ... }, all else zero by default.
@@ -20,7 +20,7 @@ final class Xnnpack {
 
   private Xnnpack() {}
 
-  /** A delegate for one thread; it lives as long as the process. */
+  /** A delegate for one thread; it is never freed. */
   static TfLiteDelegate delegate() {
     NativeLibrary library = NativeLibrary.getInstance(Loader.load(tensorflowlite.class));
     try (Memory options = new Memory(OPTIONS_BYTES)) {
@@ -32,7 +32,7 @@ final class Xnnpack {
     }
   }
 
-  /** One library's pointer as another's. */
+  /** Converts a pointer of one binding to that of another. */
   private static final class Address extends Pointer {
     Address(long address) {
       super((Pointer) null);

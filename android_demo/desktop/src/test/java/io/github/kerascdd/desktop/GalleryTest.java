@@ -154,7 +154,7 @@ public class GalleryTest {
     refused("incomplete");
   }
 
-  /** Whatever the bytes, a clear refusal or a readable gallery: no other exception, no crash, no endless loop. */
+  /** Any bytes give either a clear error or a readable gallery: no other exception, no crash, no endless loop. */
   @Test
   public void noDamageDoesMoreThanBeRefused() throws Exception {
     byte[] whole = Files.readAllBytes(file.toPath());

@@ -23,7 +23,7 @@ import org.junit.Test;
 
 /**
  * The phone's code against Python's, on the real model: equal tensors, embeddings at cosine 0.999, the
- * same rankings but for near ties. `-Dassets` and `-Dgolden` name folders of export.android_assets.
+ * same rankings except for near ties. `-Dassets` and `-Dgolden` name folders of export.android_assets.
  */
 public class GoldenTest {
   /** Kernels of different libraries differ in the last step of an int8 value. */
@@ -90,7 +90,7 @@ public class GoldenTest {
     return product;
   }
 
-  /** Another image in a place is right only if it is as good as the expected one. */
+  /** A different image at a rank is accepted only if it is as similar as the expected one. */
   private static void assertSameRanking(JSONArray ranking, Findings found) {
     for (int rank = 0; rank < ranking.length(); rank++) {
       JSONObject expected = ranking.getJSONObject(rank);

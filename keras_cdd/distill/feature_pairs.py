@@ -1,0 +1,50 @@
+"""Which pooled convolution outputs of teacher and student feature distillation compares."""
+
+import keras
+import tensorflow as tf
+
+from keras_cdd.annotations import Tensor
+from keras_cdd.layers import FeatureRecorder
+from keras_cdd.models.gated_units import gated_blocks, units_by_site
+
+
+class FeaturePairs:
+    """The output of each block's last inner convolution, before its indicator (CDD, section 3.2).
+
+    Called with the `FeatureRecorder`s of teacher and student it gives two lists of (N, C), a pair a block, C being the
+    filters that the student still has; filters whose indicator row is zero are 0 on both sides.
+
+    Args:
+        student: model with gated blocks, with indicators or without.
+    """
+
+    def __init__(self, student: keras.Model) -> None:
+        self._units = {block.site(block.inner[-1]): block.inner[-1] for block in gated_blocks(student)}
+
+    def check(self, teacher: keras.Model) -> None:
+        """Raises ValueError if the teacher lacks a block of the student."""
+        missing = self._units.keys() - units_by_site(teacher).keys()
+        if missing:
+            raise ValueError(f"The teacher must have the student's blocks. Received: none for {sorted(missing)}")
+
+    def __call__(self, teacher: FeatureRecorder, student: FeatureRecorder) -> tuple[list[Tensor], list[Tensor]]:
+        taught, learnt = [], []
+        for site, unit in self._units.items():
+            theirs, ours = teacher.convolution[site], student.convolution[site]
+            if unit.indicator is not None:
+                alive = tf.cast(alive_inputs(unit.indicator.kernel), tf.float32)
+                theirs = tf.gather(theirs, unit.indicator.input_channels, axis=-1) * alive
+                ours = ours * alive
+            taught.append(theirs)
+            learnt.append(ours)
+        return taught, learnt
+
+
+def alive_inputs(kernel: Tensor) -> Tensor:
+    """Bool (inputs,): the rows of an indicator kernel (1, 1, inputs, outputs) that are not exactly zero."""
+    return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=1)
+
+
+def alive_outputs(kernel: Tensor) -> Tensor:
+    """Bool (outputs,): the columns that are not exactly zero."""
+    return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=0)

@@ -1,0 +1,70 @@
+"""Files of weights as dicts of arrays; nothing in a file is executed."""
+
+import os
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_cdd.errors import MissingFileError, UserError
+
+
+def read_weights(source: str | os.PathLike | keras.Model) -> dict[str, np.ndarray]:
+    """Name -> array of a file, or of a Keras model.
+
+    Args:
+        source: a .npz, .safetensors, .pth or .pt (with torch installed), .keras or .h5 file, or a model.
+
+    Raises:
+        MissingFileError: if there is no such file.
+        UserError: if it is of another kind or cannot be read, or if torch is missing.
+    """
+    if isinstance(source, keras.Model):
+        return {weight.path: keras.ops.convert_to_numpy(weight) for weight in source.weights}
+    path = pathlib.Path(source)
+    if not path.is_file():
+        raise MissingFileError(f"There is no weights file {path}; check --pretrained.")
+    if path.suffix not in _READERS:
+        raise UserError(f"Weights come as {', '.join(_READERS)}. Received: {path.name}")
+    try:
+        return _READERS[path.suffix](path)
+    except ImportError as error:
+        package = error.name or "a package"
+        raise UserError(f"Reading {path} needs {package}; install it, or convert the file to .npz elsewhere.") from None
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"Weights file {path} cannot be read ({reason}); fetch it again.") from error
+
+
+def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
+    import torch
+
+    state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    state = state.get("state_dict", state.get("model", state))
+    return {name: value.numpy() for name, value in state.items() if hasattr(value, "numpy")}
+
+
+def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _read_keras(path: pathlib.Path) -> dict[str, np.ndarray]:
+    return read_weights(keras.saving.load_model(path, compile=False))
+
+
+_READERS = {
+    ".npz": _read_npz,
+    ".safetensors": _read_safetensors,
+    ".pth": _read_torch,
+    ".pt": _read_torch,
+    ".keras": _read_keras,
+    ".h5": _read_keras,
+}
