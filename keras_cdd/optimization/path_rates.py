@@ -19,7 +19,9 @@ class PathRates:
         self.lr_multipliers = dict(lr_multipliers or {})
 
     def update_step(self, gradient, variable, learning_rate):
-        super().update_step(gradient, variable, learning_rate * self.rate_factor(variable))
+        if self.lr_multipliers:
+            learning_rate = learning_rate * self.rate_factor(variable)
+        super().update_step(gradient, variable, learning_rate)
 
     def rate_factor(self, variable):
         """The factor on the learning rate of a trainable variable."""

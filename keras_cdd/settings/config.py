@@ -79,7 +79,8 @@ def _distill_fields():
         if field.name in LOSSES:
             yield f"{field.name}_weight", float, option(field.default, LOSSES[field.name].text)
         else:
-            yield field.name, type(field.default), option(field.default, **field.metadata)
+            known = field.metadata
+            yield field.name, type(field.default), option(field.default, known["help"], known["choices"])
 
 
 DistillConfig = dataclasses.make_dataclass(
