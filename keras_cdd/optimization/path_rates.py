@@ -19,12 +19,12 @@ class PathRates:
         self.lr_multipliers = dict(lr_multipliers or {})
 
     def update_step(self, gradient, variable, learning_rate):
-        if self.lr_multipliers:
-            learning_rate = learning_rate * self.rate_factor(variable)
-        super().update_step(gradient, variable, learning_rate)
+        super().update_step(gradient, variable, learning_rate * self.rate_factor(variable))
 
     def rate_factor(self, variable):
         """The factor on the learning rate of a trainable variable."""
+        if not self.lr_multipliers:
+            return 1.0
         path = self._trainable_variables[self._get_variable_index(variable)].path
         return math.prod(factor for part, factor in self.lr_multipliers.items() if part in path)
 
