@@ -73,7 +73,11 @@ def test_golden_cut_network(golden, name, monkeypatch):
     x = nhwc(data["x"])
     # The reference's input is normalised already.
     model = gated_resnet(
-        "tiny", image_size=x.shape[1:3], last_stride=int(data["meta_last_stride"]), rescaling=(1.0, 0.0)
+        "tiny",
+        image_size=x.shape[1:3],
+        indicators="conv2",
+        last_stride=int(data["meta_last_stride"]),
+        rescaling=(1.0, 0.0),
     )
     load_pretrained(model, {key.removeprefix("w."): value for key, value in data.items() if key.startswith("w.")})
     last = [f"stage{stage}_block1" for stage in (1, 2, 3, 4)]
