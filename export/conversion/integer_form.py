@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_cdd.models.copies import Copies
+from keras_cdd.models.graph import graph_of
 from keras_cdd.surgery.fuse import in_inference
 
 from .joined_convolutions import joined
@@ -32,53 +34,56 @@ def integer_form(model):
     Returns:
         A new model; the given one is left alone.
     """
-    # A copy, since calls add to the graph that is looked at; decided before the first of them.
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    model, replacements = copy, {}
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Rescaling) and (conv := _convolution_after(layer)) is not None:
+    graph, replacements = graph_of(model), {}
+    for call in graph.calls:
+        layer = call.operation
+        if isinstance(layer, keras.layers.Rescaling) and (conv := _convolution_after(graph, call)) is not None:
             shift = _whole_shift(layer)
-            replacements[layer.name] = keras.layers.Rescaling(1.0, (-shift).tolist(), name=f"{layer.name}_shift")
-            replacements |= _grouped(_of_shifted_pixels(conv, layer, shift), layer, _padded_pooling(conv))
+            replacements[id(call)] = keras.layers.Rescaling(1.0, (-shift).tolist(), name=f"{layer.name}_shift")
+            of_shifted = _of_shifted_pixels(conv.operation, layer, shift)
+            replacements |= _grouped(graph, call, conv, of_shifted, _padded_pooling(graph, conv))
         if isinstance(layer, keras.layers.Add):
-            replacements |= joined(layer)
-        if isinstance(layer, keras.layers.Dense) and len(layer._inbound_nodes) == 1 and len(layer.input.shape) == 2:
-            replacements[layer.name] = _pointwise(layer)
-        if isinstance(layer, keras.layers.BatchNormalization) and len(layer._inbound_nodes) == 1:
-            replacements |= _without_normalisation(layer)
+            replacements |= joined(graph, call)
+        if isinstance(layer, keras.layers.Dense) and graph.is_called_once(call) and len(call.inputs[0].shape) == 2:
+            replacements[id(call)] = _pointwise(layer)
+        if isinstance(layer, keras.layers.BatchNormalization) and graph.is_called_once(call):
+            replacements |= _without_normalisation(graph, call)
+    copies = Copies(graph)
 
-    def call(layer, *args, **kwargs):
-        # What else a layer is called with, as BatchNorm with its mask, is its own affair.
-        return replacements[layer.name](*args) if layer.name in replacements else layer(*args, **kwargs)
+    def replaced(call, *args, **kwargs):
+        # A replacement takes the tensors alone: no mask, no `training`.
+        return replacements[id(call)](*args) if id(call) in replacements else copies(call, *args, **kwargs)
 
-    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+    return graph.replay(replaced)
 
 
 class _Chain:
     """Layers one after the other; none at all is the identity."""
 
-    def __init__(self, *layers):
-        self._layers = layers
+    def __init__(self, *functions):
+        self._functions = functions
 
     def __call__(self, x):
-        for layer in self._layers:
-            x = layer(x)
+        for function in self._functions:
+            x = function(x)
         return x
 
 
-def _after(layer):
-    """The only taker of a layer's only output, or None."""
-    taken, given = layer._inbound_nodes, layer._outbound_nodes
-    return given[0].operation if len(taken) == len(given) == 1 else None
+def _after(graph, call):
+    """The only taker of a call whose layer is called once, or None."""
+    return graph.only_taker(call) if call is not None and graph.is_called_once(call) else None
 
 
-def _convolution_after(rescaling):
-    layer = _after(rescaling)
-    if isinstance(layer, keras.layers.ZeroPadding2D):
-        layer = _after(layer)
-    plain = isinstance(layer, keras.layers.Conv2D) and layer.groups == 1 and len(layer._inbound_nodes) == 1
-    return layer if plain else None
+def _is(call, kind):
+    return call is not None and isinstance(call.operation, kind)
+
+
+def _convolution_after(graph, rescaling):
+    call = _after(graph, rescaling)
+    if _is(call, keras.layers.ZeroPadding2D):
+        call = _after(graph, call)
+    plain = _is(call, keras.layers.Conv2D) and call.operation.groups == 1 and graph.is_called_once(call)
+    return call if plain else None
 
 
 def _whole_shift(rescaling):
@@ -99,49 +104,57 @@ def _of_shifted_pixels(conv, rescaling, shift):
     return new
 
 
-def _padded_pooling(conv):
+def _padded_pooling(graph, conv):
     """The zero padding and the max-pooling behind a convolution's ReLU if they can go without the padding, or None."""
-    relu = _after(conv)
-    padding = _after(relu) if isinstance(relu, keras.layers.ReLU) and not relu.negative_slope else None
-    if not isinstance(padding, keras.layers.ZeroPadding2D) or padding.padding != ((1, 1), (1, 1)):
+    relu = _after(graph, conv)
+    padding = _after(graph, relu) if _is(relu, keras.layers.ReLU) and not relu.operation.negative_slope else None
+    if not _is(padding, keras.layers.ZeroPadding2D) or padding.operation.padding != ((1, 1), (1, 1)):
         return None
-    pooling = _after(padding)
-    fits = isinstance(pooling, keras.layers.MaxPooling2D) and conv.padding == pooling.padding == "valid"
-    fits = fits and (tuple(pooling.pool_size), tuple(pooling.strides)) == ((3, 3), (2, 2))
+    pooling = _after(graph, padding)
+    if not _is(pooling, keras.layers.MaxPooling2D):
+        return None
+    pool = pooling.operation
+    fits = conv.operation.padding == pool.padding == "valid"
+    fits = fits and (tuple(pool.pool_size), tuple(pool.strides)) == ((3, 3), (2, 2))
     even = all(side is not None and side % 2 == 0 for side in relu.output.shape[1:3])
     return (padding, pooling) if fits and even else None
 
 
-def _grouped(conv, rescaling, pooling):
-    """Name -> replacement of the first convolution and, where it takes groups of pixels, of what is around it."""
-    padding = _after(rescaling)
-    padded = isinstance(padding, keras.layers.ZeroPadding2D)
-    margins = padding.padding if padded else ((0, 0), (0, 0))
+def _grouped(graph, rescaling, call, conv, pooling):
+    """Call -> replacement of the first convolution by `conv` and, where it takes groups of pixels, of what is around.
+
+    Calls are given by their id; `call` is the one of the convolution as it was.
+    """
+    padding = _after(graph, rescaling)
+    padded = _is(padding, keras.layers.ZeroPadding2D)
+    margins = padding.operation.padding if padded else ((0, 0), (0, 0))
     if pooling is not None:
         margins = [(before, after + stride) for (before, after), stride in zip(margins, conv.strides, strict=True)]
     groups = of_pixel_groups(conv, rescaling.output.shape[1:], margins)
     if groups is None:
-        return {conv.name: conv}
-    replacements = {conv.name: _Chain(*groups)} | ({padding.name: _Chain()} if padded else {})
+        return {id(call): conv}
+    replacements = {id(call): _Chain(*groups)} | ({id(padding): _Chain()} if padded else {})
     if pooling is not None:
         before, pool = pooling
-        same = keras.layers.MaxPooling2D(3, 2, padding="same", name=pool.name)
-        last = keras.layers.Cropping2D(((0, 1), (0, 1)), name=f"{pool.name}_crop")
-        replacements |= {before.name: _Chain(), pool.name: _Chain(same, last)}
+        name = pool.operation.name
+        same = keras.layers.MaxPooling2D(3, 2, padding="same", name=name)
+        last = keras.layers.Cropping2D(((0, 1), (0, 1)), name=f"{name}_crop")
+        replacements |= {id(before): _Chain(), id(pool): _Chain(same, last)}
     return replacements
 
 
-def _without_normalisation(bn):
-    """Name -> replacement of a BatchNorm and, where it goes elsewhere, of the layer before it."""
-    before = bn.input._keras_history.operation
-    alone = _after(before) is bn
-    if len(bn.input.shape) == 4:
-        return {bn.name: _by_channel(bn)}
-    if alone and isinstance(before, keras.layers.GlobalAveragePooling2D):
-        pool = keras.layers.GlobalAveragePooling2D(name=before.name)
-        return {before.name: _Chain(_by_channel(bn), pool), bn.name: _Chain()}
-    if alone and isinstance(before, keras.layers.Dense) and before.activation is keras.activations.linear:
-        return {before.name: _pointwise(_normalised(before, bn)), bn.name: _Chain()}
+def _without_normalisation(graph, call):
+    """Id of a call -> replacement, for a BatchNorm and, where it goes elsewhere, for the call before it."""
+    bn, before = call.operation, graph.producer(call.inputs[0])
+    alone = _after(graph, before) is call
+    if len(call.inputs[0].shape) == 4:
+        return {id(call): _by_channel(bn)}
+    if alone and _is(before, keras.layers.GlobalAveragePooling2D):
+        pool = keras.layers.GlobalAveragePooling2D(name=before.operation.name)
+        return {id(before): _Chain(_by_channel(bn), pool), id(call): _Chain()}
+    dense = before.operation if _is(before, keras.layers.Dense) else None
+    if alone and dense is not None and dense.activation is keras.activations.linear:
+        return {id(before): _pointwise(_normalised(dense, bn)), id(call): _Chain()}
     return {}
 
 

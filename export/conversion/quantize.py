@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_cdd.models.graph import functional_graph
+from keras_cdd.models.copies import Copies
+from keras_cdd.models.graph import graph_of, has_graph
 
 PRECISIONS = ("float32", "float16", "dynamic_range", "int8")
 INPUT_TYPES = ("uint8", "float32", "int8")
@@ -85,16 +86,19 @@ def _without_computed_shapes(model):
 
     XNNPACK leaves what follows a shape of run time to slower kernels, or refuses the file. Models without a graph stay.
     """
-    graph = functional_graph(model)
-    if graph is None or not any(isinstance(layer, keras.layers.Reshape) for layer in graph.operations):
+    if not has_graph(model):
         return model
+    graph = graph_of(model)
+    if not any(isinstance(operation, keras.layers.Reshape) for operation in graph.operations):
+        return model
+    copies = Copies(graph)
 
-    def call(layer, *args, **kwargs):
-        if isinstance(layer, keras.layers.Reshape) and None not in layer.output.shape[1:]:
-            return keras.ops.reshape(*args, (-1, *layer.output.shape[1:]))
-        return layer(*args, **kwargs)
+    def replaced(call, *args, **kwargs):
+        if isinstance(call.operation, keras.layers.Reshape) and None not in call.output.shape[1:]:
+            return keras.ops.reshape(*args, (-1, *call.output.shape[1:]))
+        return copies(call, *args, **kwargs)
 
-    return keras.models.clone_model(graph, clone_function=lambda layer: layer, call_function=call)
+    return graph.replay(replaced)
 
 
 def _save(model, input_type, folder):

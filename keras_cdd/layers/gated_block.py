@@ -97,7 +97,7 @@ class GatedBlock(keras.layers.Layer):
     def _unit(
         self, name: str, filters: int, stride: int = 1, kept: Mapping[str, Sequence[int]] | None = None
     ) -> ConvUnit:
-        return ConvUnit(
+        unit = ConvUnit(
             filters,
             self.GEOMETRY.get(name, 1),
             stride,
@@ -108,9 +108,11 @@ class GatedBlock(keras.layers.Layer):
             dtype=self.dtype_policy,
             name=name,
         )
+        # A frozen block's BatchNorms must know that they are frozen.
+        unit.trainable = self.trainable
+        return unit
 
     def build(self, input_shape: Shape) -> None:
-        self.input_size = tuple(input_shape[1:])
         if self.stride > 1 or input_shape[-1] != self.outer_filters:
             self.shortcut = self._unit("shortcut", self.outer_filters, self.stride)
             self.shortcut.build(input_shape)
@@ -155,13 +157,16 @@ class GatedBlock(keras.layers.Layer):
         full = {"outputs": range(self.filters)}
         return [len(self.kept_channels.get(site, full)["outputs"]) for site in self.SITES[self.indicators]]
 
-    def conv_shapes(self) -> list[ConvShape]:
+    def conv_shapes(self, input_shape: Shape) -> list[ConvShape]:
         """The convolutions of the fused block; widths that surgery may change are given as site names.
 
+        Args:
+            input_shape: (N, H, W, C), the input shape of a call of the block.
+
         Raises:
-            ValueError: if the block is not built on a fixed image size.
+            ValueError: if height or width is None.
         """
-        shape = (None, *getattr(self, "input_size", (None, None, None)))
+        shape = (None, *input_shape[1:])
         if None in shape[1:]:
             raise ValueError(
                 "Counting needs a fixed image size: give the model's Input a height and a width. "
@@ -174,7 +179,7 @@ class GatedBlock(keras.layers.Layer):
             shapes.append(ConvShape(self.GEOMETRY[unit.name] ** 2, shape[1] * shape[2], channels, outputs))
             channels = outputs
         if self.shortcut is not None:
-            shapes.append(ConvShape(1, shape[1] * shape[2], self.input_size[-1], self.outer_filters))
+            shapes.append(ConvShape(1, shape[1] * shape[2], self.shortcut.conv.kernel.shape[2], self.outer_filters))
         return shapes
 
     def get_config(self) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from keras_cdd.models.cost import CostModel, cost_model, count_macs, count_params
 from keras_cdd.models.gate_model import gate_model, with_indicators
-from keras_cdd.models.gated_resnet import BACKBONES, gated_resnet
+from keras_cdd.models.gated_resnet import BACKBONES, INDICATORS, LAST_STRIDES, POOLINGS, STEMS, gated_resnet
 from keras_cdd.models.pretrained.loading import load_pretrained
 
 __all__ = [
     "BACKBONES",
+    "INDICATORS",
+    "LAST_STRIDES",
+    "POOLINGS",
+    "STEMS",
     "CostModel",
     "cost_model",
     "count_macs",

@@ -1,14 +1,15 @@
 """Parameters and multiply-adds, counted as the field states them: conv and dense layers of the deployed form."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import keras
 
-from keras_cdd.annotations import Tensor
 from keras_cdd.layers import ConvShape, GatedBlock
-from keras_cdd.models.graph import functional_graph
+from keras_cdd.models.call import Call
+from keras_cdd.models.folding import Folding, foldings
+from keras_cdd.models.graph import Graph, embedding_graph, graph_of
+from keras_cdd.models.multiply_adds import multiply_adds
 
 STATISTICS = ("moving_mean", "moving_variance", "seed_generator_state")
 
@@ -38,120 +39,94 @@ class CostModel:
 
 
 def cost_model(model: keras.Model, classifier: bool = False) -> CostModel:
-    """The `CostModel` of a functional Keras model in deployed form.
+    """The `CostModel` of a functional Keras model or built `Sequential` in deployed form.
 
-    A convolution counts with one bias a channel in place of its BatchNorm, an indicator with none at all (it fuses into
-    the convolution before it). If the model's outputs are a dict with an `embedding`, only what leads there counts,
-    unless `classifier` is True.
+    A convolution counts with one bias a channel in place of its BatchNorm, an indicator that folds into the convolution
+    before it with none at all. A layer that is called twice has its parameters once and its multiply-adds twice. If the
+    model's outputs are a dict with an `embedding`, only what leads there counts, unless `classifier` is True.
+
+    Raises:
+        ValueError: for an open image size, or a model without a graph.
     """
-    fixed_params = fixed_macs = 0
-    shapes, widths, full_widths = [], {}, {}
-    for layer in _layers_that_count(model, classifier):
+    graph = _counted(model, classifier)
+    found, folded = foldings(graph)
+    fixed_macs = 0
+    params: dict[int, int] = {}
+    blocks: dict[GatedBlock, list[list[ConvShape]]] = {}
+    for call in graph.calls:
+        layer = call.operation
         if isinstance(layer, GatedBlock):
-            shapes += layer.conv_shapes()
-            for site, unit in layer.gated_units.items():
-                widths[site], full_widths[site] = unit.indicator.kept, layer.filters
-        else:
-            fixed_params += _deployed_params(layer)
-            fixed_macs += _macs(layer)
-    return CostModel(fixed_params, fixed_macs, tuple(shapes), widths, full_widths)
+            blocks.setdefault(layer, []).append(layer.conv_shapes(call.input.shape))
+        elif id(call) in found:
+            fixed_macs += multiply_adds(call) // layer.filters * found[id(call)].filters
+            params[id(layer)] = _folded_params(found[id(call)])
+        elif id(call) not in folded and isinstance(layer, keras.layers.Layer):
+            fixed_macs += multiply_adds(call)
+            params[id(layer)] = _num_params(layer)
+    units = {site: (unit, block) for block in blocks for site, unit in block.gated_units.items()}
+    return CostModel(
+        fixed_params=sum(params.values()),
+        fixed_macs=fixed_macs,
+        shapes=tuple(shape for calls in blocks.values() for shape in _of_all_calls(calls)),
+        widths={site: unit.indicator.kept for site, (unit, _) in units.items()},
+        full_widths={site: block.filters for site, (_, block) in units.items()},
+    )
 
 
 def count_macs(model: keras.Model, deployed: bool = True, classifier: bool = False) -> int:
     """Multiply-adds of one image through the convolutions and dense layers.
 
     Args:
-        model: a functional Keras model on a fixed image size.
+        model: a functional Keras model, or a built `Sequential`, on a fixed image size.
         deployed: count the fused form; False counts the indicators too, as the training form computes them.
         classifier: also count what leads to `logits` only.
+
+    Raises:
+        ValueError: for an open image size, or a model without a graph.
     """
-    macs = cost_model(model, classifier).macs()
-    return macs if deployed else macs + _indicator_macs(model, classifier)
+    if deployed:
+        return cost_model(model, classifier).macs()
+    calls = _counted(model, classifier).calls
+    return sum(_block_macs(call) if isinstance(call.operation, GatedBlock) else multiply_adds(call) for call in calls)
 
 
 def count_params(model: keras.Model, deployed: bool = True, classifier: bool = False) -> int:
     """Parameters, frozen or not; arguments as in `count_macs`. BatchNorm counts scale and shift, no statistics."""
     if deployed:
         return cost_model(model, classifier).params()
-    return sum(_num_params(layer) for layer in _layers_that_count(model, classifier))
+    operations = _counted(model, classifier).operations
+    return sum(_num_params(operation) for operation in operations if isinstance(operation, keras.layers.Layer))
 
 
-def _indicator_macs(model: keras.Model, classifier: bool) -> int:
-    """What indicators, and filters that only indicators drop, cost beyond the deployed form."""
-    extra = 0
-    for layer in _layers_that_count(model, classifier):
-        if not isinstance(layer, GatedBlock):
-            continue
-        for shape, unit in zip(layer.conv_shapes(), layer.inner, strict=False):
-            if unit.indicator is not None:
-                inputs, outputs = unit.indicator.kernel.shape[2:]
-                dropped = shape.area * unit.conv.kernel.shape[2] * (inputs - outputs)
-                extra += shape.positions * (inputs * outputs + dropped)
-    return extra
+def _counted(model: keras.Model, classifier: bool) -> Graph:
+    return graph_of(model) if classifier else embedding_graph(model)
 
 
-def _layers_that_count(model: keras.Model, classifier: bool) -> Iterator[keras.layers.Layer]:
-    model = functional_graph(model) or model
-    outputs = model.output
-    if classifier or not isinstance(outputs, dict) or "embedding" not in outputs:
-        operations = model.operations
-    else:
-        operations = _leading_to(outputs["embedding"])
-    for operation in operations:
-        if isinstance(operation, keras.Model):
-            yield from _layers_that_count(operation, classifier)
-        elif isinstance(operation, keras.layers.Layer):
-            yield operation
+def _of_all_calls(calls: list[list[ConvShape]]) -> list[ConvShape]:
+    """A block's convolutions, each with the positions of all calls of the block."""
+    positions = (sum(shape.positions for shape in same) for same in zip(*calls, strict=True))
+    return [dataclasses.replace(shape, positions=p) for shape, p in zip(calls[0], positions, strict=True)]
 
 
-def _leading_to(tensor: Tensor) -> list[keras.Operation]:
-    """The operations of a functional graph on which a tensor depends, each once."""
-    found, waiting = {}, [tensor]
-    while waiting:
-        operation, node_index, _ = waiting.pop()._keras_history
-        if id(operation) not in found:
-            found[id(operation)] = operation
-            waiting += operation._inbound_nodes[node_index].input_tensors
-    return list(found.values())
+def _block_macs(call: Call) -> int:
+    """What a gated block computes in training, indicators and filters that only indicators drop included."""
+    block = call.operation
+    macs, widths = 0, {site: unit.indicator.kept for site, unit in block.gated_units.items()}
+    units = [*block.inner, block.last, block.shortcut]
+    for shape, unit in zip(block.conv_shapes(call.input.shape), units, strict=False):
+        macs += shape.macs(widths)
+        if unit.indicator is not None:
+            inputs, outputs = unit.indicator.kernel.shape[2:]
+            dropped = shape.area * unit.conv.kernel.shape[2] * (inputs - outputs)
+            macs += shape.positions * (inputs * outputs + dropped)
+    return macs
 
 
 def _num_params(layer: keras.layers.Layer) -> int:
     return sum(int(keras.ops.size(weight)) for weight in layer.weights if weight.name not in STATISTICS)
 
 
-def _deployed_params(layer: keras.layers.Layer) -> int:
-    params = _num_params(layer)
-    if isinstance(layer, keras.layers.Conv2D) and not layer.use_bias and fused_bn(layer) is not None:
-        return params + layer.filters
-    if isinstance(layer, keras.layers.BatchNormalization):
-        producer = layer.input._keras_history.operation
-        return 0 if isinstance(producer, keras.layers.Conv2D) and fused_bn(producer) is layer else params
-    return params
-
-
-def fused_bn(conv: keras.layers.Conv2D) -> keras.layers.BatchNormalization | None:
-    """The BatchNorm that folds into a convolution: the only taker of its linear output. None if there is none."""
-    if len(conv._outbound_nodes) != 1 or len(conv._inbound_nodes) != 1 or conv.groups > 1:
-        return None
-    bn = conv._outbound_nodes[0].operation
-    folds = isinstance(bn, keras.layers.BatchNormalization) and len(bn._inbound_nodes) == 1
-    return bn if folds and conv.activation is keras.activations.linear else None
-
-
-def _macs(layer: keras.layers.Layer) -> int:
-    if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
-        kernel = int(keras.ops.size(layer.kernel))
-        return sum(kernel * _positions(node) for node in layer._inbound_nodes)
-    if isinstance(layer, keras.layers.Dense):
-        return int(keras.ops.size(layer.kernel)) * len(layer._inbound_nodes)
-    return 0
-
-
-def _positions(node: Any) -> int:
-    _, height, width, _ = node.output_tensors[0].shape
-    if height is None or width is None:
-        raise ValueError(
-            "Counting needs a fixed image size: give the model's Input a height and a width. "
-            f"Received: {node.operation.name} with output shape {node.output_tensors[0].shape}"
-        )
-    return height * width
+def _folded_params(folding: Folding) -> int:
+    kernel = int(keras.ops.size(folding.conv.kernel)) // folding.conv.filters * folding.filters
+    has_bias = folding.bn is not None or folding.conv.use_bias
+    return kernel + has_bias * folding.filters

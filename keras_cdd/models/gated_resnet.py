@@ -6,6 +6,7 @@ import keras
 
 from keras_cdd.annotations import Tensor
 from keras_cdd.layers import FusedBatchNormalization, GatedBasicBlock, GatedBottleneck, embedding_head
+from keras_cdd.layers.embedding_head import POOLINGS
 
 BACKBONES = {
     "resnet18": (GatedBasicBlock, (2, 2, 2, 2)),
@@ -15,6 +16,9 @@ BACKBONES = {
     "resnet152": (GatedBottleneck, (3, 8, 36, 3)),
 }
 STEMS = ("standard", "small")
+# Where indicators may stand in a block; "none" is a plain (teacher) network.
+INDICATORS = tuple(GatedBottleneck.SITES)
+LAST_STRIDES = (1, 2)
 
 
 def gated_resnet(
@@ -23,7 +27,7 @@ def gated_resnet(
     image_size: tuple[int, int] = (256, 256),
     num_classes: int | None = None,
     embedding_size: int = 512,
-    indicators: str = "conv2",
+    indicators: str = "both",
     stem: str = "standard",
     last_stride: int = 1,
     pooling: str = "avg",
@@ -39,7 +43,8 @@ def gated_resnet(
         image_size: (height, width) in pixels.
         num_classes: training identities; without it the model has no `logits`.
         embedding_size: length of the embedding.
-        indicators: "conv2", "both", or "none" for a plain (teacher) network.
+        indicators: "both" (after conv1 and conv2 of a bottleneck), "conv2" (after conv2 alone, as in the paper), or
+            "none" for a plain (teacher) network.
         stem: "standard" (7x7 stride 2 and max-pool) or "small" (3x3, no pooling).
         last_stride: stride of the last stage, 1 (retrieval) or 2 (classification).
         pooling: "avg" or "gem".
@@ -50,14 +55,18 @@ def gated_resnet(
         A `keras.Model` from (N, height, width, 3) pixels in 0..255 to a dict of `features`, `embedding`, `logits`.
 
     Raises:
-        ValueError: for an unknown backbone or stem, or a last stride other than 1 or 2.
+        ValueError: for an unknown backbone, stem, pooling or `indicators`, or a last stride other than 1 or 2.
     """
-    if backbone not in BACKBONES:
-        raise ValueError(f"Argument `backbone` must be one of {sorted(BACKBONES)}. Received: backbone={backbone!r}")
-    if stem not in STEMS:
-        raise ValueError(f"Argument `stem` must be one of {STEMS}. Received: stem={stem!r}")
-    if last_stride not in (1, 2):
-        raise ValueError(f"Argument `last_stride` must be 1 or 2. Received: last_stride={last_stride}")
+    choices = {
+        "backbone": (backbone, tuple(BACKBONES)),
+        "stem": (stem, STEMS),
+        "indicators": (indicators, INDICATORS),
+        "last_stride": (last_stride, LAST_STRIDES),
+        "pooling": (pooling, POOLINGS),
+    }
+    for argument, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ValueError(f"Argument `{argument}` must be one of {allowed}. Received: {argument}={value!r}")
     block, depths = BACKBONES[backbone]
 
     # === Functional Model ===

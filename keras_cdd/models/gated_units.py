@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_cdd.layers import GatedBlock
 from keras_cdd.layers.conv_unit import ConvUnit
+from keras_cdd.models.graph import all_layers
 
 
 def gated_blocks(model: keras.Model) -> list[GatedBlock]:
@@ -13,7 +14,7 @@ def gated_blocks(model: keras.Model) -> list[GatedBlock]:
     Raises:
         ValueError: if two blocks share a name, so that their sites could not be told apart.
     """
-    blocks = [layer for layer in model._flatten_layers() if isinstance(layer, GatedBlock)]
+    blocks = [layer for layer in all_layers(model) if isinstance(layer, GatedBlock)]
     names = [block.name for block in blocks]
     if len(set(names)) < len(names):
         raise ValueError(f"Gated blocks need names of their own. Received: {sorted(names)}")

@@ -1,12 +1,214 @@
-"""The graph of a model, be it functional or a `Sequential`."""
+"""The one view of a Keras graph: who makes and who takes a tensor. Only here are Keras' private attributes used."""
 
+import collections
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 
+from keras_cdd.annotations import Tensor
+from keras_cdd.errors import UserError
+from keras_cdd.models.call import Call
 
-def functional_graph(layer: Any) -> keras.Model | None:
-    """The functional model that a layer is, or that it holds if it is a built `Sequential`; None for all others."""
-    inner = getattr(layer, "_functional", layer)
-    # Only functional models have operations.
-    return inner if hasattr(inner, "operations") else None
+
+class Graph:
+    """The calls of a functional model or built `Sequential`, as they were when `graph_of` looked.
+
+    Functional models and `Sequential`s inside the model are opened: their calls stand where the model was called, once
+    for every time it was. The model gets no new nodes, and calls of its layers outside the model do not count.
+
+    Attributes:
+        name: of the model.
+        inputs, outputs: symbolic tensors in the structure of `model.input` and `model.output`.
+        calls: every `Call`, in an order in which they can be computed.
+        names: id of an operation -> its name, made unique where models inside the model repeat one.
+    """
+
+    def __init__(self, name: str, inputs: Any, outputs: Any) -> None:
+        self.name = name
+        self.calls: list[Call] = []
+        self.inputs = keras.tree.map_structure(_like, inputs)
+        outer = keras.Model(keras.tree.flatten(inputs), keras.tree.flatten(outputs))
+        flat_outputs = self._record(outer, keras.tree.flatten(self.inputs), (), None)
+        self.outputs = keras.tree.pack_sequence_as(outputs, flat_outputs)
+        self._output_ids = set(map(id, flat_outputs))
+        self._producers = {id(tensor): call for call in self.calls for tensor in call.outputs}
+        self._takers = collections.defaultdict(list)
+        for call in self.calls:
+            for key in dict.fromkeys(map(id, call.inputs)):
+                self._takers[key].append(call)
+        self._times = collections.Counter(id(call.operation) for call in self.calls)
+        self._taken_names = {tensor.name for tensor in keras.tree.flatten(self.inputs)}
+        self.names: dict[int, str] = {}
+        for call in self.calls:
+            if id(call.operation) not in self.names:
+                self.names[id(call.operation)] = self.unique_name(call.operation.name, call.path)
+
+    @property
+    def operations(self) -> list[keras.Operation]:
+        """Every operation that is called, each once."""
+        return list({id(call.operation): call.operation for call in self.calls}.values())
+
+    def producer(self, tensor: Tensor) -> Call | None:
+        """The call that gives a tensor; None for an input of the model."""
+        return self._producers.get(id(tensor))
+
+    def takers(self, tensor: Tensor) -> Sequence[Call]:
+        """The calls that take a tensor, each once; that the model gives it is not among them, see `is_output`."""
+        return self._takers.get(id(tensor), ())
+
+    def is_output(self, tensor: Tensor) -> bool:
+        return id(tensor) in self._output_ids
+
+    def only_taker(self, call: Call) -> Call | None:
+        """The call that alone uses what a call gives: one tensor, which the model itself does not give. Else None."""
+        if len(call.outputs) != 1 or self.is_output(call.output) or len(self.takers(call.output)) != 1:
+            return None
+        return self.takers(call.output)[0]
+
+    def is_called_once(self, call: Call) -> bool:
+        return self._times[id(call.operation)] == 1
+
+    def unique_name(self, name: str, path: Sequence[str] = ()) -> str:
+        """A name that nothing else in the graph has; reserves it."""
+        candidates = [name, "_".join([*path, name])] if path else [name]
+        number = 1
+        while candidates[0] in self._taken_names:
+            candidates = candidates[1:] or [f"{name}_{(number := number + 1)}"]
+        self._taken_names.add(candidates[0])
+        return candidates[0]
+
+    def replay(self, call: Callable[..., Any]) -> keras.Model:
+        """A new functional model of the same inputs, outputs and name.
+
+        Args:
+            call: `call(recorded, *args, **kwargs)` computes what takes the place of a recorded `Call`: as many symbolic
+                tensors, from new ones. `Copies` computes it with a copy of the layer; a model that calls the old layers
+                shares their weights.
+        """
+        inputs = keras.tree.map_structure(
+            lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, sparse=x.sparse, name=x.name), self.inputs
+        )
+        values = dict(zip(map(id, keras.tree.flatten(self.inputs)), keras.tree.flatten(inputs), strict=True))
+        for recorded in self.calls:
+            args, kwargs = recorded.arguments(values)
+            given = keras.tree.flatten(call(recorded, *args, **kwargs))
+            values.update(zip(map(id, recorded.outputs), given, strict=True))
+        outputs = keras.tree.map_structure(lambda x: values[id(x)], self.outputs)
+        return keras.Model(inputs, outputs, name=self.name)
+
+    def _record(
+        self, model: keras.Model, inputs: Sequence[Tensor], path: tuple[str, ...], training: bool | None
+    ) -> list[Tensor]:
+        """Walks a plain functional model from tensors of this graph to tensors of this graph.
+
+        `clone_model` walks: it hands over every call and gets a stand-in, so that the operation itself is not called.
+        """
+        walked: dict[int, tuple[Tensor, Tensor]] = {}  # Of the walk: id -> (tensor, the graph's tensor).
+
+        def know(tensors: Sequence[Tensor], ours: Sequence[Tensor]) -> None:
+            walked.update((id(tensor), (tensor, our)) for tensor, our in zip(tensors, ours, strict=True))
+
+        def ours(x: Any) -> Any:
+            return walked[id(x)][1] if isinstance(x, keras.KerasTensor) else x
+
+        def stand_in(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
+            tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
+            our_args, our_kwargs = keras.tree.map_structure(ours, (args, kwargs))
+            outputs = self._called(operation, our_args, our_kwargs, path, training)
+            given = keras.tree.flatten(_StandIn(outputs)(tensors))
+            know(given, outputs)
+            return given
+
+        heads = [keras.Input(batch_shape=x.shape, dtype=x.dtype, sparse=x.sparse) for x in inputs]
+        know(heads, inputs)
+        copy = keras.models.clone_model(
+            model, input_tensors=heads, clone_function=lambda operation: operation, call_function=stand_in
+        )
+        return [ours(x) for x in copy.outputs]
+
+    def _called(
+        self, operation: keras.Operation, args: Any, kwargs: Any, path: tuple[str, ...], training: bool | None
+    ) -> list[Tensor]:
+        if training is not None and "training" in inspect.signature(operation.call).parameters:
+            kwargs = {**kwargs, "training": training}
+        if (inner := _opened(operation)) is not None:
+            training = kwargs.get("training")
+            return self._record(inner, keras.tree.flatten(args), (*path, operation.name), training)
+        outputs = keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))
+        # Some operations hand their input on as it is.
+        outputs = [_like(x) for x in outputs]
+        self.calls.append(Call(operation, args, kwargs, tuple(outputs), path))
+        return outputs
+
+
+def graph_of(model: keras.Model) -> Graph:
+    """The `Graph` of a model as it is now.
+
+    Raises:
+        UserError: for a model without a graph: a subclass of `keras.Model` with a `call` of its own, or a `Sequential`
+            that does not know its input shape.
+    """
+    if not has_graph(model):
+        raise UserError(
+            "A functional model or a built `Sequential` is needed, since others have no graph to look at. "
+            f"Received: {model.name} of class {type(model).__name__}"
+        )
+    return Graph(model.name, *_ends(model))
+
+
+def embedding_graph(model: keras.Model) -> Graph:
+    """The `Graph` of what a model's `embedding` needs; of the whole model if its outputs are no dict with one."""
+    graph = graph_of(model)
+    if not isinstance(graph.outputs, dict) or "embedding" not in graph.outputs:
+        return graph
+    inputs, outputs = _ends(model)
+    return Graph(model.name, inputs, {"embedding": outputs["embedding"]})
+
+
+def has_graph(model: keras.Model) -> bool:
+    """Whether `graph_of` takes a model."""
+    return _opened(model) is not None
+
+
+def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Every layer of any model, layers inside layers too, each once."""
+    # What a layer of one's own is made of has no public list.
+    return model._flatten_layers(include_self=False)
+
+
+class _StandIn(keras.Operation):
+    """Takes an operation's place where a graph is only walked."""
+
+    def __init__(self, specs: Sequence[Tensor]) -> None:
+        super().__init__()
+        self._specs = specs
+
+    def call(self, inputs: Any) -> Any:
+        raise NotImplementedError("A stand-in computes nothing.")
+
+    def compute_output_spec(self, inputs: Any) -> list[Tensor]:
+        return [_like(x) for x in self._specs]
+
+
+def _like(tensor: Tensor) -> Tensor:
+    """A tensor of the same shape, dtype and name that belongs to no graph of Keras."""
+    return keras.KerasTensor(tensor.shape, tensor.dtype, sparse=tensor.sparse, name=tensor.name)
+
+
+def _ends(model: keras.Model) -> tuple[Any, Any]:
+    """Inputs and outputs in the structure in which a call of the model takes and gives them."""
+    if not isinstance(model, keras.Sequential):
+        return model.input, model.output
+    # Their `input` and `output` are those of their own calls.
+    return model.inputs[0], model.outputs[0] if len(model.outputs) == 1 else model.outputs
+
+
+def _opened(operation: Any) -> keras.Model | None:
+    """The plain functional model that a model is inside; None for all others, models with a `call` of their own too."""
+    if not isinstance(operation, keras.Model) or not hasattr(operation, "inputs") or not operation.inputs:
+        return None
+    plain = keras.Model(operation.inputs, operation.outputs)
+    computes_its_graph = type(operation).call in (type(plain).call, keras.Sequential.call)
+    return plain if computes_its_graph else None

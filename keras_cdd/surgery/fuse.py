@@ -1,5 +1,6 @@
 """The deployed form: every convolution one layer, stock Keras layers only (CDD, section 3.4)."""
 
+import itertools
 from typing import Any
 
 import keras
@@ -9,12 +10,16 @@ from keras_cdd.annotations import Tensor
 from keras_cdd.layers import ChannelIndicator, FusedBatchNormalization, GatedBlock, GeneralizedMeanPooling
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.layers.pooling import generalized_mean
-from keras_cdd.models.cost import fused_bn
-from keras_cdd.models.graph import functional_graph
+from keras_cdd.models.call import Call
+from keras_cdd.models.copies import Copies
+from keras_cdd.models.folding import foldings
+from keras_cdd.models.graph import Graph, embedding_graph
 
 
 def fuse(model: keras.Model) -> keras.Model:
     """Folds indicators and BatchNorms into the convolutions before them.
+
+    An indicator that follows no convolution directly becomes a 1x1 convolution.
 
     Args:
         model: functional Keras model or built `Sequential`, with or without gated blocks. Of a retrieval model (a dict
@@ -23,81 +28,88 @@ def fuse(model: keras.Model) -> keras.Model:
     Returns:
         A float32 model of stock Keras layers, loadable without this package, that computes the same in inference.
         Models inside it are taken apart to their layers.
+
+    Raises:
+        UserError: for a model without a graph.
     """
-    model = functional_graph(model) or model
-    if isinstance(model.output, dict) and "embedding" in model.output:
-        model = keras.Model(model.input, {"embedding": model.output["embedding"]}, name=model.name)
-    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=_StockCall())
+    graph = embedding_graph(model)
+    return graph.replay(_StockCall(graph))
 
 
-class _StockCall:
-    """Calls the stock counterpart of a layer, which is made at the first call."""
+class _StockCall(Copies):
+    """Calls the stock counterpart of a layer."""
 
-    def __init__(self) -> None:
-        self._made: dict[int, keras.layers.Layer] = {}
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph, dtype="float32")
+        self._found, self._folded = foldings(graph)
+        self._blocks: dict[int, _StockBlock] = {}
 
-    def __call__(self, layer: keras.Operation, *args: Any, **kwargs: Any) -> Tensor:
-        if (graph := functional_graph(layer)) is not None:
-            return graph._run_through_graph(args[0], call_fn=self)
+    def __call__(self, call: Call, *args: Any, **kwargs: Any) -> Any:
+        layer = call.operation
+        if id(call) in self._folded:
+            return args[0]
+        if id(call) in self._found:
+            folding = self._found[id(call)]
+            return _convolution(layer, self.name(layer), *folded(layer, folding.bn, folding.indicator))(args[0])
         if isinstance(layer, GatedBlock):
-            return _block(layer, args[0])
+            if id(layer) not in self._blocks:
+                self._blocks[id(layer)] = _StockBlock(layer, self.name(layer))
+            return self._blocks[id(layer)](args[0])
         if isinstance(layer, GeneralizedMeanPooling):
             return generalized_mean(args[0], float(layer.p), layer.epsilon)
-        if isinstance(layer, keras.layers.Conv2D) and (bn := fused_bn(layer)) is not None:
-            return _convolution(layer, layer.name, *folded(layer, bn))(args[0])
-        if isinstance(layer, keras.layers.BatchNormalization) and _is_folded(layer):
-            return args[0]
-        if not isinstance(layer, keras.layers.Layer):
-            return layer(*args, **kwargs)
-        if id(layer) not in self._made:
-            self._made[id(layer)] = _stock(layer)
-            outputs = self._made[id(layer)](*args, **kwargs)
-            self._made[id(layer)].set_weights(layer.get_weights())
-            return outputs
-        return self._made[id(layer)](*args, **kwargs)
+        return super().__call__(call, *args, **kwargs)
+
+    def copy_of(self, operation: keras.Operation, config: dict[str, Any]) -> keras.Operation:
+        if isinstance(operation, ChannelIndicator):
+            return keras.layers.Conv2D(operation.kept, 1, use_bias=False, name=config["name"], dtype="float32")
+        if isinstance(operation, FusedBatchNormalization):
+            return keras.layers.BatchNormalization.from_config(config)
+        return super().copy_of(operation, config)
 
 
-def _stock(layer: keras.layers.Layer) -> keras.layers.Layer:
-    config = {**layer.get_config(), "dtype": "float32"}
-    if isinstance(layer, FusedBatchNormalization):
-        return keras.layers.BatchNormalization.from_config(config)
-    return layer.__class__.from_config(config)
+class _StockBlock:
+    """The stock layers of a gated block."""
+
+    def __init__(self, block: GatedBlock, name: str) -> None:
+        main = [[*_unit(unit, name), _relu(f"{name}_{unit.name}_relu")] for unit in block.inner]
+        self._main = [*itertools.chain(*main), *_unit(block.last, name)]
+        self._shortcut = [] if block.shortcut is None else _unit(block.shortcut, name)
+        self._add = keras.layers.Add(name=f"{name}_add", dtype="float32")
+        self._relu = _relu(f"{name}_relu")
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        x = shortcut = inputs
+        for layer in self._main:
+            x = layer(x)
+        for layer in self._shortcut:
+            shortcut = layer(shortcut)
+        return self._relu(self._add([x, shortcut]))
 
 
-def _is_folded(bn: keras.layers.BatchNormalization) -> bool:
-    producer = bn.input._keras_history.operation
-    return isinstance(producer, keras.layers.Conv2D) and fused_bn(producer) is bn
+def _relu(name: str) -> keras.layers.Layer:
+    return keras.layers.ReLU(name=name, dtype="float32")
 
 
-def _block(block: GatedBlock, x: Tensor) -> Tensor:
-    shortcut = x
-    for unit in [*block.inner, block.last]:
-        x = _unit(block, unit, x)
-        if unit is not block.last:
-            x = keras.layers.ReLU(name=f"{block.name}_{unit.name}_relu", dtype="float32")(x)
-    if block.shortcut is not None:
-        shortcut = _unit(block, block.shortcut, shortcut)
-    x = keras.layers.Add(name=f"{block.name}_add", dtype="float32")([x, shortcut])
-    return keras.layers.ReLU(name=f"{block.name}_relu", dtype="float32")(x)
-
-
-def _unit(block: GatedBlock, unit: ConvUnit, x: Tensor) -> Tensor:
-    name = f"{block.name}_{unit.name}"
-    if unit.margin:
-        x = keras.layers.ZeroPadding2D(unit.margin, name=f"{name}_pad", dtype="float32")(x)
-    return _convolution(unit.conv, name, *folded(unit.conv, unit.bn, unit.indicator))(x)
+def _unit(unit: ConvUnit, block_name: str) -> list[keras.layers.Layer]:
+    name = f"{block_name}_{unit.name}"
+    padding = [keras.layers.ZeroPadding2D(unit.margin, name=f"{name}_pad", dtype="float32")] if unit.margin else []
+    return [*padding, _convolution(unit.conv, name, *folded(unit.conv, unit.bn, unit.indicator))]
 
 
 def folded(
-    conv: keras.layers.Conv2D, bn: keras.layers.BatchNormalization, indicator: ChannelIndicator | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel (HWIO) and bias of `indicator(bn(conv(x)))` as one convolution, computed in float64."""
-    factor, summand = in_inference(bn)
-    kernel = keras.ops.convert_to_numpy(conv.kernel).astype(np.float64) * factor
-    bias = summand if conv.bias is None else summand + keras.ops.convert_to_numpy(conv.bias) * factor
+    conv: keras.layers.Conv2D,
+    bn: keras.layers.BatchNormalization | None = None,
+    indicator: ChannelIndicator | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Kernel (HWIO) and bias, if any, of `indicator(bn(conv(x)))` as one convolution, computed in float64."""
+    kernel = keras.ops.convert_to_numpy(conv.kernel).astype(np.float64)
+    bias = None if conv.bias is None else keras.ops.convert_to_numpy(conv.bias).astype(np.float64)
+    if bn is not None:
+        factor, summand = in_inference(bn)
+        kernel, bias = kernel * factor, summand if bias is None else summand + bias * factor
     if indicator is not None:
         mixing = keras.ops.convert_to_numpy(indicator.kernel)[0, 0].astype(np.float64)
-        kernel, bias = kernel @ mixing, bias @ mixing
+        kernel, bias = kernel @ mixing, None if bias is None else bias @ mixing
     return kernel, bias
 
 
@@ -110,10 +122,12 @@ def in_inference(bn: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.nd
     return factor, beta - mean * factor
 
 
-def _convolution(conv: keras.layers.Conv2D, name: str, kernel: np.ndarray, bias: np.ndarray) -> keras.layers.Conv2D:
+def _convolution(
+    conv: keras.layers.Conv2D, name: str, kernel: np.ndarray, bias: np.ndarray | None
+) -> keras.layers.Conv2D:
     """A stock convolution with the geometry of `conv` and the given weights."""
-    config = {**conv.get_config(), "name": name, "dtype": "float32", "use_bias": True, "filters": len(bias)}
-    new = keras.layers.Conv2D.from_config(config)
-    new.build((None, None, None, kernel.shape[2]))
-    new.set_weights([kernel.astype(np.float32), bias.astype(np.float32)])
+    config = {"name": name, "dtype": "float32", "use_bias": bias is not None, "filters": kernel.shape[3]}
+    new = keras.layers.Conv2D.from_config({**conv.get_config(), **config})
+    new.build((None, None, None, kernel.shape[2] * conv.groups))
+    new.set_weights([weight.astype(np.float32) for weight in (kernel, bias) if weight is not None])
     return new

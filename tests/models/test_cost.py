@@ -1,11 +1,15 @@
-"""Counts agree with those of the authors' modules."""
+"""Counts agree with those of the authors' modules, with a profiler and with what one counts by hand."""
 
 import functools
 import math
 
+import keras
 import pytest
 
 from keras_cdd.models import cost_model, count_macs, count_params, gated_resnet
+from keras_cdd.surgery import fuse
+from tests.models.networks import APPLICATIONS, NETWORKS, images_for, randomised
+from tests.models.profiler import profiled_macs
 
 FORMS = {
     "teacher_train_form": ("none", False),
@@ -52,3 +56,47 @@ def test_freezing_changes_no_count():
     counts = [count_params(model, deployed) for deployed in (True, False)]
     model.trainable = False
     assert counts == [count_params(model, deployed) for deployed in (True, False)]
+
+
+@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+def test_counts_are_what_a_profiler_counts(build):
+    model = randomised(build())
+    image = images_for(model, count=1)
+    assert count_macs(model, deployed=False, classifier=True) == profiled_macs(model, image)
+    deploy = fuse(model)
+    assert count_macs(model) == count_macs(deploy) == profiled_macs(deploy, image)
+    assert count_params(model) == count_params(deploy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", APPLICATIONS.values(), ids=APPLICATIONS)
+def test_counts_of_applications_are_what_a_profiler_counts(build):
+    test_counts_are_what_a_profiler_counts(build)
+
+
+@pytest.mark.parametrize(
+    "name, macs",
+    [
+        ("dense_on_a_map", 7 * 7 * 16 * 32),
+        # 3x3x3x8 at 14x14, 3x3x8x12 at 5x5, 300x5: each layer once, however often `add` called it.
+        ("sequential_by_add", 216 * 196 + 864 * 25 + 1500),
+        ("called_elsewhere", 108 * 36),
+        # 3x3x3x4 and 4x5, at 14x14 and 6x6.
+        ("shared_tower", (108 + 20) * (196 + 36)),
+        # The classifier is no part of the deployed form.
+        ("embedding_and_logits", 108 * 36 + 24),
+    ],
+)
+def test_counts_by_hand(name, macs):
+    assert count_macs(NETWORKS[name]()) == macs
+
+
+def test_a_shared_layer_has_its_parameters_once():
+    # Convolutions with one bias a channel in place of the BatchNorm.
+    assert count_params(NETWORKS["shared_tower"]()) == (108 + 4) + (20 + 5) + 8 - 0
+
+
+def test_an_open_image_size_is_refused():
+    image = keras.Input((None, None, 3))
+    with pytest.raises(ValueError, match="fixed image size.*Received: conv"):
+        count_macs(keras.Model(image, keras.layers.Conv2D(2, 3, name="conv")(image)))

@@ -1,11 +1,15 @@
 """The ResNet of gated blocks: sizes, doors and errors."""
 
+import dataclasses
+import inspect
+
 import keras
 import numpy as np
 import pytest
 
 from keras_cdd.layers import GatedBlock
 from keras_cdd.models import gated_resnet
+from keras_cdd.settings.config import NetworkConfig
 
 TINY = {"width": 4, "embedding_size": 8, "num_classes": 3}
 
@@ -33,8 +37,20 @@ def test_choices_survive_the_config(last_stride, pooling):
 
 @pytest.mark.parametrize(
     "wrong, text",
-    [({"backbone": "resnet19"}, "resnet19"), ({"stem": "big"}, "big"), ({"last_stride": 3}, "last_stride=3")],
+    [
+        ({"backbone": "resnet19"}, "backbone='resnet19'"),
+        ({"stem": "big"}, "stem='big'"),
+        ({"last_stride": 3}, "last_stride=3"),
+        ({"indicators": "conv1"}, "indicators='conv1'"),
+        ({"pooling": "max"}, "pooling='max'"),
+    ],
 )
 def test_errors_name_the_argument(wrong, text):
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(ValueError, match=f"must be one of .* Received: {text}"):
         gated_resnet(**({"backbone": "resnet18"} | wrong))
+
+
+def test_the_defaults_are_those_of_the_flags():
+    flags, arguments = NetworkConfig(), inspect.signature(gated_resnet).parameters
+    for field in dataclasses.fields(flags):
+        assert arguments[field.name].default == getattr(flags, field.name), field.name

@@ -3,6 +3,8 @@
 import keras
 import tf_keras
 
+from keras_cdd.models.graph import embedding_graph
+
 # What counts of each layer's configuration; all else is the same in both, or does not matter in inference.
 _ARGUMENTS = {
     "Activation": ("activation",),
@@ -36,26 +38,33 @@ def legacy_copy(model, outside=("Rescaling",)):
     Raises:
         ValueError: for a layer that has no counterpart here.
     """
-    output = model.output["embedding"] if isinstance(model.output, dict) else model.outputs[0]
-    first, made = model.inputs[0], {}
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if node.is_input:
-                continue
-            if type(node.operation).__name__ in outside and node.input_tensors[0] is first:
-                first = node.output_tensors[0]
-                continue
-            if not made:
-                made[id(first)] = tf_keras.Input(first.shape[1:], name="pixels")
-            made[id(node.output_tensors[0])] = _call(node, [made[id(tensor)] for tensor in node.input_tensors])
-    return tf_keras.Model(made[id(first)], made[id(output)]), keras.Model(model.inputs[0], first)
+    graph = embedding_graph(model)
+    (first,), made, left_out = keras.tree.flatten(graph.inputs), {}, []
+    for call in graph.calls:
+        if type(call.operation).__name__ in outside and call.inputs[0] is first:
+            first = call.output
+            left_out.append(call.operation)
+            continue
+        if not made:
+            made[id(first)] = tf_keras.Input(first.shape[1:], name="pixels")
+        made[id(call.output)] = _call(call, [made[id(tensor)] for tensor in call.inputs])
+    (output,) = keras.tree.flatten(graph.outputs)
+    return tf_keras.Model(made[id(first)], made[id(output)]), _chain(model.inputs[0].shape[1:], left_out)
 
 
-def _call(node, inputs):
-    layer, kind = node.operation, type(node.operation).__name__
+def _chain(shape, layers):
+    """A Keras 3 model of layers one after the other, of none too."""
+    x = inputs = keras.Input(shape)
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def _call(call, inputs):
+    layer, kind = call.operation, type(call.operation).__name__
     inputs = inputs[0] if len(inputs) == 1 else inputs
     if not isinstance(layer, keras.layers.Layer):
-        return FloatOperation(FloatOperation.remember(node), name=layer.name)(inputs)
+        return FloatOperation(FloatOperation.remember(call), name=layer.name)(inputs)
     if kind not in _ARGUMENTS:
         raise ValueError(f"Layer {layer.name} ({kind}) cannot be trained quantization-aware; use --precision=int8.")
     config = layer.get_config()
@@ -71,26 +80,25 @@ class FloatOperation(tf_keras.layers.Layer):
     """Runs a Keras 3 operation that is no layer, with whatever constants it was called with.
 
     Args:
-        key: what `remember` gave for the operation's node; tfmot copies layers by their configuration.
+        key: what `remember` gave for the operation's call; tfmot copies layers by their configuration.
     """
 
-    _nodes = {}
+    _calls = {}
 
     def __init__(self, key, **kwargs):
         super().__init__(**kwargs)
         self._key = key
 
     @classmethod
-    def remember(cls, node):
-        """Keeps a node of a Keras 3 graph and gives the key to it."""
-        cls._nodes[node.operation.name] = node
-        return node.operation.name
+    def remember(cls, call):
+        """Keeps a `Call` of a Keras 3 graph and gives the key to it."""
+        cls._calls[call.operation.name] = call
+        return call.operation.name
 
     def call(self, inputs):
-        node = self._nodes[self._key]
-        values = dict(zip(map(id, node.input_tensors), [inputs], strict=True))
-        args, kwargs = node.arguments.fill_in(values)
-        return node.operation.call(*args, **kwargs)
+        call = self._calls[self._key]
+        args, kwargs = call.arguments({id(call.input): inputs})
+        return call.operation.call(*args, **kwargs)
 
     def get_config(self):
         return {**super().get_config(), "key": self._key}
