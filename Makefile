@@ -2,9 +2,15 @@
 # make test: every test. make lint: style, the rules of who imports whom, types.
 # make android: the app, with the quickstart's model or MODEL= and GALLERY=. make android-search MODEL= GALLERY= QUERY=:
 # the app's search on this machine. make android-test: the app's tests. make android-deps: what these need, as root.
-PYTHON ?= python3.11
-VENV := .venv
-RUN := TF_CPP_MIN_LOG_LEVEL=3 $(VENV)/bin/python
+# The first Python 3.11 or 3.12 that runs; PYTHON= picks another.
+FITS := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
+    $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
+NEITHER = $(if $(PYTHON), and PYTHON=$(PYTHON) is neither)
+CHECK_PYTHON = $(or $(PYTHON),false) -c '$(FITS)' 2>/dev/null || \
+    { echo "error: Python 3.11 or 3.12 is needed$(NEITHER); install one or name it with PYTHON="; exit 1; }
+VENV ?= .venv
+RUN := $(VENV)/bin/python
 PACKAGES := keras_cdd export benchmarks examples tests
 QUICK := runs/quickstart
 LONGEST := tests/test_android.py tests/test_documents.py tests/experiment tests/test_examples.py
@@ -13,6 +19,7 @@ OTHERS := $(filter-out $(LONGEST) %/golden %/__pycache__,$(patsubst %/,%,$(sort 
 .PHONY: quickstart test lint check-mediapipe android android-assets android-test android-search android-deps clean
 
 $(VENV)/.installed: requirements.txt
+	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet -r requirements.txt
@@ -40,6 +47,7 @@ lint: $(VENV)/.installed
 MEDIAPIPE := build/mediapipe-venv
 
 $(MEDIAPIPE)/.installed:
+	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(MEDIAPIPE)
 	$(MEDIAPIPE)/bin/python -m pip install --quiet mediapipe==1.2.2 ai-edge-litert==2.3.0
 	touch $@

@@ -17,6 +17,7 @@ import time
 from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
+from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.settings.config import option
 
 GEOMETRY = {"backbone": "resnet50", "width": 64, "image_size": (224, 224)}
@@ -49,7 +50,7 @@ class Row:
 def main(_):
     values = flags.FLAGS
     if (values.workdir is None) == (not values.geometry) or min(values.rounds, values.round_to) < 1:
-        raise ValueError(
+        raise UserError(
             "Give either --workdir of a finished run or --geometry, and --rounds and --round_to of at least 1."
         )
     with tempfile.TemporaryDirectory() as folder:
@@ -65,12 +66,12 @@ def run_rows(values, folder):
     import keras_cdd
     from export.conversion.quantize import to_tflite
     from keras_cdd.evaluation import Evaluator, load_embedder
-    from keras_cdd.run_folder.training_run import TrainingRun
+    from keras_cdd.run_folder.reading import RunFiles
 
-    run = TrainingRun(values.workdir, values.data_dir, values.csv)
+    run = RunFiles(values.workdir, values.data_dir, values.csv)
     reports = sorted(pathlib.Path(values.workdir).glob("model_*.json"), key=lambda path: -_read(path)["bytes"])
     if not reports:
-        raise FileNotFoundError(f"Run {values.workdir} has no model_*.tflite; python -m export.to_tflite makes them.")
+        raise MissingFileError(f"Run {values.workdir} has no model_*.tflite; python -m export.to_tflite makes them.")
     teacher = folder / "teacher.tflite"
     teacher.write_bytes(to_tflite(keras_cdd.fuse(run.model("teacher")), "float32"))
     m_ap = Evaluator(run.dataset, run.image_size).evaluate(load_embedder(teacher)).as_percent()["mAP"]

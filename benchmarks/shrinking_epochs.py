@@ -17,6 +17,7 @@ import time
 from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
+from keras_cdd.errors import UserError
 from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.settings.config import option
 
@@ -40,10 +41,10 @@ def main(_):
 
     values = flags.FLAGS
     if values.workdir is None:
-        raise ValueError("--workdir is missing; give the folder of a finished run.")
+        raise UserError("--workdir is missing; give the folder of a finished run.")
     run = RunFiles(values.workdir)
     if not run.surgeries:
-        raise ValueError(f"--workdir {values.workdir} holds no surgery; give a run with a budget.")
+        raise UserError(f"--workdir {values.workdir} holds no surgery; give a run with a budget.")
     teacher = keras.saving.load_model(run.model_file("teacher.keras"), compile=False)
     heavy = with_indicators(teacher, "both")
     copy_weights(teacher, heavy)

@@ -17,6 +17,7 @@ import sys
 from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
+from keras_cdd.errors import UserError
 from keras_cdd.settings.config import option
 from keras_cdd.settings.flags import config_from_flagfile
 
@@ -87,9 +88,9 @@ def flags_of(way, epochs, shrunk):
 def main(_):
     values = flags.FLAGS
     if values.run is None or not (pathlib.Path(values.run) / "summary.json").is_file():
-        raise ValueError(f"--run is the folder of a finished run of keras_cdd.train. Received: {values.run}")
+        raise UserError(f"--run is the folder of a finished run of keras_cdd.train. Received: {values.run}")
     if unknown := set(values.ways) - set(TITLES):
-        raise ValueError(f"--ways must be of {', '.join(TITLES)}. Received: {', '.join(unknown)}")
+        raise UserError(f"--ways must be of {', '.join(TITLES)}. Received: {', '.join(unknown)}")
     rows = {}
     for budget in values.budgets:
         for way in values.ways:

@@ -57,24 +57,28 @@ def main(options):
 
 def _check(options):
     """Raises for what needs no model and no gallery to be seen."""
+    from keras_cdd.errors import MissingFileError, UserError
+
     for name in ("model", "gallery"):
         if not getattr(options, name):
-            raise ValueError(f"--{name} is missing; give a file.")
+            raise UserError(f"--{name} is missing; give a file.")
     if not options.pair and not os.path.isdir(options.android_dir):
-        raise FileNotFoundError(f"There is no folder {options.android_dir}; give the app's source as --android_dir.")
+        raise MissingFileError(f"There is no folder {options.android_dir}; give the app's source as --android_dir.")
     if options.pair and not options.pair.lower().endswith(".zip"):
-        raise ValueError(f"--pair must end in .zip. Received: {options.pair}")
+        raise UserError(f"--pair must end in .zip. Received: {options.pair}")
     if options.pair and not os.path.isdir(os.path.dirname(options.pair) or "."):
-        raise FileNotFoundError(f"There is no folder for --pair={options.pair}; make it first.")
+        raise MissingFileError(f"There is no folder for --pair={options.pair}; make it first.")
 
 
 def _check_pair(model, gallery):
+    from keras_cdd.errors import UserError
+
     if gallery.unfinished:
-        raise ValueError(f"Gallery {gallery.path} lacks images of {gallery.unfinished}; run build_gallery again.")
+        raise UserError(f"Gallery {gallery.path} lacks images of {gallery.unfinished}; run build_gallery again.")
     if not len(gallery):
-        raise ValueError(f"Gallery {gallery.path} is empty; add images with build_gallery.")
+        raise UserError(f"Gallery {gallery.path} is empty; add images with build_gallery.")
     if model.embedder.input_type != "uint8":
-        raise ValueError(
+        raise UserError(
             f"Model {model.path} takes {model.embedder.input_type} pixels and the app gives uint8; export it with "
             "--input_type=uint8."
         )
@@ -98,21 +102,23 @@ def _write_pair(folder, photos, model, gallery):
 
 def _place(source, target):
     """Makes the files of `target` those of `source`: what is there too is replaced, other photos and tensors go."""
+    from keras_cdd.run_folder.writing import copy_file
+
     for old in target.rglob("*"):
         if old.suffix in (".png", ".rgb") and not (source / old.relative_to(target)).is_file():
             old.unlink()
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         final = target / file.relative_to(source)
         final.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, f"{final}.new")
-        os.replace(f"{final}.new", final)
+        copy_file(file, final)
 
 
 def _zip(folder, path):
-    with zipfile.ZipFile(f"{path}.new", "w", zipfile.ZIP_DEFLATED) as archive:
+    from keras_cdd.run_folder.writing import whole
+
+    with whole(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(file for file in folder.rglob("*") if file.is_file()):
             archive.write(file, file.relative_to(folder).as_posix())
-    os.replace(f"{path}.new", path)
 
 
 def run():

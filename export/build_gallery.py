@@ -40,19 +40,23 @@ def main(options):
 
 def _check(options):
     """Raises for what needs no model and no images to be seen."""
+    from keras_cdd.errors import UserError
+
     if not options.output:
-        raise ValueError("--output is missing; name the gallery's file.")
+        raise UserError("--output is missing; name the gallery's file.")
     if options.images and options.csv:
-        raise ValueError("--images and --csv were both given; give one of them.")
+        raise UserError("--images and --csv were both given; give one of them.")
     if not (options.images or options.csv or options.remove):
-        raise ValueError("--images is missing; give a folder of images, or a --csv.")
+        raise UserError("--images is missing; give a folder of images, or a --csv.")
     if (options.images or options.csv) and not options.model:
-        raise ValueError("--model is missing; give a .tflite file.")
+        raise UserError("--model is missing; give a .tflite file.")
     if options.batch_size < 1:
-        raise ValueError(f"--batch_size must be positive. Received: {options.batch_size}")
+        raise UserError(f"--batch_size must be positive. Received: {options.batch_size}")
 
 
 def _add(options):
+    from keras_cdd.errors import UserError
+
     from .gallery.embedding_model import EmbeddingModel
     from .gallery.format import GalleryFormat
     from .gallery.gallery import Gallery
@@ -72,7 +76,7 @@ def _add(options):
     with Gallery(output, create=new_format) as gallery:
         model.vouch(gallery)
         if options.embedding_type not in (None, gallery.format.embedding_type):
-            raise ValueError(
+            raise UserError(
                 f"Gallery {output} stores {gallery.format.embedding_type}, not --embedding_type="
                 f"{options.embedding_type}; build another one for that."
             )
@@ -80,7 +84,7 @@ def _add(options):
     if not added.count and len(added.unreadable) == len(records):
         if gallery.created:
             output.unlink()
-        raise ValueError(f"None of {len(records)} images can be read, the first is {records[0].path}.")
+        raise UserError(f"None of {len(records)} images can be read, the first is {records[0].path}.")
 
 
 def _add_to(gallery, model, records, options):

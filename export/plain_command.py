@@ -5,7 +5,7 @@ import sys
 
 
 def without_keras():
-    """Makes `import keras` fail from here on, so that `keras_cdd` leaves out what needs it, and starts in no time.
+    """Rules Keras out from here on, so that `keras_cdd` leaves out what needs it and loads in no time.
 
     A process that has loaded Keras already stays as it is.
     """
@@ -32,12 +32,12 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def run_light(main, parser):
-    """Runs `main(options)` without Keras; a user's mistake becomes one line on stderr and exit status 1."""
+    """Runs `main(options)` without Keras; what fails is told as `keras_cdd.commands.errors` has it."""
     without_keras()
-    from keras_cdd.commands.errors import one_line_errors
+    from keras_cdd.commands.errors import explained_errors
     from keras_cdd.commands.installed import as_called
 
     parser.description = as_called(parser.description)
     options = parser.parse_args()
-    with one_line_errors(options.debug):
+    with explained_errors(options.debug):
         main(options)

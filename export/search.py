@@ -30,6 +30,8 @@ def command_parser():
 
 
 def main(options):
+    from keras_cdd.errors import UserError
+
     _check(options)
     from keras_cdd.data.image import read_image
 
@@ -43,7 +45,7 @@ def main(options):
             print(f"warning: {gallery.path} lacks images of {gallery.unfinished}; build it again.", file=sys.stderr)
         query, vectors = read_image(options.query), gallery.vectors()
         if not len(vectors):
-            raise ValueError(f"Gallery {gallery.path} is empty; add images with build_gallery.")
+            raise UserError(f"Gallery {gallery.path} is empty; add images with build_gallery.")
         results, seconds = _search(gallery, vectors, model, query, options.top_k)
         if options.show:
             _draw(options, gallery, query, results)
@@ -60,17 +62,19 @@ def main(options):
 
 def _check(options):
     """Raises for what needs no model and no gallery to be seen."""
+    from keras_cdd.errors import MissingFileError, UserError
+
     for name in ("model", "gallery", "query"):
         if not getattr(options, name):
-            raise ValueError(f"--{name} is missing; give a file.")
+            raise UserError(f"--{name} is missing; give a file.")
     if options.top_k < 1:
-        raise ValueError(f"--top_k must be positive. Received: {options.top_k}")
+        raise UserError(f"--top_k must be positive. Received: {options.top_k}")
     if not options.show:
         return
     if pathlib.Path(options.show).suffix.lower() not in PICTURES:
-        raise ValueError(f"--show must end in one of {', '.join(PICTURES)}. Received: {options.show}")
+        raise UserError(f"--show must end in one of {', '.join(PICTURES)}. Received: {options.show}")
     if not os.path.isdir(os.path.dirname(options.show) or "."):
-        raise FileNotFoundError(f"There is no folder for --show={options.show}; make it first.")
+        raise MissingFileError(f"There is no folder for --show={options.show}; make it first.")
 
 
 def _search(gallery, vectors, model, query, top_k):
@@ -91,13 +95,14 @@ def _search(gallery, vectors, model, query, top_k):
 
 
 def _draw(options, gallery, query, results):
+    from keras_cdd.run_folder.writing import whole
+
     from .gallery.ranking_picture import query_identity, ranking_picture
 
     identity = options.identity or query_identity(gallery, options.query)
     picture = ranking_picture(query, pathlib.PurePath(options.query).name, identity, results)
-    fresh = f"{options.show}.new"
-    picture.save(fresh, PICTURES[pathlib.Path(options.show).suffix.lower()])
-    os.replace(fresh, options.show)
+    with whole(options.show) as fresh:
+        picture.save(fresh, PICTURES[fresh.suffix.lower()])
 
 
 def _print(rows):

@@ -1,17 +1,21 @@
 """From a run's deployed model to a proven file: `python -m export.to_tflite --workdir=runs/x --precision=int8`."""
 
 import dataclasses
-import json
-import os
-import pathlib
 
 from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
+from keras_cdd.commands.installed import require_packages
+from keras_cdd.errors import UserError
 from keras_cdd.settings.config import option
 
-PRECISIONS = ("float32", "float16", "dynamic_range", "int8", "int8_qat")
-INPUT_TYPES = ("uint8", "float32", "int8")
+from .conversion.quantize import INPUT_TYPES, PRECISIONS
+
+# A way to int8 that trains.
+QAT = "int8_qat"
+# Module -> package.
+NEEDED = {"ai_edge_litert": "ai-edge-litert", "flatbuffers": "flatbuffers"}
+NEEDED_BY_QAT = {"tensorflow_model_optimization": "tensorflow-model-optimization", "tf_keras": "tf-keras"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +23,7 @@ class ExportFlags:
     """What this command takes."""
 
     workdir: str | None = option(None, "Folder of a finished run; the file and its report are written there.")
-    precision: str = option("int8", "Of weights and arithmetic.", PRECISIONS)
+    precision: str = option("int8", "Of weights and arithmetic.", (*PRECISIONS, QAT))
     input_type: str = option("uint8", "Of the pixels that go in.", INPUT_TYPES)
     max_map_drop: float = option(0.5, "mAP points that the file may lose against deploy.keras.")
     representative_images: int = option(256, "Training images from which int8 takes the ranges of activations.")
@@ -32,33 +36,35 @@ class ExportFlags:
 def main(_):
     values = flags.FLAGS
     _check(values)
-    from keras_cdd.run_folder.training_run import TrainingRun
+    from keras_cdd.run_folder.layout import exported_name
+    from keras_cdd.run_folder.reading import RunFiles
+    from keras_cdd.run_folder.writing import whole, write_json
 
     from .proof.verify import Verifier
 
-    run = TrainingRun(values.workdir, values.data_dir, values.csv)
+    run = RunFiles(values.workdir, values.data_dir, values.csv)
     model = run.model()
     verifier = Verifier(model, run.dataset, run.image_size, run.config.data.strict_data)
-    final = pathlib.Path(values.workdir) / f"model_{values.precision}.tflite"
-    fresh = final.with_suffix(".new.tflite")
-    try:
+    final = run.path / exported_name(values.precision)
+    with whole(final) as fresh:
         fresh.write_bytes(_described(_converted(run, model, values), values))
         report = {"model": final.name, "precision": values.precision, "input_type": values.input_type}
         report |= verifier.measure(fresh)
         _require_accuracy(report, final, values.max_map_drop)
-        _publish(fresh, final, report)
-    finally:
-        fresh.unlink(missing_ok=True)
+    # Its sha256 tells whether the two belong together.
+    write_json(final.with_suffix(".json"), report)
     print(_summary(report, final))
 
 
 def _check(values):
     """Raises for what needs no model and no data to be seen."""
     if values.workdir is None:
-        raise ValueError("--workdir is missing; give the folder of a finished run.")
+        raise UserError("--workdir is missing; give the folder of a finished run.")
     if values.representative_images < 1 or values.qat_epochs < 1:
         numbers = (values.representative_images, values.qat_epochs)
-        raise ValueError(f"--representative_images and --qat_epochs must be positive. Received: {numbers}")
+        raise UserError(f"--representative_images and --qat_epochs must be positive. Received: {numbers}")
+    needed = NEEDED | (NEEDED_BY_QAT if values.precision == QAT else {})
+    require_packages(f"--precision={values.precision}", needed)
 
 
 def _converted(run, model, values):
@@ -67,7 +73,7 @@ def _converted(run, model, values):
     from .conversion.quantize import to_tflite
     from .conversion.representative import representative_images
 
-    if values.precision not in ("int8", "int8_qat"):
+    if values.precision not in ("int8", QAT):
         return to_tflite(model, values.precision, values.input_type)
     images = representative_images(run.dataset.train, run.image_size, values.representative_images)
     if values.precision == "int8":
@@ -94,19 +100,10 @@ def _require_accuracy(report, final, max_map_drop):
     if not report["map_drop"] <= max_map_drop:
         for path in (final, final.with_suffix(".json")):
             path.unlink(missing_ok=True)
-        raise ValueError(
+        raise UserError(
             f"{final.name} would lose {report['map_drop']:.2f} mAP points, more than --max_map_drop={max_map_drop}, "
             "and was not written; take another --precision or more --representative_images."
         )
-
-
-def _publish(fresh, final, report):
-    """Puts file and report under their names; the report's sha256 tells whether they belong together."""
-    text = final.with_suffix(".json")
-    text_fresh = final.with_suffix(".json.new")
-    text_fresh.write_text(json.dumps(report, indent=2) + "\n")
-    os.replace(fresh, final)
-    os.replace(text_fresh, text)
 
 
 def _summary(report, final):

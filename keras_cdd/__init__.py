@@ -1,18 +1,56 @@
 """Capacity Dynamic Distillation for Keras: a heavy student learns from its teacher while it is shrunk."""
 
+import contextlib
 import os
+import sys
+import typing
+
+from keras_cdd.keras_backend import has_keras, require_tensorflow_backend
+from keras_cdd.quiet_start import quiet_start
+
+__all__ = [
+    "ChannelFade",
+    "ChannelIndicator",
+    "CompressionRule",
+    "Distiller",
+    "EmbeddingQueue",
+    "FeatureRecorder",
+    "FisherScore",
+    "GatedBasicBlock",
+    "GatedBottleneck",
+    "GradientReset",
+    "LossWeights",
+    "Part",
+    "SurgeryPlan",
+    "compression_loss",
+    "count_macs",
+    "count_params",
+    "embedding_distillation_loss",
+    "evaluate_ranking",
+    "feature_distillation_loss",
+    "fuse",
+    "gate_model",
+    "gated_resnet",
+    "identity_loss",
+    "load_pretrained",
+    "logit_distillation_loss",
+    "plan_surgery",
+    "rebuild",
+    "relation_distillation_loss",
+    "silence",
+    "triplet_loss",
+]
 
 # TensorFlow reads these once, while it is loaded. Without oneDNN, which it does not switch on by itself on every
 # processor, convolution gradients take three times as long.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-try:
-    import keras  # noqa: F401
-except ImportError:
-    # Reading and resizing images (`keras_cdd.data.image`) needs neither Keras nor TensorFlow; all else does.
-    __all__ = []
-else:
+if has_keras():
+    require_tensorflow_backend()
+    with contextlib.nullcontext() if "tensorflow" in sys.modules else quiet_start():
+        import keras  # noqa: F401
+
     from keras_cdd.distill import (
         ChannelFade,
         CompressionRule,
@@ -36,36 +74,12 @@ else:
     )
     from keras_cdd.models import count_macs, count_params, gate_model, gated_resnet, load_pretrained
     from keras_cdd.surgery import SurgeryPlan, fuse, plan_surgery, rebuild, silence
+elif not typing.TYPE_CHECKING:
 
-    __all__ = [
-        "ChannelFade",
-        "ChannelIndicator",
-        "CompressionRule",
-        "Distiller",
-        "EmbeddingQueue",
-        "FeatureRecorder",
-        "FisherScore",
-        "GatedBasicBlock",
-        "GatedBottleneck",
-        "GradientReset",
-        "LossWeights",
-        "Part",
-        "SurgeryPlan",
-        "compression_loss",
-        "count_macs",
-        "count_params",
-        "embedding_distillation_loss",
-        "evaluate_ranking",
-        "feature_distillation_loss",
-        "fuse",
-        "gate_model",
-        "gated_resnet",
-        "identity_loss",
-        "load_pretrained",
-        "logit_distillation_loss",
-        "plan_surgery",
-        "rebuild",
-        "relation_distillation_loss",
-        "silence",
-        "triplet_loss",
-    ]
+    def __getattr__(name):
+        """Reading images, galleries and `.tflite` files needs neither Keras nor TensorFlow; the public names do."""
+        if name in __all__:
+            raise ImportError(
+                f"keras_cdd.{name} needs TensorFlow and Keras, which are not here; pip install tensorflow keras."
+            )
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

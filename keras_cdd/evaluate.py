@@ -4,12 +4,12 @@ python -m keras_cdd.evaluate --model=runs/x/deploy.keras --dataset=csv --csv=spl
 """
 
 import dataclasses
-import json
 import os
 
 from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
+from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.settings.config import option
 
 
@@ -35,10 +35,11 @@ def main(_):
     _check(values)
     from keras_cdd.data import load_dataset
     from keras_cdd.evaluation import Evaluator, load_embedder
+    from keras_cdd.run_folder.writing import write_json
 
     model = load_embedder(values.model)
     if None in model.image_size:
-        raise ValueError(f"--model {values.model} takes images of any size; save it with one height and width.")
+        raise UserError(f"--model {values.model} takes images of any size; save it with one height and width.")
     # Every list is read before the first image: a mistake in them shows at once.
     datasets = [
         load_dataset(values.dataset, values.data_dir, values.csv, download=values.download, gallery_trial=trial)
@@ -50,26 +51,20 @@ def main(_):
     print("  ".join(f"{name} {value:.2f}" for name, value in result.items()))
     if values.json:
         asked = {name: values[name].value for name in ("model", "dataset", "gallery_trials", "rerank", "flip")}
-        _write(values.json, asked | result)
+        write_json(values.json, asked | result)
 
 
 def _check(values):
     """Raises for what needs no model and no data to be seen."""
     if values.model is None:
-        raise ValueError("--model is missing; give a .keras or .tflite file.")
+        raise UserError("--model is missing; give a .keras or .tflite file.")
     if values.batch_size < 1:
-        raise ValueError(f"--batch_size must be positive. Received: {values.batch_size}")
+        raise UserError(f"--batch_size must be positive. Received: {values.batch_size}")
     trials, most = values.gallery_trials, 10 if values.dataset.startswith("vehicleid") else 1
     if not 1 <= trials <= most:
-        raise ValueError(f"--gallery_trials is 1, for vehicleid up to 10. Received: {trials}")
+        raise UserError(f"--gallery_trials is 1, for vehicleid up to 10. Received: {trials}")
     if values.json and not os.path.isdir(os.path.dirname(values.json) or "."):
-        raise FileNotFoundError(f"There is no folder for --json={values.json}; make it first.")
-
-
-def _write(path, result):
-    with open(f"{path}.new", "w") as file:
-        file.write(json.dumps(result, indent=2) + "\n")
-    os.replace(f"{path}.new", path)
+        raise MissingFileError(f"There is no folder for --json={values.json}; make it first.")
 
 
 def run():

@@ -3,9 +3,14 @@
 import json
 import os
 import pathlib
+import subprocess
+import sys
+import tempfile
 
 import numpy as np
 import pytest
+
+from tests import forked
 
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN_DIR = pathlib.Path(os.environ.get("CDD_GOLDEN_DIR", HERE / "golden"))
@@ -39,3 +44,25 @@ def shared_dir():
     if not SHARED_DIR.is_dir():
         pytest.skip("the shared data folder is absent")
     return SHARED_DIR
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """The socket of a `tests.forked` server; it ends with the session."""
+    if not forked.POSSIBLE:
+        pytest.skip("commands cannot be forked off one process here")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    # The path of a socket may have about a hundred characters: pytest's folders are too long in places.
+    with tempfile.TemporaryDirectory() as folder:
+        place = pathlib.Path(folder) / "socket"
+        command = [sys.executable, "-m", "tests.forked", str(place)]
+        with subprocess.Popen(command, cwd=HERE.parent, **pipes) as server:
+            assert server.stdout.readline() == b"ready\n"
+            yield place
+            server.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def run_python(forks):
+    """`run_python("-m", module, ...)`: `subprocess.run` of Python with captured text, in a fork that has TensorFlow."""
+    return lambda *arguments, **options: forked.run(forks, *arguments, **options)

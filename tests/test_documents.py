@@ -68,14 +68,21 @@ SHORT = {
     "benchmarks.students": "--budgets=0.7 --ways=shrunk",
     "benchmarks.shrinking_epochs": "--steps=1 --rounds=1 --batch_size=8",
 }
+# These start without TensorFlow; the others are forks of a process that has loaded it.
+LIGHT = {"export.build_gallery", "export.search", "export.android_assets"}
 # Replaces `python` while the commands of the documents run.
 PYTHON = """#!{python}
 import os, sys
+sys.path[0] = {root!r}
+from tests import forked
 short = {short!r}
 module = sys.argv[2]
 if module not in short:
     sys.exit(f"error: {{module}} has no place in tests/test_documents.py")
-os.execv({python!r}, [{python!r}, *sys.argv[1:], *short[module].split()])
+arguments = [*sys.argv[1:], *short[module].split()]
+if module in {light!r}:
+    os.execv({python!r}, [{python!r}, *arguments])
+sys.exit(forked.ask({forks!r}, arguments))
 """
 
 
@@ -99,7 +106,7 @@ RUN = [command for command in commands() if not any(_begins(command, start) for 
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
+def checkout(tmp_path_factory, forks):
     """A folder that looks like the repository's root, with a short run, photos and a CSV list in it."""
     folder = tmp_path_factory.mktemp("documents") / "checkout"
     folder.mkdir()
@@ -109,7 +116,7 @@ def checkout(tmp_path_factory):
         (folder.parent / "shared").symlink_to(ROOT.parent / "shared")
     python = folder / "bin" / "python"
     python.parent.mkdir()
-    python.write_text(PYTHON.format(python=sys.executable, short=SHORT))
+    python.write_text(PYTHON.format(python=sys.executable, root=str(ROOT), forks=str(forks), short=SHORT, light=LIGHT))
     python.chmod(0o755)
     photos = write_synthetic(folder / "photos", train_identities=64, train_images=8, test_identities=8, test_images=4)
     records = (*photos.train, *photos.query, *photos.gallery)

@@ -1,8 +1,6 @@
 """The evaluation command on model files and a data set of nine images."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -14,11 +12,6 @@ from keras_cdd.evaluation import Evaluator
 
 SIZE = (6, 4)
 METRICS = ("mAP", "mINP", "rank1", "rank5", "rank10")
-
-
-def evaluate(*arguments):
-    command = [sys.executable, "-m", "keras_cdd.evaluate", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +40,12 @@ def model():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["keras", "tflite"])
-def test_the_command_writes_what_the_evaluator_gives(model, csv_file, tmp_path, suffix):
+def test_the_command_writes_what_the_evaluator_gives(model, csv_file, tmp_path, run_python, suffix):
     path, result = tmp_path / f"m.{suffix}", tmp_path / "out.json"
     model.save(path) if suffix == "keras" else model.export(path, format="litert", verbose=False)
+    data = ["--dataset=csv", f"--csv={csv_file}"]
     options = ["--flip"] if suffix == "keras" else ["--rerank"]
-    done = evaluate(f"--model={path}", "--dataset=csv", f"--csv={csv_file}", f"--json={result}", *options)
+    done = run_python("-m", "keras_cdd.evaluate", f"--model={path}", *data, f"--json={result}", *options)
     assert done.returncode == 0, done.stderr
     written = json.loads(result.read_text())
     dataset = load_dataset("csv", csv=csv_file)

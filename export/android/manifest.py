@@ -5,6 +5,8 @@ import json
 import pathlib
 import re
 
+from keras_cdd.errors import MissingFileError, UserError
+
 FILE, FORMAT, VERSION = "manifest.json", "keras_cdd manifest", 1
 MODEL_FILE, GALLERY_FILE = "model.tflite", "gallery.sqlite"
 
@@ -86,17 +88,17 @@ def read_manifest(folder):
     """
     path = pathlib.Path(folder, FILE)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no {path}; make it with android_assets.")
+        raise MissingFileError(f"There is no {path}; make it with android_assets.")
     try:
         manifest = parse_manifest(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"Manifest {path} cannot be used: {error}; make it again with android_assets.") from None
+        raise UserError(f"Manifest {path} cannot be used: {error}; make it again with android_assets.") from None
     for part in ("model", "gallery"):
         file = path.parent / manifest[part]["file"]
         if not file.is_file():
-            raise FileNotFoundError(f"There is no {file}, which {path} names; make both again with android_assets.")
+            raise MissingFileError(f"There is no {file}, which {path} names; make both again with android_assets.")
         if hashlib.sha256(file.read_bytes()).hexdigest() != manifest[part]["sha256"]:
-            raise ValueError(f"{file} is not the file that {path} means; make both again with android_assets.")
+            raise UserError(f"{file} is not the file that {path} means; make both again with android_assets.")
     return manifest
 
 

@@ -6,6 +6,7 @@ import typing
 import numpy as np
 
 from keras_cdd.data.image import read_image, resize
+from keras_cdd.errors import UserError
 
 from .image import GalleryImage, thumbnail_of
 from .vector_codec import encode
@@ -63,7 +64,7 @@ def _read(record, size):
         record.path.encode()
         image = read_image(record.path)
     except UnicodeEncodeError:
-        return ValueError(f"Image {record.path!r} has a name that is no UTF-8; rename it.")
+        return UserError(f"Image {record.path!r} has a name that is no UTF-8; rename it.")
     except (OSError, ValueError) as error:
         return error
     row = GalleryImage(record.path, _text(record.identity), _text(record.camera), thumbnail_of(image))

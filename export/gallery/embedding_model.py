@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.evaluation import load_embedder
 from keras_cdd.evaluation.metrics import unit_length
 
@@ -28,9 +29,9 @@ class EmbeddingModel:
     def __init__(self, path):
         self.path = pathlib.Path(path)
         if not self.path.is_file():
-            raise FileNotFoundError(f"There is no model {path}; check the path.")
+            raise MissingFileError(f"There is no model {path}; check the path.")
         if self.path.suffix != ".tflite":
-            raise ValueError(f"Model {path} must be a .tflite file; to_tflite makes one of a run.")
+            raise UserError(f"Model {path} must be a .tflite file; to_tflite makes one of a run.")
         self.sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest()
         self._vouched = None
 
@@ -48,8 +49,7 @@ class EmbeddingModel:
         """The running file: a `TFLiteEmbedder`.
 
         Raises:
-            ValueError: if the file is damaged or does not embed images.
-            ImportError: if there is no interpreter.
+            UserError: if the file is damaged or does not embed images, or if there is no interpreter for it.
         """
         return load_embedder(self.path, self._vouched)
 
@@ -66,5 +66,5 @@ class EmbeddingModel:
         """
         embeddings = self.embedder(pixels)
         if not np.isfinite(embeddings).all() or not np.abs(embeddings).max(1).all():
-            raise ValueError(f"Model {self.path} gives embeddings that are zero or no numbers; train it again.")
+            raise UserError(f"Model {self.path} gives embeddings that are zero or no numbers; train it again.")
         return unit_length(embeddings)

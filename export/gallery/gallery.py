@@ -4,6 +4,8 @@ import contextlib
 import pathlib
 import sqlite3
 
+from keras_cdd.errors import MissingFileError, UserError
+
 from .format import TABLES, GalleryFormat
 from .image import GalleryImage
 from .vectors import GalleryVectors
@@ -39,9 +41,9 @@ class Gallery:
     def __init__(self, path, create=None):
         self.path = pathlib.Path(path)
         if not create and not self.path.is_file():
-            raise FileNotFoundError(f"There is no gallery {path}; check the path, or make it with build_gallery.")
+            raise MissingFileError(f"There is no gallery {path}; check the path, or make it with build_gallery.")
         if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"There is no folder for gallery {path}; make it first.")
+            raise MissingFileError(f"There is no folder for gallery {path}; make it first.")
         self._file = None
         try:
             with self._explained():
@@ -98,7 +100,7 @@ class Gallery:
     def require_model(self, model):
         """Raises ValueError unless the `EmbeddingModel` is the one that made this gallery."""
         if self.format.model_sha256 != model.sha256:
-            raise ValueError(
+            raise UserError(
                 f"Gallery {self.path} was built with another model, {self.format.model_file}, than {model.path}: their "
                 "SHA-256 differ. Give that model, or build another gallery; a damaged model differs too."
             )
@@ -147,7 +149,7 @@ class Gallery:
         """
         absent = sorted(set(paths) - self.labels().keys())
         if absent:
-            raise ValueError(f"Gallery {self.path} holds no image {absent[0]}; paths must be written as it does.")
+            raise UserError(f"Gallery {self.path} holds no image {absent[0]}; paths must be written as it does.")
         with self._transaction():
             self._file.executemany("DELETE FROM images WHERE path = ?", [(path,) for path in paths])
 

@@ -5,6 +5,8 @@ import typing
 
 from PIL import Image
 
+from keras_cdd.errors import UserError
+
 THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 96, 80
 
 
@@ -31,7 +33,7 @@ class GalleryImage(typing.NamedTuple):
         try:
             return Image.open(io.BytesIO(self.thumbnail)).convert("RGB")
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(f"The thumbnail of {self.path} is damaged ({error}); build the gallery again.") from None
+            raise UserError(f"The thumbnail of {self.path} is damaged ({error}); build the gallery again.") from None
 
 
 def thumbnail_of(pixels):

@@ -7,6 +7,7 @@ import zipfile
 from keras_cdd.data.datasets import csv_list
 from keras_cdd.data.image import ZIP_MARK, is_image_name, open_zip
 from keras_cdd.data.records import ImageRecord
+from keras_cdd.errors import MissingFileError, UserError
 
 
 def images_in_csv(csv, split="gallery"):
@@ -39,10 +40,10 @@ def images_below(root):
     elif os.path.isdir(root):
         found = _in_folder(root)
     else:
-        raise FileNotFoundError(f"There is no folder or zip archive {root}; check the path.")
+        raise MissingFileError(f"There is no folder or zip archive {root}; check the path.")
     records = [ImageRecord(path, identity, split="gallery") for path, identity in sorted(found)]
     if not records:
-        raise FileNotFoundError(f"There are no images in {root}; check the path.")
+        raise MissingFileError(f"There are no images in {root}; check the path.")
     return records
 
 
@@ -62,9 +63,9 @@ def _in_archive(archive, inner=""):
     try:
         names = open_zip(archive).namelist()
     except FileNotFoundError:
-        raise FileNotFoundError(f"There is no archive {archive}; check the path.") from None
+        raise MissingFileError(f"There is no archive {archive}; check the path.") from None
     except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"Archive {archive} cannot be read ({error}); fetch it again.") from None
+        raise UserError(f"Archive {archive} cannot be read ({error}); fetch it again.") from None
     for name in names:
         path = pathlib.PurePosixPath(name)
         # Archives made on a Mac carry a shadow of every file.

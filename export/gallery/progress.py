@@ -1,11 +1,12 @@
 """How far a long work is: tqdm's bar where tqdm is installed, otherwise a line now and then."""
 
+import importlib.util
 import sys
 import time
 
-try:
+if importlib.util.find_spec("tqdm"):
     from tqdm import tqdm
-except ImportError:
+else:
     tqdm = None
 
 SECONDS_BETWEEN_LINES = 5

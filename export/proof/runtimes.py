@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+from keras_cdd.errors import UserError
 from keras_cdd.evaluation.metrics import unit_length
 from keras_cdd.evaluation.tflite_embedder import installed_runtimes, open_interpreter
 
@@ -44,7 +45,7 @@ def embed_with(package, path, images):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-            raise ValueError(f"Model {path} does not run on {package}: {reason}")
+            raise UserError(f"Model {path} does not run on {package}: {reason}")
         return np.load(answer)
 
 

@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 
+from keras_cdd.errors import UserError
 from keras_cdd.evaluation import Evaluator, load_embedder
 
 from .inspection import inspect
@@ -52,7 +53,7 @@ class Verifier:
         content = pathlib.Path(path).read_bytes()
         inside = inspect(content)
         if inside.custom_operators:
-            raise ValueError(f"Model {path} needs operators that no plain runtime has: {inside.custom_operators}")
+            raise UserError(f"Model {path} needs operators that no plain runtime has: {inside.custom_operators}")
         embeddings = self.evaluator.embeddings(load_embedder(path))
         metrics = self.evaluator.rank(*embeddings).as_percent()
         alike = cosines(np.concatenate(embeddings), np.concatenate(self.reference))

@@ -2,15 +2,17 @@
 
 import sys
 
+import tensorflow as tf
 from absl import app, flags, logging
 
-from keras_cdd.commands.errors import one_line_errors
+from keras_cdd.commands.errors import explained_errors
 from keras_cdd.commands.installed import as_called, with_own_flagfiles
+from keras_cdd.quiet_start import quiet_start
 from keras_cdd.settings.flags import define_flags, help_text
 
 
 def run_command(main, sections):
-    """Runs `main(argv)` under absl; a user's mistake becomes one line on stderr and exit status 1.
+    """Runs `main(argv)` under absl; what fails is told as `explained_errors` has it.
 
     Flag syntax errors end with absl's message and status 2; `--debug` shows tracebacks; `--help` prints the docstring
     of main's module and every flag.
@@ -23,9 +25,12 @@ def run_command(main, sections):
     about = sys.modules[main.__module__].__doc__
 
     def guarded(argv):
-        with one_line_errors(flags.FLAGS.debug):
+        with explained_errors(flags.FLAGS.debug):
             return main(argv)
 
+    with quiet_start():
+        # TensorFlow speaks once more when it first looks for devices, which parsing flags makes it do.
+        tf.config.list_physical_devices()
     logging.set_verbosity(logging.WARNING)
     app.run(guarded, flags_parser=lambda argv: _parse(argv, about, sections))
 

@@ -1,8 +1,11 @@
-"""What differs for who installed the package: commands have names, and the flagfiles lie inside."""
+"""What is installed: our commands under names of their own, our flagfiles, and packages that some commands need."""
 
+import importlib.util
 import pathlib
 import re
 import sys
+
+from keras_cdd.errors import UserError
 
 PACKAGE = pathlib.Path(__file__).parent.parent
 
@@ -23,3 +26,18 @@ def _found(argument):
     own = PACKAGE.parent / path
     is_ours = flag.lstrip("-") == "flagfile" and own.parent == PACKAGE / "configs" and own.is_file()
     return f"{flag}={own}" if is_ours and not pathlib.Path(path).exists() else argument
+
+
+def require_packages(purpose, packages):
+    """Checks that optional packages are there.
+
+    Args:
+        purpose: what needs them, for the message.
+        packages: name of the module -> name of the package to install.
+
+    Raises:
+        UserError: naming the packages that are missing.
+    """
+    missing = [package for module, package in packages.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise UserError(f"{purpose} needs what is not installed; pip install {' '.join(missing)}.")

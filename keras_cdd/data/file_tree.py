@@ -5,6 +5,7 @@ import pathlib
 import zipfile
 
 from keras_cdd.data.image import ZIP_MARK, is_image_name, open_zip, read_bytes
+from keras_cdd.errors import MissingFileError, UserError
 
 
 class FileTree:
@@ -23,10 +24,10 @@ class FileTree:
 
     def __init__(self, root):
         if root is None:
-            raise ValueError("This data set is read from a folder; name it with `data_dir`. Received: data_dir=None")
+            raise UserError("This data set is read from a folder; name it with `data_dir`. Received: data_dir=None")
         self.root = pathlib.Path(root).expanduser()
         if not self.root.is_dir():
-            raise FileNotFoundError(f"There is no folder {root}; give the folder of the data set as `data_dir`.")
+            raise MissingFileError(f"There is no folder {root}; give the folder of the data set as `data_dir`.")
         self._paths = {}
         archives = []
         for folder, folders, files in os.walk(self.root):
@@ -94,7 +95,7 @@ class FileTree:
         raise self._absent(end)
 
     def _absent(self, what):
-        return FileNotFoundError(
+        return MissingFileError(
             f"There is no {what} in {self.root}, nor in its zip archives; "
             "give the folder of the data set as `data_dir`."
         )
@@ -104,4 +105,4 @@ def _entries(archive):
     try:
         return open_zip(archive).namelist()
     except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"Archive {archive} cannot be read ({error}); fetch it again.") from None
+        raise UserError(f"Archive {archive} cannot be read ({error}); fetch it again.") from None

@@ -1,5 +1,6 @@
 """From a file to pixels: the one preprocessing, the same everywhere (NumPy and Pillow only)."""
 
+import functools
 import io
 import os
 import pathlib
@@ -11,6 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from keras_cdd.errors import MissingFileError, UserError
 
 ZIP_MARK = "!/"
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
@@ -48,9 +51,9 @@ def read_image(path):
                 image = image.convert("RGBA")
             return np.array(image.convert("RGB"))
     except FileNotFoundError:
-        raise FileNotFoundError(f"There is no image {path}; check the path.") from None
+        raise MissingFileError(f"There is no image {path}; check the path.") from None
     except _UNREADABLE as error:
-        raise ValueError(f"Image {path} cannot be read ({error}); replace or remove it.") from None
+        raise UserError(f"Image {path} cannot be read ({error}); replace or remove it.") from None
 
 
 def read_bytes(path):
@@ -64,9 +67,9 @@ def read_bytes(path):
     try:
         return open_zip(archive).read(entry) if mark else pathlib.Path(path).read_bytes()
     except (FileNotFoundError, KeyError):
-        raise FileNotFoundError(f"There is no file {path}; check the path.") from None
+        raise MissingFileError(f"There is no file {path}; check the path.") from None
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"Archive entry {path} cannot be read ({error}); fetch the archive again.") from None
+        raise UserError(f"Archive entry {path} cannot be read ({error}); fetch the archive again.") from None
 
 
 def open_zip(archive):
@@ -117,20 +120,48 @@ def resize(image, size):
     rows, columns, channels = image.shape
     if (rows, columns) == (height, width):
         return image
-    # The first sums stay below 255 * rows, so arithmetic modulo 2^32 is exact, and faster than 64 bits.
-    sums = _shared_sums(image.reshape(rows, columns * channels), height, np.uint32)
-    sums = sums.reshape(height, columns, channels).transpose(1, 0, 2).reshape(columns, height * channels)
-    sums = _shared_sums(sums, width, np.int64)
-    total = rows * columns
-    averages = ((2 * sums + total) // (2 * total)).astype(np.uint8)
-    return np.ascontiguousarray(averages.reshape(width, height, channels).transpose(1, 0, 2))
+    pixels, total = image.reshape(rows, columns * channels), rows * columns
+    down = np.empty((height, columns * channels))
+    for outputs, inputs, weights in _bands(rows, height):
+        np.matmul(weights, pixels[inputs].astype(np.float64), out=down[outputs])
+    sums = np.empty((height, width * channels))
+    for outputs, inputs, weights in _bands(columns, width, channels):
+        np.matmul(down[:, inputs], weights.T, out=sums[:, outputs])
+    # Whole numbers and halves until here. A quotient below a whole number stays below it in float64.
+    sums += total / 2
+    sums /= total
+    return sums.astype(np.uint8).reshape(height, width, channels)
 
 
-def _shared_sums(pixels, outputs, dtype):
-    """(inputs, n) -> overlap-weighted sums (outputs, n): running sums from border to border."""
-    inputs, n = pixels.shape
-    running = np.zeros((inputs + 1, n), dtype)
-    np.cumsum(pixels, axis=0, dtype=dtype, out=running[1:])
-    whole, rest = np.divmod(np.arange(outputs + 1) * inputs, outputs)
-    begun = rest.astype(dtype)[:, None] * pixels[np.minimum(whole, inputs - 1)]
-    return np.diff(running[whole] * dtype(outputs) + begun, axis=0)
+@functools.lru_cache(maxsize=64)
+def _bands(inputs, outputs, channels=1):
+    """The overlaps of output with input pixels along an axis, in products as small as they are.
+
+    Float64 holds their sums exactly, below 2^53. Products of this size run on one thread of NumPy's, so images
+    can be resized in several threads at once.
+
+    Args:
+        inputs, outputs: pixels along the axis.
+        channels: values of a pixel, side by side.
+
+    Returns:
+        list of (slice of output values, slice of input values, float64 weights of that shape).
+    """
+    # Few outputs where they span many inputs: the products hold few zeros either way.
+    count = min(outputs, max(1, 8 * outputs // max(inputs, outputs)))
+    first = np.arange(0, outputs, count)
+    begin = first * inputs // outputs
+    span = int((-(-np.minimum(first + count, outputs) * inputs // outputs) - begin).max())
+    begin = np.minimum(begin, inputs - span)
+    output = (first[:, None] + np.arange(count))[..., None] * inputs
+    pixel = (begin[:, None] + np.arange(span))[:, None] * outputs
+    shared = np.minimum(output + inputs, pixel + outputs) - np.maximum(output, pixel)
+    weights = np.zeros((len(first), count, channels, span, channels))
+    for channel in range(channels):
+        weights[:, :, channel, :, channel] = np.maximum(shared, 0)
+    weights = weights.reshape(len(first), count * channels, span * channels)
+    ends = np.minimum(first + count, outputs)
+    return [
+        (slice(o * channels, e * channels), slice(i * channels, (i + span) * channels), w[: (e - o) * channels])
+        for o, e, i, w in zip(first.tolist(), ends.tolist(), begin.tolist(), weights, strict=True)
+    ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_cdd.data.image import load_image, read_image
 from keras_cdd.data.records import MEAN_COLOUR
+from keras_cdd.errors import UserError
 
 # Pixels of a file from which on decoding in threads pays; below, two threads took twice the time of one.
 LARGE_IMAGE = 100_000
@@ -66,7 +67,7 @@ class ImageStore:
         pixels, readable = self._read(self.records)
         _report(self.records, readable)
         if self.records and not readable.any():
-            raise ValueError(
+            raise UserError(
                 f"None of {len(readable)} images can be read, the first is {self.records[0].path}; check the data."
             )
         self.records = tuple(itertools.compress(self.records, readable))

@@ -5,6 +5,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from keras_cdd.data.augment import Augmentation
+
 
 def training_batches(store, labels, sampler, augmentation=None, seed=0, start_epoch=0):
     """Endless batches, epoch after epoch of `sampler.steps_per_epoch` steps.
@@ -13,8 +15,8 @@ def training_batches(store, labels, sampler, augmentation=None, seed=0, start_ep
         store: `ImageStore` of the training images.
         labels: (len(store),) contiguous classes of `store.records`, which the sampler was made from too.
         sampler: `PKSampler`.
-        augmentation: an `Augmentation`, or any function of float32 images and a seed (2,) that keeps their
-            shape.
+        augmentation: an `Augmentation`, which takes the uint8 images, or any function of float32 images and a
+            seed (2,) that keeps their shape.
         seed: of the augmentation; every step has random numbers of its own.
         start_epoch: the epoch to begin with.
 
@@ -43,7 +45,8 @@ def training_batches(store, labels, sampler, augmentation=None, seed=0, start_ep
         return images, classes, _step_seed(seed, epoch, step)
 
     def augment(images, classes, step_seed):
-        images = tf.cast(images, tf.float32)
+        if not isinstance(augmentation, Augmentation):
+            images = tf.cast(images, tf.float32)
         return (images if augmentation is None else augmentation(images, step_seed)), classes
 
     # NumPy holds the interpreter, so only TensorFlow's part runs in parallel.

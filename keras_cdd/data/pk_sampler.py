@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_cdd.errors import UserError
+
 
 class PKSampler:
     """Draws batches for the triplet loss; the same seed and epoch give the same batches.
@@ -32,7 +34,7 @@ class PKSampler:
         labels = np.asarray(labels)
         self._images = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         if len(self._images) < identities_per_batch:
-            raise ValueError(
+            raise UserError(
                 "Argument `identities_per_batch` must not exceed the number of training identities, "
                 f"{len(self._images)}. Received: identities_per_batch={identities_per_batch}"
             )

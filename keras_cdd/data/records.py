@@ -7,6 +7,8 @@ import logging
 
 import numpy as np
 
+from keras_cdd.errors import UserError
+
 SPLITS = ("train", "query", "gallery")
 MEAN_COLOUR = (124, 116, 104)
 
@@ -93,7 +95,7 @@ class RetrievalDataset:
         """
         for split in splits:
             if not getattr(self, split):
-                raise ValueError(f"Data set {self.name!r} has no {split} images; check its folder or list.")
+                raise UserError(f"Data set {self.name!r} has no {split} images; check its folder or list.")
         if "train" in splits:
             self._check_singles()
         if "query" in splits and "gallery" in splits:
@@ -109,7 +111,7 @@ class RetrievalDataset:
             return
         found = f"{len(single)} training identities with one image only, as {single[0]!r}"
         if not self.published:
-            raise ValueError(f"Data set {self.name!r} has {found}; add images or leave these identities out.")
+            raise UserError(f"Data set {self.name!r} has {found}; add images or leave these identities out.")
         logging.warning("Data set %r has %s; their batches repeat it.", self.name, found)
 
     def _check_cameras(self):
@@ -117,7 +119,7 @@ class RetrievalDataset:
             return
         without = [record.path for record in self.query if record.camera is None]
         if without:
-            raise ValueError(
+            raise UserError(
                 f"Data set {self.name!r} has cameras in its gallery but {len(without)} queries without one, "
                 f"as {without[0]}; give every image a camera, or none."
             )
@@ -126,7 +128,7 @@ class RetrievalDataset:
         tested = {record.identity for record in self.query + self.gallery}
         both = [identity for identity in self.identities if identity in tested]
         if both:
-            raise ValueError(
+            raise UserError(
                 f"Data set {self.name!r} tests {len(both)} identities that it trains on, as {both[0]!r}; "
                 "give training and test different identities."
             )

@@ -17,6 +17,7 @@ from keras_cdd.data.datasets import (
     veri_wild,
     vric,
 )
+from keras_cdd.errors import UserError
 
 LOADERS = {
     "synthetic": synthetic.load,
@@ -60,7 +61,7 @@ def load_dataset(name, data_dir=None, csv=None, seed=0, download=False, gallery_
         FileNotFoundError: for a missing folder, list or image.
     """
     if name not in LOADERS:
-        raise ValueError(f"Argument `name` must be one of {', '.join(DATASETS)}. Received: name={name!r}")
+        raise UserError(f"There is no data set {name!r}; take one of {', '.join(DATASETS)}.")
     given = {
         "data_dir": data_dir,
         "csv": csv,
@@ -70,5 +71,5 @@ def load_dataset(name, data_dir=None, csv=None, seed=0, download=False, gallery_
     }
     taken = inspect.signature(LOADERS[name]).parameters
     if download and "data_dir" in taken and "download" not in taken:
-        raise ValueError(f"Data set {name!r} cannot be downloaded; ask its authors for it and give its `data_dir`.")
+        raise UserError(f"Data set {name!r} cannot be downloaded; ask its authors for it and give its `data_dir`.")
     return LOADERS[name](**{key: value for key, value in given.items() if key in taken})

@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from keras_cdd.data.image import register_source
 from keras_cdd.data.toy_vehicle import SIDE, draw_vehicle
+from keras_cdd.errors import UserError
 
 SCHEME = "synthetic"
 
@@ -23,7 +24,7 @@ def take_photo(path):
     try:
         seed, identity, camera, shot = (int(part) for part in path.removeprefix(f"{SCHEME}://").split("/"))
     except ValueError:
-        raise ValueError(f"A synthetic image is synthetic://seed/identity/camera/shot. Received: {path}") from None
+        raise UserError(f"A synthetic image is synthetic://seed/identity/camera/shot. Received: {path}") from None
     place = np.random.default_rng([seed, 2, camera])
     chance = np.random.default_rng([seed, 3, identity, camera, shot])
     vehicle = draw_vehicle(seed, identity)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_cdd.errors import UserError
 from keras_cdd.evaluation.ranking_metrics import RankingMetrics
 
 CHUNK_BYTES = 64 << 20
@@ -108,7 +109,7 @@ def rank_metrics(
     precision, penalty, first = scores.T
     valid = np.isfinite(first)
     if not valid.any():
-        raise ValueError("No query has a match in the gallery; check identities and cameras of both.")
+        raise UserError("No query has a match in the gallery; check identities and cameras of both.")
     ranks = np.arange(1, min(max_rank, len(gallery_ids)) + 1)
     return RankingMetrics(
         mAP=float(precision[valid].mean()),
@@ -160,7 +161,7 @@ def _scores(
         distances = np.asarray(distances_of(chunk))
         _check_shape(distances, chunk.stop - chunk.start, len(gallery_ids))
         if np.isnan(distances).any():
-            raise ValueError("Distances must be numbers; a model that gives NaN has diverged. Received: NaN")
+            raise UserError("Distances must be numbers; a model that gives NaN has diverged. Received: NaN")
         for row, identity, camera in zip(distances, query_ids[chunk], query_cameras[chunk], strict=True):
             same = gallery_ids == identity
             ranks = _match_ranks(row, same, same & (gallery_cameras == camera) & (camera >= 0))

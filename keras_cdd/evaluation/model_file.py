@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 
+from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.evaluation import tflite_embedder
 from keras_cdd.evaluation.tflite_embedder import TFLiteEmbedder
 
@@ -30,23 +31,25 @@ def load_embedder(path, sha256=None):
         (N, D) float32, with the attribute `image_size`, (height, width).
 
     Raises:
-        FileNotFoundError: if the file does not exist.
-        ValueError: if the file is not a model, is damaged, or does not embed images.
-        ImportError: if no interpreter is installed for a `.tflite` file, or no Keras for a `.keras` file.
+        MissingFileError: if the file does not exist.
+        UserError: if the file is not a model, is damaged or does not embed images, or if no interpreter is installed.
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no model {path}; check the path.")
+        raise MissingFileError(f"There is no model {path}; check the path.")
     if path.suffix not in (".keras", ".tflite"):
-        raise ValueError(f"Model {path} must be a .keras or .tflite file.")
+        raise UserError(f"Model {path} must be a .keras or .tflite file.")
+    if path.suffix == ".tflite" and not tflite_embedder.installed_runtimes():
+        raise UserError(tflite_embedder.NO_RUNTIME)
     try:
         return _load_tflite(path, sha256) if path.suffix == ".tflite" else _load_keras(path)
     except ImportError:
+        # A broken installation is no fault of the file.
         raise
     except Exception as error:
         # A damaged file can fail in many places: zipfile, json, h5py, a layer, the interpreter.
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"Model {path} cannot be used: {reason[:300]}; export or train it again.") from error
+        raise UserError(f"Model {path} cannot be used: {reason[:300]}; export or train it again.") from error
 
 
 def _load_keras(path):
@@ -61,7 +64,6 @@ def _load_keras(path):
 
 
 def _load_tflite(path, sha256):
-    tflite_embedder.installed_runtimes()
     known = sha256 or _recorded_sha256(path.with_suffix(".json"))
     if not known:
         _try_apart(path)

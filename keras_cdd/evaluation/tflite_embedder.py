@@ -15,6 +15,7 @@ import numpy as np
 
 # Package that runs TFLite files -> module to import; the faster package first.
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
+NO_RUNTIME = "There is no interpreter for .tflite files; pip install ai-edge-litert."
 
 
 class TFLiteEmbedder:
@@ -40,7 +41,10 @@ class TFLiteEmbedder:
     """
 
     def __init__(self, path, threads=None):
-        self._interpreter = open_interpreter(installed_runtimes()[0], path, threads or os.cpu_count())
+        runtimes = installed_runtimes()
+        if not runtimes:
+            raise ImportError(NO_RUNTIME)
+        self._interpreter = open_interpreter(runtimes[0], path, threads or os.cpu_count())
         inputs = self._interpreter.get_input_details()
         shapes = [tuple(int(side) for side in details["shape"]) for details in inputs]
         if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
@@ -107,15 +111,8 @@ def _dequantized(values, details):
 
 
 def installed_runtimes():
-    """Names of the installed packages among `RUNTIMES`, the faster first.
-
-    Raises:
-        ImportError: if none is installed.
-    """
-    found = [package for package, module in RUNTIMES.items() if importlib.util.find_spec(module)]
-    if not found:
-        raise ImportError("No interpreter for .tflite files; pip install ai-edge-litert")
-    return found
+    """Names of the installed packages among `RUNTIMES`, the faster first; empty where none is installed."""
+    return [package for package, module in RUNTIMES.items() if importlib.util.find_spec(module)]
 
 
 def open_interpreter(package, path, threads):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_cdd.data.registry import load_dataset
 from keras_cdd.data.training_data import TrainingData
 from keras_cdd.distill import reestimate_batch_norm
+from keras_cdd.errors import UserError
 from keras_cdd.experiment.latency import latency_ms
 from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student
 from keras_cdd.experiment.phase_loop import PhaseLoop
@@ -17,6 +18,8 @@ from keras_cdd.experiment.surgeon import Surgeon
 from keras_cdd.experiment.watch import Watch
 from keras_cdd.models import cost_model, with_indicators
 from keras_cdd.models.gated_units import gated_blocks
+from keras_cdd.run_folder import layout
+from keras_cdd.run_folder.reading import load_model
 from keras_cdd.run_folder.workdir import Workdir, environment
 from keras_cdd.surgery import fuse
 
@@ -30,7 +33,7 @@ def run_experiment(config, flagfile):
     """
     dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv, download=config.data.download)
     dataset.validate()
-    workdir = Workdir(config.run.workdir, flagfile, config.run.resume)
+    workdir = Workdir(config.run.workdir, flagfile, config.run.resume, keep=config.named_paths)
     workdir.write_json("environment.json", environment(config.training.seed))
     _set_up(config.training)
     data = TrainingData(dataset, config.data, config.training.seed)
@@ -89,16 +92,12 @@ def _teacher(config, data, workdir, watch):
 
 
 def _load_teacher(path, config, dataset):
-    try:
-        teacher = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"--teacher {path} cannot be loaded ({reason}); give a teacher.keras of a run.") from None
+    teacher = load_model(path, "--teacher", "give a teacher.keras of a run")
     outputs = teacher.output if isinstance(teacher.output, dict) else {}
     wanted = (dataset.num_identities, tuple(config.data.image_size))
     found = (outputs["logits"].shape[-1] if "logits" in outputs else None, tuple(teacher.input.shape[1:3]))
     if found != wanted or not gated_blocks(teacher):
-        raise ValueError(
+        raise UserError(
             f"--teacher {path} does not fit: it knows {found[0]} identities on images of {found[1]}, the run has "
             f"{wanted[0]} on {wanted[1]}; give a teacher of the same data set and --image_size."
         )
@@ -108,11 +107,11 @@ def _load_teacher(path, config, dataset):
 def _student(config, data, workdir, watch, teacher):
     """The student: trained before, or trained and shrunk now."""
     if workdir.has("student.keras"):
-        return keras.saving.load_model(workdir / "student.keras", compile=False)
+        return load_model(workdir / "student.keras", "Model", "remove it to train it again")
     keras.utils.set_random_seed(config.training.seed + 1)
     student, surgeon = make_heavy_student(config, teacher), None
     if config.run.student == "cdd":
-        log = functools.partial(workdir.append, "cuts.jsonl")
+        log = functools.partial(workdir.append, layout.CUTS)
         surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut)
     elif config.run.student == "static":
         student = static_student(student, config.run.kept_filters, random=config.run.student_init == "random")

@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 
+from keras_cdd.errors import UserError
 from keras_cdd.models import cost_model, gated_resnet, load_pretrained, with_indicators
 from keras_cdd.models.gated_units import gated_units, indicator_kernels
 from keras_cdd.models.pretrained.loading import RESCALINGS, read_weights, source_style
+from keras_cdd.run_folder.reading import load_model
 from keras_cdd.surgery import rebuild
 from keras_cdd.surgery.plan import make_plan
 
@@ -70,17 +72,19 @@ def static_student(heavy, kept, random):
     """
     units = gated_units(heavy)
     if kept.endswith(".keras"):
-        other = gated_units(keras.saving.load_model(kept, compile=False))
+        other = gated_units(load_model(kept, "--kept_filters", "give a student.keras of a run"))
         if other.keys() != units.keys():
-            raise ValueError(f"--kept_filters={kept} holds a network with other indicators; use the same settings.")
+            raise UserError(f"--kept_filters={kept} holds a network with other indicators; use the same settings.")
         channels = {site: unit.indicator.output_channels for site, unit in other.items()}
     else:
-        counts = [int(count) for count in kept.split(",")]
+        counts = [int(count) if count.strip().isdecimal() else 0 for count in kept.split(",")]
         if len(counts) != len(units):
-            raise ValueError(f"--kept_filters needs {len(units)} numbers, a site each. Received: {len(counts)}")
+            raise UserError(f"--kept_filters needs {len(units)} numbers, a site each. Received: {len(counts)}")
         channels = {site: range(count) for site, count in zip(units, counts, strict=True)}
     kernels, cut = indicator_kernels(heavy), {}
     for site, kernel in kernels.items():
+        if not 1 <= len(channels[site]) <= kernel.shape[1]:
+            raise UserError(f"--kept_filters takes 1 to {kernel.shape[1]} channels at {site}. Received: {kept}")
         # Whole filters leave: what feeds only removed channels must be zero for the plan to see it.
         cut[site] = np.asarray(channels[site])
         kernels[site] = kernel * np.isin(np.arange(len(kernel)), cut[site])[:, None]

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_cdd.optimization import MomentumSGD, WarmupCosine, WarmupMultiStep
+from keras_cdd.optimization import OPTIMIZERS, WarmupCosine, WarmupMultiStep
 
 
 def make_optimizer(config, stage, epochs, steps_per_epoch):
@@ -21,11 +21,6 @@ def make_optimizer(config, stage, epochs, steps_per_epoch):
         delay = config.teacher_cosine_delay if stage == "teacher" else config.cosine_delay
         delay = max(delay, config.warmup_epochs)
         rate = WarmupCosine(config.learning_rate, epochs, steps_per_epoch, delay, **warmup)
-    if config.optimizer == "sgd":
-        multipliers = {"head": config.head_learning_rate}
-        optimizer = MomentumSGD(rate, config.momentum, config.weight_decay, multipliers)
-    elif config.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(rate)
-    else:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    multipliers = {"head": config.head_learning_rate}
+    optimizer = OPTIMIZERS[config.optimizer](rate, config.momentum, config.weight_decay, multipliers)
     return keras.optimizers.LossScaleOptimizer(optimizer) if config.mixed_precision else optimizer

@@ -7,6 +7,7 @@ from keras_cdd.experiment.optimizers import make_optimizer
 from keras_cdd.experiment.parts import loss_weights, make_parts
 from keras_cdd.experiment.run_log import RunLog
 from keras_cdd.experiment.training_state import TrainingState
+from keras_cdd.run_folder import layout
 
 
 class PhaseLoop:
@@ -90,7 +91,7 @@ class PhaseLoop:
         self.phase += 1
         before = {site: cut.channels for site, cut in plan.cuts.items()}
         self.workdir.append(
-            "surgery.jsonl",
+            layout.SURGERY,
             {
                 "stage": self.name,
                 "epoch": epoch,

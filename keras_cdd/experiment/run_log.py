@@ -11,6 +11,7 @@ import tqdm
 from keras_cdd.models import cost_model, count_macs, count_params
 from keras_cdd.models.gated_units import gated_units
 from keras_cdd.report.duration import duration
+from keras_cdd.run_folder import layout
 from keras_cdd.surgery import plan_surgery
 
 
@@ -26,7 +27,7 @@ class RunLog(keras.callbacks.Callback):
         super().__init__()
         self.stage = stage
         self.batch_size = batch_size
-        self.writer = tf.summary.create_file_writer(str(stage.workdir / "tensorboard" / stage.name))
+        self.writer = tf.summary.create_file_writer(str(stage.workdir / layout.TENSORBOARD / stage.name))
         self.bar = None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -73,7 +74,7 @@ class RunLog(keras.callbacks.Callback):
             "seconds": round(seconds, 3),
             "images_per_second": round(self.steps * self.batch_size / seconds, 1),
         }
-        stage.workdir.append("metrics.jsonl", record)
+        stage.workdir.append(layout.METRICS, record)
         self._tensorboard(record)
         accuracy = f"mAP {record['mAP']:.2f}, " if "mAP" in record else ""
         print(

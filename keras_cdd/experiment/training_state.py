@@ -1,5 +1,6 @@
 """What a checkpoint of a stage holds: the model, the union of what its parts remember, and how far its logs were."""
 
+from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.checkpoint import load_checkpoint, restore_variables, save_checkpoint
 from keras_cdd.surgery.rebuild import named_slots
 
@@ -15,7 +16,7 @@ class TrainingState:
     def __init__(self, workdir, stage):
         self.workdir = workdir
         self.stage = stage
-        self.folder = workdir / "checkpoints" / stage
+        self.folder = workdir / layout.CHECKPOINTS / stage
 
     def save(self, distiller, facts):
         """Replaces the checkpoint by the state at an epoch's end; `facts` is what else to remember, for JSON."""

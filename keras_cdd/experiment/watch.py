@@ -1,15 +1,12 @@
 """What looks on while a run trains."""
 
 import functools
-import json
 import logging
-
-import tensorflow as tf
 
 from keras_cdd.evaluation import Evaluator
 from keras_cdd.experiment.time_left import TimeLeft
 from keras_cdd.report import LiveReport
-from keras_cdd.report.examples import Examples
+from keras_cdd.report.kept_examples import keep_examples
 
 
 class Watch:
@@ -57,22 +54,11 @@ class Watch:
         Pictures are no reason to lose a run: a failure is a warning.
 
         Args:
-            models: "teacher", "student", "deploy" -> Keras model.
-            embeddings: the same keys -> (query, gallery) embeddings, of those that were evaluated.
-            metrics: the same keys -> `RankingMetrics`.
+            models, embeddings, metrics: see `keep_examples`.
         """
         try:
-            # What searches is the deployed form; what is drawn from inside, the student as it was trained.
-            names = {"student": "deploy"} | ({"teacher": "teacher"} if "teacher" in metrics else {})
-            precisions = {who: metrics[name].average_precisions for who, name in names.items()}
-            examples = Examples(self.evaluator, {who: embeddings[name] for who, name in names.items()}, precisions)
-            collected = examples.collect({who: models[who] for who in ("student", "teacher")})
-            self.workdir.write_text("examples.json", json.dumps(collected) + "\n")
-            writer = tf.summary.create_file_writer(str(self.workdir / "tensorboard" / "student"))
-            with writer.as_default(step=self.config.training.epochs):
-                for number, (kind, picture) in enumerate(examples.strips()):
-                    tf.summary.image(f"ranking {number + 1}, {kind}", picture[None])
-            writer.close()
+            epochs = self.config.training.epochs
+            keep_examples(self.workdir.path, epochs, self.evaluator, models, embeddings, metrics)
         except Exception:
             logging.warning("The examples of %s could not be drawn; the run goes on.", self.workdir.path, exc_info=True)
         self.report.stale = True

@@ -10,6 +10,9 @@ from keras_cdd.layers.conv_shape import ConvShape
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.layers.feature_recorder import active_recorder
 
+# Where the indicators of a block stand; subclasses say at which convolutions that is.
+INDICATORS = ("none", "conv2", "both")
+
 KeptChannels = Mapping[str, Mapping[str, Sequence[int]]]
 
 

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_cdd.optimization.path_rates import PathRates
+
 
 @keras.saving.register_keras_serializable("keras_cdd")
-class MomentumSGD(keras.optimizers.SGD):
+class MomentumSGD(PathRates, keras.optimizers.SGD):
     """`v = momentum * v + (gradient + decay * w)`, then `w = w - learning_rate * v`, as in torch.
 
     Keras's SGD multiplies the learning rate into the velocity, which gives other steps as soon as the rate changes,
@@ -15,8 +17,7 @@ class MomentumSGD(keras.optimizers.SGD):
         learning_rate: number or `LearningRateSchedule`. Default: 0.01.
         momentum: factor on the velocity in every step. Default: 0.9.
         coupled_weight_decay: factor of the weight that is added to its gradient, for every weight. Default: 0.
-        lr_multipliers: substring of a weight's path -> factor on its learning rate, for example `{"head": 1.5}`; the
-            factors of several matches multiply. Default: none.
+        lr_multipliers: see `PathRates`. Default: none.
         name: of the optimizer.
         **kwargs: of `keras.optimizers.SGD`, except `weight_decay`.
 
@@ -38,28 +39,21 @@ class MomentumSGD(keras.optimizers.SGD):
                 "Argument `weight_decay` is Keras's decoupled one; use `coupled_weight_decay`. "
                 f"Received: weight_decay={kwargs['weight_decay']}"
             )
-        super().__init__(learning_rate=learning_rate, momentum=momentum, name=name, **kwargs)
+        super().__init__(
+            learning_rate=learning_rate, momentum=momentum, lr_multipliers=lr_multipliers, name=name, **kwargs
+        )
         self.coupled_weight_decay = coupled_weight_decay
-        self.lr_multipliers = dict(lr_multipliers or {})
 
     def update_step(self, gradient, variable, learning_rate):
-        learning_rate = ops.cast(learning_rate, variable.dtype)
+        learning_rate = ops.cast(learning_rate * self.rate_factor(variable), variable.dtype)
         gradient = ops.cast(gradient, variable.dtype) + self.coupled_weight_decay * variable
-        index = self._get_variable_index(variable)
-        for part, factor in self.lr_multipliers.items():
-            if part in self._trainable_variables[index].path:
-                learning_rate = learning_rate * factor
         if self.momentum == 0:
             self.assign_sub(variable, learning_rate * gradient)
             return
-        velocity = self.momentums[index]
+        velocity = self.momentums[self._get_variable_index(variable)]
         self.assign(velocity, self.momentum * velocity + gradient)
         step = gradient + self.momentum * velocity if self.nesterov else velocity
         self.assign_sub(variable, learning_rate * step)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "coupled_weight_decay": self.coupled_weight_decay,
-            "lr_multipliers": self.lr_multipliers,
-        }
+        return {**super().get_config(), "coupled_weight_decay": self.coupled_weight_decay}

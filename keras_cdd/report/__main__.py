@@ -8,6 +8,7 @@ import dataclasses
 from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
+from keras_cdd.errors import UserError
 from keras_cdd.settings.config import option
 
 
@@ -25,13 +26,13 @@ class ReportFlags:
 def main(_):
     values = flags.FLAGS
     if values.workdir is None:
-        raise ValueError("--workdir is missing; give the folder of a run.")
+        raise UserError("--workdir is missing; give the folder of a run.")
     from keras_cdd.report.headline import headline_text
     from keras_cdd.report.page import write_charts, write_report
     from keras_cdd.run_folder.reading import RunFiles
 
     if values.examples:
-        from keras_cdd.experiment.finished_run import redo_examples
+        from keras_cdd.report.kept_examples import redo_examples
 
         redo_examples(values.workdir)
     page = write_report(values.workdir)

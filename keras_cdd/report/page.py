@@ -1,18 +1,18 @@
 """The report as one self-contained HTML page."""
 
-import os
 import pathlib
 import re
 
 import jinja2
 
+from keras_cdd.errors import UserError
 from keras_cdd.report.channels import channel_map, importance_chart
 from keras_cdd.report.curves import curves
 from keras_cdd.report.duration import duration
 from keras_cdd.report.headline import COLUMNS, headline, savings
+from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import RunFiles
-
-REPORT = "report.html"
+from keras_cdd.run_folder.writing import write_text
 
 
 def write_report(workdir):
@@ -28,10 +28,8 @@ def write_report(workdir):
         FileNotFoundError: if the folder holds no run.
     """
     run = RunFiles(workdir)
-    target = run.path / REPORT
-    fresh = target.with_suffix(".html.new")
-    fresh.write_text(render(run), encoding="utf-8")
-    os.replace(fresh, target)
+    target = run.path / layout.REPORT
+    write_text(target, render(run))
     return target
 
 
@@ -68,13 +66,16 @@ def write_charts(workdir, folder):
         FileNotFoundError: if `workdir` holds no run.
     """
     run, folder = RunFiles(workdir), pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UserError(f"--charts {folder} is a file; give a folder.") from None
     colours = _TEMPLATES.get_template("colours.css.jinja").render()
     style = f"<style>{colours}svg {{ font-family: system-ui, sans-serif; }}</style>"
     paths = []
     for chart in [*curves(run), *_channels(run)]:
         paths.append(folder / ("_".join(re.findall(r"\w+", chart.title.lower())) + ".svg"))
-        paths[-1].write_text(re.sub(r"(<svg [^>]*>)", rf"\1{style}", chart.svg, count=1), encoding="utf-8")
+        write_text(paths[-1], re.sub(r"(<svg [^>]*>)", rf"\1{style}", chart.svg, count=1))
     return paths
 
 

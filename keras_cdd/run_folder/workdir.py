@@ -1,53 +1,53 @@
-"""The files of a run, never half-written under their final names."""
+"""The folder of a run that trains: started, continued or started again, and written to."""
 
 import json
 import os
 import pathlib
 import platform
-import shutil
 import subprocess
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_cdd.errors import UserError
+from keras_cdd.run_folder import layout, writing
+from keras_cdd.run_folder.removing import remove_but
+
 
 class Workdir:
-    """The folder of a run.
+    """The folder of a run that trains.
 
     Args:
         path: made if it is missing.
         settings: the run's flagfile; a run that is there already must have the same, but for where it lies.
-        resume: False removes what an earlier run left.
+        resume: False removes what an earlier run and its exports left.
+        keep: files and folders that stay in any case, because the run reads them.
 
     Raises:
-        ValueError: if the folder cannot be written or holds a run with other settings.
+        UserError: if the folder cannot be written or holds a run with other settings.
     """
 
-    def __init__(self, path, settings, resume=True):
+    def __init__(self, path, settings, resume=True, keep=()):
         self.path = pathlib.Path(path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / ".writable").touch()
             (self.path / ".writable").unlink()
         except OSError as error:
-            raise ValueError(f"--workdir {path} cannot be written ({error.strerror}); choose another.") from None
-        if not resume:
-            self._clear()
-        self._check_settings(settings)
-        self.write_text("flags.flags", settings)
-
-    def _clear(self):
-        for name in RUN_FILES:
-            target = self.path / name
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+            raise UserError(f"--workdir {path} cannot be written ({error.strerror}); choose another.") from None
+        if resume:
+            self._check_settings(settings)
+        else:
+            remove_but(layout.left_behind(self.path), keep)
+        self.write_text(layout.FLAGS, settings)
 
     def _check_settings(self, settings):
-        if not self.has("flags.flags") or not any(self.has(name) for name in RUN_FILES[2:]):
+        if not self.has(layout.FLAGS) or not any(self.has(name) for name in layout.PROGRESS):
             return  # Nothing but a start that failed: its mistake may be mended in place.
-        before, now = _facts((self.path / "flags.flags").read_text()), _facts(settings)
+        before, now = _facts((self.path / layout.FLAGS).read_text()), _facts(settings)
         if before != now:
-            raise ValueError(
+            raise UserError(
                 f"--workdir {self.path} holds a run with other settings ({', '.join(sorted(before ^ now)[:6])}); "
                 "choose another, or start again with --noresume."
             )
@@ -59,17 +59,13 @@ class Workdir:
         return (self.path / name).exists()
 
     def write_text(self, name, text):
-        fresh = self.path / f"{name}.new"
-        fresh.write_text(text)
-        os.replace(fresh, self.path / name)
+        writing.write_text(self.path / name, text)
 
     def write_json(self, name, value):
-        self.write_text(name, json.dumps(value, indent=2) + "\n")
+        writing.write_json(self.path / name, value)
 
     def save_model(self, name, model):
-        fresh = self.path / f"new.{name}"
-        model.save(fresh)
-        os.replace(fresh, self.path / name)
+        writing.save_model(self.path / name, model)
 
     def append(self, name, record):
         """Adds a line to a .jsonl file."""
@@ -90,11 +86,11 @@ class Workdir:
 
     def logged(self, stage):
         """File name -> how many records a stage has written to each log so far."""
-        return {name: sum(record.get("stage") == stage for record in self.lines(name)) for name in LOGS}
+        return {name: sum(record.get("stage") == stage for record in self.lines(name)) for name in layout.LOGS}
 
     def rewind(self, stage, logged):
         """Forgets what a stage logged beyond what `logged` gave in an earlier state, because it goes on from there."""
-        for name in LOGS:
+        for name in layout.LOGS:
             if not self.has(name):
                 continue
             kept, left = [], logged.get(name, 0)
@@ -107,22 +103,6 @@ class Workdir:
             self.write_text(name, "".join(json.dumps(record) + "\n" for record in kept))
 
 
-LOGS = ("metrics.jsonl", "surgery.jsonl", "cuts.jsonl")
-RUN_FILES = (
-    "flags.flags",
-    "environment.json",
-    "metrics.jsonl",
-    "surgery.jsonl",
-    "teacher.keras",
-    "student.keras",
-    "deploy.keras",
-    "summary.json",
-    "checkpoints",
-    "tensorboard",
-    "cuts.jsonl",
-    "examples.json",
-    "report.html",
-)
 _PLACE_FLAGS = ("--workdir=", "--resume", "--noresume", "--download", "--nodownload")
 
 

@@ -1,8 +1,17 @@
 """Every setting of a run, validated; `flags.py` makes a flag of each field."""
 
 import dataclasses
+import pathlib
 
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+from keras_cdd.distill import COMPRESSIONS
+from keras_cdd.distill.gradient_reset import METRICS
+from keras_cdd.layers.embedding_head import POOLINGS
+from keras_cdd.layers.gated_block import INDICATORS
+from keras_cdd.losses import LOSSES, LossWeights
+from keras_cdd.models.gated_resnet import BACKBONES, STEMS
+from keras_cdd.optimization import OPTIMIZERS, SCHEDULES
+from keras_cdd.settings.rules import check_settings
+from keras_cdd.surgery.importance import IMPORTANCES
 
 
 def option(default, text, choices=None):
@@ -33,12 +42,12 @@ class DataConfig:
 class NetworkConfig:
     """The architecture of teacher and heavy student."""
 
-    backbone: str = option("resnet50", "Depth and blocks.", BACKBONES)
+    backbone: str = option("resnet50", "Depth and blocks.", tuple(BACKBONES))
     width: int = option(64, "Filters of the first stage; 64 is the standard.")
-    indicators: str = option("both", "Where channel indicators stand.", ("conv2", "both"))
-    stem: str = option("standard", "7x7 stride 2 with max-pool, or 3x3 for small images.", ("standard", "small"))
+    indicators: str = option("both", "Where channel indicators stand.", INDICATORS[1:])
+    stem: str = option("standard", "7x7 stride 2 with max-pool, or 3x3 for small images.", STEMS)
     last_stride: int = option(1, "Stride of the last stage.", (1, 2))
-    pooling: str = option("avg", "Average or generalized-mean pooling.", ("avg", "gem"))
+    pooling: str = option("avg", "Average or generalized-mean pooling.", POOLINGS)
     embedding_size: int = option(512, "Length of the embedding.")
 
 
@@ -49,47 +58,45 @@ class TrainingConfig:
     epochs: int = option(24, "Epochs of the student.")
     teacher_epochs: int = option(24, "Epochs of the teacher.")
     learning_rate: float = option(0.05, "Learning rate after the warm-up.")
-    schedule: str = option("cosine", "How the learning rate falls.", ("cosine", "multistep"))
+    schedule: str = option("cosine", "How the learning rate falls.", tuple(SCHEDULES))
     cosine_delay: float = option(0.0, "Epoch at which the student's cosine starts, the warm-up included.")
     teacher_cosine_delay: float = option(0.0, "The same for the teacher.")
     milestones: tuple[int, ...] = option((40, 70), "Epochs at which --schedule=multistep divides the rate by 10.")
     warmup_epochs: float = option(2.0, "Epochs of linear warm-up from a tenth of the rate.")
-    optimizer: str = option("sgd", "Momentum SGD with coupled weight decay, Adam or AdamW.", ("sgd", "adam", "adamw"))
+    optimizer: str = option("sgd", "Momentum SGD with coupled weight decay, Adam or AdamW.", tuple(OPTIMIZERS))
     momentum: float = option(0.9, "Of SGD.")
     weight_decay: float = option(5e-4, "Of SGD (coupled) and AdamW.")
-    head_learning_rate: float = option(1.5, "Factor on the learning rate of the head.")
+    head_learning_rate: float = option(1.5, "Factor on the learning rate of the head, for every optimizer.")
     mixed_precision: bool = option(False, "Compute in float16 with a scaled loss.")
     strategy: str = option("none", "Several devices.", ("none", "mirrored", "multi_worker"))
     deterministic: bool = option(False, "Deterministic kernels: a run repeats bit by bit, slower on GPUs.")
     seed: int = option(0, "Of initial weights, batches and augmentation.")
 
 
-@dataclasses.dataclass(frozen=True)
-class DistillConfig:
-    """Loss weights and constants."""
+def _distill_fields():
+    """A weight of every loss in the table, then the constants of their formulas."""
+    for field in dataclasses.fields(LossWeights):
+        if field.name in LOSSES:
+            yield f"{field.name}_weight", float, option(field.default, LOSSES[field.name].text)
+        else:
+            yield field.name, type(field.default), option(field.default, **field.metadata)
 
-    identity_weight: float = option(1.0, "Of the identity loss.")
-    triplet_weight: float = option(1.0, "Of the triplet loss.")
-    logit_weight: float = option(1.0, "Of logit distillation.")
-    feature_weight: float = option(0.5, "Of feature distillation.")
-    embedding_weight: float = option(5.0, "Of embedding distillation.")
-    relation_weight: float = option(1.0, "Of relational distillation.")
-    label_smoothing: float = option(0.1, "Of the identity loss.")
-    margin: float = option(0.35, "Of the triplet loss; negative for the soft margin.")
-    mining: str = option("batch_hard", "Of the triplet loss.", ("batch_hard", "batch_soft"))
-    temperature: float = option(2.0, "Of logit distillation.")
+
+DistillConfig = dataclasses.make_dataclass(
+    "DistillConfig", _distill_fields(), frozen=True, namespace={"__doc__": "Loss weights and constants."}
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class CompressionConfig:
     """What pushes channels down, and the retrieval-guided gradient reset."""
 
-    compression: str = option("none", "Lasso (the paper), proximal shrinkage, or none.", ("none", "lasso", "proximal"))
+    compression: str = option("none", "Lasso (the paper), proximal shrinkage, or none.", COMPRESSIONS)
     compression_weight: float = option(0.004, "Of the compression loss.")
     gradient_reset_epoch: float = option(-1.0, "Epoch from which the gradient reset works; negative switches it off.")
     reset_ratio: float = option(0.5, "Share of channels called unimportant for one image and neighbour.")
     reset_neighbours: int = option(2, "Neighbours, the image itself included.")
-    reset_metric: str = option("cosine", "How neighbours are found.", ("cosine", "l2"))
+    reset_metric: str = option("cosine", "How neighbours are found.", METRICS)
     reset_every: int = option(1, "The reset takes part in every n-th step.")
     queue_size: int = option(6000, "Images that the teacher's memory holds.")
 
@@ -100,7 +107,7 @@ class SurgeryConfig:
 
     target_macs: float | None = option(None, "Budget: fraction of the heavy student's MACs to keep.")
     target_params: float | None = option(None, "Budget: fraction of the heavy student's parameters to keep.")
-    importance: str = option("fisher", "What ranks the channels.", ("norm", "fisher", "reset"))
+    importance: str = option("fisher", "What ranks the channels.", tuple(IMPORTANCES))
     importance_threshold: float | None = option(None, "Without a budget: cut norms below it, after the last epoch.")
     cut: str = option("filters", "Cut whole filters, or indicator outputs only (the paper).", ("filters", "outputs"))
     num_cuts: int = option(26, "In how many cuts the budget is reached.")
@@ -151,47 +158,19 @@ class Config:
     """All sections of a run.
 
     Raises:
-        ValueError: naming the flag, the rule and what was received.
+        UserError: naming the flag, the rule and what was received.
     """
 
     data: DataConfig = DataConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
-    distill: DistillConfig = DistillConfig()
+    distill: DistillConfig = DistillConfig()  # type: ignore[valid-type]
     compression: CompressionConfig = CompressionConfig()
     surgery: SurgeryConfig = SurgeryConfig()
     run: RunConfig = RunConfig()
 
     def __post_init__(self):
-        for value, name in ((self.surgery.target_macs, "target_macs"), (self.surgery.target_params, "target_params")):
-            _require(value is None or 0 < value <= 1, f"--{name} is a fraction above 0 and at most 1", value)
-        budgets = [self.surgery.target_macs, self.surgery.target_params]
-        _require(None in budgets, "--target_macs and --target_params exclude each other", budgets)
-        size = self.data.image_size
-        _require(len(size) == 2 and min(size) > 0, "--image_size is height,width, both positive", size)
-        _require(len(self.data.scale) == 2, "--scale is smallest,largest", self.data.scale)
-        positive = {
-            "width": self.network.width,
-            "epochs": self.training.epochs,
-            "teacher_epochs": self.training.teacher_epochs,
-            "identities_per_batch": self.data.identities_per_batch,
-            "images_per_identity": self.data.images_per_identity,
-            "learning_rate": self.training.learning_rate,
-            "num_cuts": self.surgery.num_cuts,
-            "round_to": self.surgery.round_to,
-            "pad_channels": self.surgery.pad_channels,
-            "queue_size": self.compression.queue_size,
-            "reset_every": self.compression.reset_every,
-        }
-        for name, value in positive.items():
-            _require(value > 0, f"--{name} must be positive", value)
-        _require(0 <= self.cut_start <= self.cut_end <= self.training.epochs, CUT_RULE, (self.cut_start, self.cut_end))
-        static_widths = self.run.student != "static" or self.run.kept_filters
-        _require(static_widths, "--student=static needs --kept_filters", self.run.kept_filters)
-        reset = self.surgery.importance != "reset" or self.compression.gradient_reset_epoch >= 0
-        _require(reset, "--importance=reset needs --gradient_reset_epoch", self.compression.gradient_reset_epoch)
-        pretrained = self.run.student_init != "pretrained" or self.run.pretrained
-        _require(pretrained, "--student_init=pretrained needs --pretrained", self.run.pretrained)
+        check_settings(self)
 
     @property
     def has_budget(self):
@@ -207,10 +186,9 @@ class Config:
         """Epoch of the last cut."""
         return 0.5 * self.training.epochs if self.surgery.cut_end is None else self.surgery.cut_end
 
-
-CUT_RULE = "--cut_start and --cut_end must follow each other within the run's epochs"
-
-
-def _require(holds, rule, received):
-    if not holds:
-        raise ValueError(f"{rule}. Received: {received}")
+    @property
+    def named_paths(self):
+        """The files and folders, `pathlib.Path`s, that the settings name and that are there, the workdir excepted."""
+        values = {value for section in SECTIONS for value in dataclasses.asdict(getattr(self, section)).values()}
+        paths = [pathlib.Path(value) for value in values - {self.run.workdir} if isinstance(value, str) and value]
+        return [path for path in paths if path.exists()]

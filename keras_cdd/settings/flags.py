@@ -6,6 +6,7 @@ import typing
 
 from absl import flags
 
+from keras_cdd.errors import UserError
 from keras_cdd.settings.config import SECTIONS, Config
 
 
@@ -72,7 +73,7 @@ def config_from_flagfile(path):
     try:
         values(["run", f"--flagfile={path}"])
     except flags.Error as error:
-        raise ValueError(f"The settings {path} cannot be read ({error}); train the run again.") from None
+        raise UserError(f"The settings {path} cannot be read ({error}); train the run again.") from None
     return config_from_flags(values)
 
 
@@ -88,7 +89,7 @@ def _value(name, kind, value):
     try:
         return tuple(item(part) for part in value)
     except ValueError:
-        raise ValueError(f"--{name} is a list of numbers separated by commas. Received: {','.join(value)}") from None
+        raise UserError(f"--{name} is a list of numbers separated by commas. Received: {','.join(value)}") from None
 
 
 def _as_text(value):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_cdd.errors import UserError
+
 
 def least_important_first(costs, importance, target, measure="macs", round_to=1):
     """Removes channels by lowest importance per cost saved until the budget holds.
@@ -28,7 +30,7 @@ def least_important_first(costs, importance, target, measure="macs", round_to=1)
     full = total(costs.full_widths)
     lowest = {site: min(round_to, width) for site, width in costs.widths.items()}
     if total(lowest) > target * full:
-        raise ValueError(
+        raise UserError(
             f"The budget is out of reach: {lowest_words(round_to)} still costs {total(lowest) / full:.4f} of the "
             f"heavy student's {measure}. Received: target_{measure}={target}"
         )

@@ -118,6 +118,14 @@ def test_help_shows_an_example_and_every_flag(run, command):
         (["--target_macs=1.5"], ["--target_macs", "at most 1", "1.5"]),
         (["--target_macs=0"], ["--target_macs", "above 0"]),
         (["--dataset=nosuch"], ["nosuch", "veri776"]),
+        (["--last_stride=3"], ["--last_stride", "1, 2", "3"]),
+        (["--scale=2,1"], ["--scale", "smallest"]),
+        (["--erasing=1.5"], ["--erasing", "1.5"]),
+        (["--temperature=0"], ["--temperature", "positive"]),
+        (["--label_smoothing=1"], ["--label_smoothing", "below 1"]),
+        (["--momentum=2"], ["--momentum", "2"]),
+        (["--seed=-1"], ["--seed", "-1"]),
+        (["--reset_neighbours=9", "--queue_size=8"], ["--reset_neighbours", "--queue_size"]),
         (["--dataset=folder"], ["data_dir"]),
         (["--dataset=folder", "--data_dir=nowhere"], ["nowhere", "data_dir"]),
         (["--dataset=veri776", "--data_dir={empty}"], ["{empty}", "data_dir"]),
@@ -184,6 +192,7 @@ def truncated(other_model):
         (["--teacher={truncated}"], ["--teacher", "truncated.keras"]),
         (["--teacher={other}"], ["--teacher", "other.keras", "does not fit"]),
         (["--target_macs=0.01"], ["out of reach", "0.01"]),
+        (["--identities_per_batch=40"], ["identities_per_batch", "40"]),
         (["--workdir={file}/run"], ["--workdir", "another"]),
     ],
 )
@@ -221,4 +230,4 @@ def test_evaluation(run, photos, other_model, truncated, tmp_path, arguments, wo
 
 def test_debug_shows_the_traceback(run):
     status, _, err = run("train", "--dataset=nosuch", "--debug")
-    assert status == 1 and "Traceback" in err and "ValueError" in err
+    assert status == 1 and "Traceback" in err and "UserError" in err

@@ -46,6 +46,66 @@ def test_a_shift_moves_whole_pixels_and_shows_the_background():
     assert {y for y, _ in moves} == {x for _, x in moves} == set(range(5))
 
 
+def resampled(batch, seed, shift, flip, erasing):
+    """The same changes drawn from the same numbers, by a projective transform and a mask over all pixels."""
+    seeds = tf.unstack(tf.random.split(tf.constant(seed), 4))
+    count, height, width, _ = batch.shape
+    _, _, dx, dy = tf.random.stateless_uniform([4, count], seeds[0], -1.0, 1.0).numpy()
+    matrices = np.zeros((count, 8), np.float32)
+    matrices[:, 0] = matrices[:, 4] = 1.0
+    matrices[:, 2], matrices[:, 5] = -np.round(dx * (shift + 0.499)), -np.round(dy * (shift + 0.499))
+    if flip:
+        mirrored = tf.random.stateless_uniform([count], seeds[1]).numpy() < 0.5
+        matrices[mirrored, 0] = -1.0
+        matrices[mirrored, 2] = width - 1 - matrices[mirrored, 2]
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=batch - np.float32(BLUE),
+        transforms=matrices,
+        output_shape=[height, width],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    ).numpy()
+    area, ratio, top, left = tf.random.stateless_uniform([4, count], seeds[3])
+    area, ratio = 0.02 + 0.23 * area, tf.exp((2.0 * ratio - 1.0) * np.log(3.0))
+    chosen = tf.random.stateless_uniform([count], seeds[2]).numpy() < erasing
+    sides = []
+    for axis, (side, start, length) in enumerate(((height, top, area * ratio), (width, left, area / ratio))):
+        length = np.minimum(np.sqrt(length), 1.0)[:, None]
+        start = start.numpy()[:, None] * (1.0 - length)
+        middle = (np.arange(side, dtype=np.float32) + 0.5) / side
+        inside = (middle >= start) & (middle < start + length)
+        sides.append(np.expand_dims(inside, 2 - axis))
+    moved[sides[0] & sides[1] & chosen[:, None, None]] = 0.0
+    return moved + np.float32(BLUE)
+
+
+@pytest.mark.parametrize("shift, flip, erasing", [(3, True, 0.5), (3, False, 0.0), (0, True, 0.0), (0, False, 1.0)])
+@pytest.mark.parametrize("size", [(9, 12), (2, 2), (31, 16)])
+def test_crops_are_what_a_projective_transform_gives(shift, flip, erasing, size):
+    batch = images(32, *size)
+    for seed in ([1, 2], [3, 4]):
+        expected = resampled(batch, seed, shift, flip, erasing)
+        options = {"shift": shift, "flip": flip, "erasing": erasing}
+        np.testing.assert_array_equal(changed(batch, seed, **options), expected)
+        np.testing.assert_array_equal(changed(batch.astype(np.uint8), seed, **options), expected)
+
+
+def test_a_graph_changes_images_as_eager_execution_does():
+    batch = images().astype(np.uint8)
+    augmentation = Augmentation(shift=2, flip=True, erasing=0.5, background=BLUE)
+    found = tf.function(augmentation)(batch, tf.constant([1, 2]))
+    assert found.shape.as_list() == list(batch.shape)
+    np.testing.assert_array_equal(found, changed(batch, shift=2, flip=True, erasing=0.5))
+
+
+def test_a_shift_beyond_the_image_leaves_the_background():
+    batch = images(64, 2, 3)
+    result = changed(batch, shift=40)
+    assert (result == np.float32(BLUE)).all(axis=(1, 2, 3)).any()
+    np.testing.assert_array_equal(result, resampled(batch, (1, 2), 40, False, 0.0))
+
+
 def test_a_flip_mirrors_about_half_of_the_images():
     batch = images(64)
     result = changed(batch, flip=True)

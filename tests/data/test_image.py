@@ -1,5 +1,6 @@
 """Reading and resizing, against their definitions."""
 
+import concurrent.futures
 import io
 import zipfile
 
@@ -44,6 +45,44 @@ def test_resize_is_the_area_average_rounded_half_up(shape, size):
     result = resize(image, size)
     assert result.dtype == np.uint8
     np.testing.assert_array_equal(result, resize_by_definition(image, *size))
+
+
+def overlaps(inputs, outputs):
+    """int64 (outputs, inputs): what they share of an axis of `inputs * outputs` units."""
+    pixel, output = np.arange(inputs) * outputs, np.arange(outputs)[:, None] * inputs
+    return np.maximum(np.minimum(pixel + outputs, output + inputs) - np.maximum(pixel, output), 0)
+
+
+def resize_in_integers(image, height, width):
+    rows, columns, _ = image.shape
+    sums = np.einsum("hr,rcd,wc->hwd", overlaps(rows, height), image.astype(np.int64), overlaps(columns, width))
+    return (2 * sums + rows * columns) // (2 * rows * columns)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_resize_gives_the_bytes_of_integer_arithmetic(seed):
+    rng = np.random.default_rng(seed)
+    rows, columns, height, width = (int(2 ** rng.uniform(0, 6.5)) for _ in range(4))
+    # Two neighbouring values give many exact halves; the extremes the largest sums.
+    low, high = ((0, 256), (127, 129), (254, 256))[seed % 3]
+    image = rng.integers(low, high, (rows, columns, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(resize(image, (height, width)), resize_in_integers(image, height, width))
+
+
+@pytest.mark.parametrize("rows, height", [(30000, 2), (29999, 7), (2, 3001), (1999, 2000)])
+def test_resize_is_exact_along_very_long_axes(rows, height):
+    image = picture(rows, 1)
+    np.testing.assert_array_equal(resize(image, (height, 1)), resize_in_integers(image, height, 1))
+    across = image.transpose(1, 0, 2)
+    np.testing.assert_array_equal(resize(across, (1, height)), resize_in_integers(across, 1, height))
+
+
+def test_threads_resize_like_one():
+    images = [picture(90 + number, 70, number) for number in range(40)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda image: resize(image, (40, 50)), images))
+    for image, result in zip(images, found, strict=True):
+        np.testing.assert_array_equal(result, resize(image, (40, 50)))
 
 
 def test_resize_rounds_halves_up_and_keeps_the_extremes():

@@ -75,3 +75,23 @@ def tiny_tflite(network, photos, tmp_path_factory):
 def cosines(a, b):
     """Of rows, (N, D) both."""
     return np.sum(a * b, 1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def assert_best(paths, similarities, expected, tolerance=1e-6):
+    """That a ranking holds the most alike, best first; images within the tolerance may stand in either order.
+
+    Args:
+        paths, similarities: of the ranking.
+        expected: path -> similarity, of the whole gallery.
+    """
+    assert len(set(paths)) == len(paths)
+    np.testing.assert_allclose(similarities, [expected[path] for path in paths], rtol=0, atol=tolerance)
+    best = sorted(expected.values(), reverse=True)[: len(paths)]
+    np.testing.assert_allclose(similarities, best, rtol=0, atol=tolerance)
+
+
+def similarities_in(gallery, embedding):
+    """Path -> similarity of a unit vector (D,) to each image of a `Gallery`, in float64."""
+    vectors, paths = gallery.vectors(), list(gallery.labels())
+    rows = vectors.stored.astype(np.float64) * vectors.scales[:, None]
+    return dict(zip(paths, rows @ embedding.astype(np.float64), strict=True))

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from export.plain_command import CommandParser, run_light
+from keras_cdd.errors import MissingFileError, UserError
 
 
 def parser():
@@ -31,7 +32,7 @@ def test_runs(monkeypatch, capsys):
     assert capsys.readouterr().out == "42\n"
 
 
-@pytest.mark.parametrize("error", [ValueError("a\n  b"), FileNotFoundError("a b"), ImportError("a b")])
+@pytest.mark.parametrize("error", [UserError("a\n  b"), MissingFileError("a b")])
 def test_a_user_s_mistake_is_one_line(monkeypatch, capsys, error):
     with pytest.raises(SystemExit) as ended:
         run(monkeypatch, raising(error))
@@ -40,9 +41,12 @@ def test_a_user_s_mistake_is_one_line(monkeypatch, capsys, error):
         run(monkeypatch, raising(error), "--debug")
 
 
-def test_an_error_of_ours_is_not_hidden(monkeypatch):
-    with pytest.raises(KeyError):
-        run(monkeypatch, raising(KeyError("a")))
+@pytest.mark.parametrize("error", [ValueError("a"), KeyError("a"), ImportError("a")])
+def test_a_fault_of_ours_is_not_hidden(monkeypatch, capsys, error):
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, raising(error))
+    said = capsys.readouterr().err
+    assert ended.value.code == 1 and said.startswith("Traceback") and "issue tracker" in said.splitlines()[-1]
 
 
 def test_ctrl_c(monkeypatch, capsys):
@@ -67,6 +71,7 @@ def test_help(monkeypatch, capsys):
 
 
 def test_without_keras():
-    code = "from export.plain_command import without_keras; without_keras(); import keras_cdd; print(keras_cdd.__all__)"
+    code = "from export.plain_command import without_keras; without_keras(); import keras_cdd, sys; "
+    code += "print('Distiller' in vars(keras_cdd), 'tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert done.stdout == "False False\n"

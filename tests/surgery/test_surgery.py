@@ -10,6 +10,7 @@ from keras_cdd.models import cost_model, count_macs, count_params, gate_model, g
 from keras_cdd.models.gated_units import gated_units, indicator_kernels
 from keras_cdd.optimization import MomentumSGD
 from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
+from keras_cdd.surgery.rebuild import named_slots
 from keras_cdd.surgery.schedule import CutSchedule
 from keras_cdd.surgery.slicing import slice_all
 from keras_cdd.surgery.trigger import worth_rebuilding
@@ -91,6 +92,44 @@ def test_the_slim_run_follows_the_silenced_one(name, whole_filters):
     expected = {weight.path: weight.numpy() for weight in rebuild(model, again).weights}
     for weight in slim.weights:
         np.testing.assert_allclose(weight, expected[weight.path], rtol=1e-3, atol=2e-4, err_msg=weight.path)
+
+
+@pytest.mark.parametrize("name", ["keras_sgd", "adamw"])
+def test_two_rebuilds_are_one(name):
+    """Step by step or at once: the same shapes, weights and slots, all exactly, since both only take from the first."""
+    model, optimizer = tiny(), OPTIMIZERS[name]()
+    optimizer.build(model.trainable_variables)
+    train(model, optimizer, 2)
+    silence(model, plan_surgery(model, target_macs=0.8), optimizer)
+    once, once_optimizer = rebuild(model, plan_surgery(model), optimizer=optimizer)
+    # The second cut, made on the slim model and, by the channels' names, on the first one too.
+    silence(once, plan_surgery(once, target_params=0.5), once_optimizer)
+    twice, twice_optimizer = rebuild(once, plan_surgery(once), optimizer=once_optimizer)
+    assert 0 < twice.count_params() < once.count_params() < model.count_params()
+    for site, unit in gated_units(model).items():
+        slim, indicator = gated_units(once)[site].indicator, unit.indicator
+        rows = [indicator.input_channels.index(channel) for channel in slim.input_channels]
+        columns = [indicator.output_channels.index(channel) for channel in slim.output_channels]
+        kernel = np.zeros(indicator.kernel.shape, "float32")
+        kernel[np.ix_([0], [0], rows, columns)] = slim.kernel
+        indicator.kernel.assign(kernel)
+    composed = plan_surgery(model)
+    assert composed.kept_filters == plan_surgery(twice).kept_filters
+    at_once, at_once_optimizer = rebuild(model, composed, optimizer=optimizer)
+    channels = [
+        {site: (unit.indicator.input_channels, unit.indicator.output_channels) for site, unit in gated_units(m).items()}
+        for m in (at_once, twice)
+    ]
+    assert channels[0] == channels[1]
+    assert [w.path for w in at_once.weights] == [w.path for w in twice.weights]
+    for ours, theirs in zip(at_once.weights, twice.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+    pairs = (at_once_optimizer, at_once), (twice_optimizer, twice)
+    slots = [named_slots(o, m.trainable_variables)[0] for o, m in pairs]
+    assert slots[0].keys() == slots[1].keys() and len(slots[0]) > len(at_once.trainable_variables)
+    for slot, ours in slots[0].items():
+        np.testing.assert_array_equal(ours, slots[1][slot], err_msg=slot)
+    np.testing.assert_allclose(twice(images()), at_once(images()), atol=1e-6)
 
 
 def test_inputs_stay_untouched():

@@ -3,6 +3,7 @@
 import keras
 import tf_keras
 
+from keras_cdd.errors import UserError
 from keras_cdd.models.graph import embedding_graph
 
 # What counts of each layer's configuration; all else is the same in both, or does not matter in inference.
@@ -66,7 +67,7 @@ def _call(call, inputs):
     if not isinstance(layer, keras.layers.Layer):
         return FloatOperation(FloatOperation.remember(call), name=layer.name)(inputs)
     if kind not in _ARGUMENTS:
-        raise ValueError(f"Layer {layer.name} ({kind}) cannot be trained quantization-aware; use --precision=int8.")
+        raise UserError(f"Layer {layer.name} ({kind}) cannot be trained quantization-aware; use --precision=int8.")
     config = layer.get_config()
     copy = getattr(tf_keras.layers, kind)(**{name: config[name] for name in _ARGUMENTS[kind]}, name=layer.name)
     # Statistics of training batches are not what inference normalises with.

@@ -7,6 +7,7 @@ import zipfile
 
 from keras_cdd.data.image import ZIP_MARK, open_zip
 from keras_cdd.data.records import SPLITS, ImageRecord, RetrievalDataset
+from keras_cdd.errors import MissingFileError, UserError
 
 COLUMNS = ("path", "identity", "camera", "split")
 
@@ -22,34 +23,39 @@ def load(csv):
         ValueError: for a missing column, no rows, an empty path or identity, or an unknown split.
     """
     if csv is None:
-        raise ValueError("Data set 'csv' is read from a CSV file; name it with `csv`. Received: csv=None")
+        raise UserError("Data set 'csv' is read from a CSV file; name it with `csv`. Received: csv=None")
     csv = pathlib.Path(csv).expanduser()
     if not csv.is_file():
-        raise FileNotFoundError(f"There is no CSV file {csv}; check the path.")
+        raise MissingFileError(f"There is no CSV file {csv}; check the path.")
+    try:
+        records = _records(csv)
+    except (UnicodeDecodeError, csv_format.Error) as error:
+        raise UserError(f"CSV file {csv} cannot be read ({error}); save it as UTF-8 text.") from None
+    if not records:
+        raise UserError(f"CSV file {csv} lists no images; add rows below the column names.")
+    return RetrievalDataset.from_records("csv", records)
+
+
+def _records(csv):
     with open(csv, newline="", encoding="utf-8-sig") as file:
         table = csv_format.DictReader(file)
         missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
         if missing:
-            raise ValueError(f"CSV file {csv} has no column {', '.join(missing)}; its first line must name {COLUMNS}.")
+            raise UserError(f"CSV file {csv} has no column {', '.join(missing)}; its first line must name {COLUMNS}.")
         entries = {}
-        records = [_record(csv, table.line_num, row, entries) for row in table]
-    if not records:
-        raise ValueError(f"CSV file {csv} lists no images; add rows below the column names.")
-    return RetrievalDataset.from_records("csv", records)
+        return [_record(csv, table.line_num, row, entries) for row in table]
 
 
 def _record(csv, line, row, entries):
     where = f"CSV file {csv}, row {line}"
     path, identity, camera, split = ((row[column] or "").strip() for column in COLUMNS)
     if not path or not identity:
-        raise ValueError(
-            f"{where}: path and identity must not be empty. Received: path={path!r}, identity={identity!r}"
-        )
+        raise UserError(f"{where}: path and identity must not be empty. Received: path={path!r}, identity={identity!r}")
     if split not in SPLITS:
-        raise ValueError(f"{where}: split must be one of {SPLITS}. Received: split={split!r}")
+        raise UserError(f"{where}: split must be one of {SPLITS}. Received: split={split!r}")
     path = str(csv.parent / path)
     if not _exists(path, entries):
-        raise FileNotFoundError(f"{where}: there is no image {path}, or no archive that can be read; mend the row.")
+        raise MissingFileError(f"{where}: there is no image {path}, or no archive that can be read; mend the row.")
     return ImageRecord(path, identity, camera or None, split)
 
 

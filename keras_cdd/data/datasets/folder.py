@@ -4,6 +4,7 @@ import re
 
 from keras_cdd.data.file_tree import FileTree
 from keras_cdd.data.records import SPLITS, ImageRecord, RetrievalDataset
+from keras_cdd.errors import MissingFileError, UserError
 
 CAMERA = re.compile(r"_c(\d+)(?=[_.])")
 
@@ -24,11 +25,11 @@ def load(data_dir):
         for name, path in tree.images(split, required=False):
             identity, mark, file = name.partition("/")
             if not mark:
-                raise ValueError(f"Image {path} must lie in the folder of an identity, {split}/<identity>/{name}.")
+                raise UserError(f"Image {path} must lie in the folder of an identity, {split}/<identity>/{name}.")
             camera = CAMERA.search(file)
             records.append(ImageRecord(path, identity, int(camera[1]) if camera else None, split))
     if not records:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"There are no images in {data_dir}/train, query or gallery/<identity>/; put them there."
         )
     if any(record.camera is None for record in records):

@@ -3,6 +3,7 @@
 import logging
 
 from keras_cdd.data.records import RetrievalDataset
+from keras_cdd.errors import MissingFileError
 
 
 def published_dataset(name, records, counts, **options):
@@ -36,4 +37,4 @@ def listed_path(paths, name, where):
     try:
         return paths[name]
     except KeyError:
-        raise FileNotFoundError(f"{where} lists {name}, which is not there; unpack the data set again.") from None
+        raise MissingFileError(f"{where} lists {name}, which is not there; unpack the data set again.") from None

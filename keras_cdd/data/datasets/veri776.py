@@ -5,6 +5,7 @@ import re
 from keras_cdd.data.datasets.official import published_dataset
 from keras_cdd.data.file_tree import FileTree
 from keras_cdd.data.records import ImageRecord
+from keras_cdd.errors import UserError
 
 FOLDERS = {"train": "image_train", "query": "image_query", "gallery": "image_test"}
 COUNTS = (576, 37778, 1678, 11579)
@@ -25,6 +26,6 @@ def load(data_dir):
         for name, path in tree.images(folder):
             found = NAME.match(name)
             if not found:
-                raise ValueError(f"Image {path} should be named like 0001_c001_00016450_0.jpg; rename or remove it.")
+                raise UserError(f"Image {path} should be named like 0001_c001_00016450_0.jpg; rename or remove it.")
             records.append(ImageRecord(path, int(found[1]), int(found[2]), split))
     return published_dataset("veri776", records, COUNTS)

@@ -1,0 +1,33 @@
+"""AdamW with learning rates by path."""
+
+import keras
+from keras import ops
+
+from keras_cdd.optimization.path_rates import PathRates
+
+
+@keras.saving.register_keras_serializable("keras_cdd")
+class AdamW(PathRates, keras.optimizers.Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019) that knows `lr_multipliers`, see `PathRates`.
+
+    Before each step a weight becomes `w - rate * weight_decay * w`, with its own rate, factor included, as torch has
+    it; Keras's AdamW would decay every weight with one rate. Slots keep Keras's names.
+
+    Args:
+        learning_rate: number or schedule.
+        weight_decay: in units of the weight, times the learning rate; at least 0.
+        **kwargs: of `keras.optimizers.Adam` and `PathRates`.
+    """
+
+    def __init__(self, learning_rate=0.001, weight_decay=0.004, name="adamw", **kwargs):
+        # Keras is told of no decay: it would apply it with the common rate.
+        super().__init__(learning_rate=learning_rate, weight_decay=None, name=name, **kwargs)
+        self.decoupled_weight_decay = weight_decay
+
+    def update_step(self, gradient, variable, learning_rate):
+        rate = ops.cast(learning_rate * self.rate_factor(variable), variable.dtype)
+        self.assign_sub(variable, variable * self.decoupled_weight_decay * rate)
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "weight_decay": self.decoupled_weight_decay}

@@ -1,0 +1,101 @@
+"""What values the settings take; a wrong one is one line that names its flag."""
+
+import dataclasses
+
+from keras_cdd.errors import UserError
+
+POSITIVE = (
+    "width",
+    "embedding_size",
+    "epochs",
+    "teacher_epochs",
+    "identities_per_batch",
+    "images_per_identity",
+    "learning_rate",
+    "num_cuts",
+    "round_to",
+    "pad_channels",
+    "queue_size",
+    "reset_every",
+    "reset_neighbours",
+    "temperature",
+)
+NOT_NEGATIVE = (
+    "shift",
+    "rotation",
+    "warmup_epochs",
+    "cosine_delay",
+    "teacher_cosine_delay",
+    "weight_decay",
+    "head_learning_rate",
+    "compression_weight",
+    "surgery_every",
+    "bn_reestimate",
+    "eval_every",
+)
+
+
+def check_settings(config):
+    """Checks every setting alone, then those that go together.
+
+    Args:
+        config: `Config`.
+
+    Raises:
+        UserError: naming the flag, the rule and what was received.
+    """
+    values = {}
+    for section in dataclasses.fields(config):
+        part = getattr(config, section.name)
+        values |= {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
+        for field in dataclasses.fields(part):
+            _check_choice(field, values[field.name])
+    for name in POSITIVE:
+        require(values[name] > 0, f"--{name} must be positive", values[name])
+    for name in NOT_NEGATIVE:
+        require(values[name] >= 0, f"--{name} must not be negative", values[name])
+    _check_ranges(values)
+    _check_together(config)
+
+
+def require(holds, rule, received):
+    """Raises `UserError` with the rule and what was received, unless it holds."""
+    if not holds:
+        raise UserError(f"{rule}. Received: {received}")
+
+
+def _check_choice(field, value):
+    choices = field.metadata["choices"]
+    known = not choices or value in choices
+    require(known, f"--{field.name} must be one of {', '.join(map(str, choices or ()))}", value)
+
+
+def _check_ranges(values):
+    for name in ("target_macs", "target_params"):
+        value = values[name]
+        require(value is None or 0 < value <= 1, f"--{name} is a fraction above 0 and at most 1", value)
+    for name in ("momentum", "erasing"):
+        require(0 <= values[name] <= 1, f"--{name} must lie in 0..1", values[name])
+    for name in ("label_smoothing", "reset_ratio"):
+        require(0 <= values[name] < 1, f"--{name} must be at least 0 and below 1", values[name])
+    size, scale = values["image_size"], values["scale"]
+    require(len(size) == 2 and min(size) > 0, "--image_size is height,width, both positive", size)
+    require(len(scale) == 2 and 0 < scale[0] <= scale[1], "--scale is smallest,largest, above 0", scale)
+    require(0 <= values["seed"] < 2**31, f"--seed must lie in 0..{2**31 - 1}", values["seed"])
+
+
+def _check_together(config):
+    budgets = [config.surgery.target_macs, config.surgery.target_params]
+    require(None in budgets, "--target_macs and --target_params exclude each other", budgets)
+    cuts = (config.cut_start, config.cut_end)
+    rule = "--cut_start and --cut_end must follow each other within the run's epochs"
+    require(0 <= cuts[0] <= cuts[1] <= config.training.epochs, rule, cuts)
+    static = config.run.student != "static" or config.run.kept_filters
+    require(static, "--student=static needs --kept_filters", config.run.kept_filters)
+    compression = config.compression
+    reset = config.surgery.importance != "reset" or compression.gradient_reset_epoch >= 0
+    require(reset, "--importance=reset needs --gradient_reset_epoch", compression.gradient_reset_epoch)
+    neighbours = (compression.reset_neighbours, compression.queue_size)
+    require(neighbours[0] <= neighbours[1], "--reset_neighbours must not exceed --queue_size", neighbours)
+    pretrained = config.run.student_init != "pretrained" or config.run.pretrained
+    require(pretrained, "--student_init=pretrained needs --pretrained", config.run.pretrained)

@@ -1,0 +1,58 @@
+"""What a command says of a failure depends on whose it is: the user's, the machine's or ours."""
+
+import errno
+
+import pytest
+
+from keras_cdd.commands.errors import REPORT, explained_errors
+from keras_cdd.commands.installed import require_packages
+from keras_cdd.errors import MissingFileError, UserError
+
+
+def fail(capsys, error, debug=False):
+    """Exit status and stderr of a command that raises."""
+    with pytest.raises(SystemExit) as ended, explained_errors(debug):
+        raise error
+    return ended.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [UserError("a\n  b"), MissingFileError("a b")])
+def test_a_user_s_mistake_is_one_line(capsys, error):
+    assert fail(capsys, error) == (1, "error: a b\n")
+    with pytest.raises(type(error)), explained_errors(debug=True):
+        raise error
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EMFILE])
+def test_what_the_machine_refuses_is_one_line(capsys, code):
+    status, said = fail(capsys, OSError(code, "it says why", "place"))
+    assert status == 1 and said == f"error: [Errno {code}] it says why: 'place'\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("a shape"), KeyError("a"), ImportError("no _lib.so"), FileNotFoundError(errno.ENOENT, "gone", "x")],
+)
+def test_a_fault_of_ours_shows_its_traceback_and_how_to_report_it(capsys, error):
+    status, said = fail(capsys, error)
+    lines = said.splitlines()
+    assert status == 1 and lines[0].startswith("Traceback") and lines[-1] == REPORT
+    assert any(line.startswith(f"{type(error).__name__}: ") for line in lines)
+    assert not any(line.startswith("error: ") for line in lines)
+
+
+def test_ctrl_c_ends_with_its_own_status(capsys):
+    status, said = fail(capsys, KeyboardInterrupt())
+    assert status == 130 and said.count("\n") == 1 and "continues" in said
+
+
+def test_a_user_s_mistakes_can_be_caught_as_what_python_calls_them():
+    assert issubclass(UserError, ValueError)
+    assert issubclass(MissingFileError, UserError) and issubclass(MissingFileError, FileNotFoundError)
+    assert str(MissingFileError("There is no x.")) == "There is no x."
+
+
+def test_an_optional_package_that_is_missing_is_a_user_s_mistake():
+    require_packages("x", {"json": "json"})
+    with pytest.raises(UserError, match="^--precision=int8_qat needs .* pip install a-package another.$"):
+        require_packages("--precision=int8_qat", {"json": "json", "_nowhere": "a-package", "_nor_here": "another"})

@@ -1,0 +1,87 @@
+"""Commands in forks of one process that has TensorFlow loaded: loading it takes longer than most commands run.
+
+`python -m tests.forked SOCKET` serves until its standard input ends.
+"""
+
+import json
+import os
+import runpy
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+
+POSSIBLE = hasattr(os, "fork") and hasattr(socket, "recv_fds")
+
+
+def run(place, *arguments, cwd=None):
+    """Like `subprocess.run([sys.executable, *arguments], capture_output=True, text=True)`.
+
+    Args:
+        place: of the server's socket.
+        arguments: `-m`, a module and its arguments, or `-c`, a script and its arguments.
+        cwd: the command's folder, this process's by default.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open(os.devnull) as nothing:
+        status = ask(place, arguments, [file.fileno() for file in (nothing, out, err)], cwd)
+        texts = [file.seek(0) or file.read().decode() for file in (out, err)]
+    return subprocess.CompletedProcess([sys.executable, *arguments], status, *texts)
+
+
+def ask(place, arguments, descriptors=(0, 1, 2), cwd=None):
+    """The exit status of a command in a fork, with this process's environment and the given stdin, stdout, stderr."""
+    request = {"arguments": arguments, "cwd": str(cwd or os.getcwd()), "environment": dict(os.environ)}
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(place))
+        socket.send_fds(connection, [b"3"], list(descriptors))
+        connection.sendall(json.dumps(request).encode())
+        connection.shutdown(socket.SHUT_WR)
+        return int(connection.makefile().read())
+
+
+def serve(place):
+    import keras_cdd.experiment
+    import keras_cdd.report  # noqa: F401
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place)
+        listener.listen()
+        print("ready", flush=True)
+        # Standard input is readable once whoever started this process has ended or closed it.
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+            connection, _ = listener.accept()
+            with connection:
+                answer(connection)
+
+
+def answer(connection):
+    _, descriptors, *_ = socket.recv_fds(connection, 1, 3)
+    request = json.load(connection.makefile())
+    child = os.fork()
+    if not child:
+        become(request, descriptors)
+        sys.exit()
+    for descriptor in descriptors:
+        os.close(descriptor)
+    connection.sendall(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
+
+
+def become(request, descriptors):
+    """Turns a fork into the command, to the end of its interpreter."""
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    kind, what, *arguments = request["arguments"]
+    sys.argv, sys.path[0] = [what, *arguments], ""
+    if kind == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv[0] = kind
+        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

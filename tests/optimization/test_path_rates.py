@@ -1,0 +1,74 @@
+"""Every optimizer that a run can choose obeys factors on the learning rate by path."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_cdd.experiment.optimizers import make_optimizer
+from keras_cdd.optimization import OPTIMIZERS, Adam, AdamW
+from keras_cdd.settings.config import TrainingConfig
+from keras_cdd.surgery.rebuild import named_slots
+
+
+def two_layers():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(2, name="body")(inputs)
+    return keras.Model(inputs, keras.layers.Dense(1, name="head")(hidden))
+
+
+def steps(optimizer, count=2):
+    """Weight path -> how far steps with gradients of ones take it."""
+    model = two_layers()
+    before = {v.path: v.numpy() for v in model.trainable_variables}
+    optimizer.build(model.trainable_variables)
+    for _ in range(count):
+        gradient = optimizer.scale_loss(tf.constant(1.0))
+        gradients = [tf.fill(v.shape, gradient) for v in model.trainable_variables]
+        optimizer.apply(gradients, model.trainable_variables)
+    return {v.path: before[v.path] - v.numpy() for v in model.trainable_variables}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_the_flag_scales_the_head_s_steps_and_no_others(name, mixed):
+    def steps_with(factor):
+        config = TrainingConfig(optimizer=name, head_learning_rate=factor, weight_decay=0.0, mixed_precision=mixed)
+        return steps(make_optimizer(config, "student", epochs=4, steps_per_epoch=4), count=1)
+
+    plain, faster = steps_with(1.0), steps_with(3.0)
+    for path, step in plain.items():
+        assert np.abs(step).max() > 0
+        np.testing.assert_allclose(faster[path], step * (3.0 if path.startswith("head") else 1.0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("ours, theirs", [(Adam, keras.optimizers.Adam), (AdamW, keras.optimizers.AdamW)])
+def test_without_factors_they_are_those_of_keras(ours, theirs):
+    for path, step in steps(theirs(0.1)).items():
+        np.testing.assert_allclose(steps(ours(0.1))[path], step, rtol=1e-4, atol=1e-7, err_msg=path)
+
+
+def test_decay_follows_the_weight_s_own_rate():
+    model = two_layers()
+    optimizer = AdamW(0.1, weight_decay=0.5, lr_multipliers={"head": 2.0})
+    before = {v.path: v.numpy() for v in model.trainable_variables}
+    optimizer.build(model.trainable_variables)
+    optimizer.apply([tf.zeros(v.shape) for v in model.trainable_variables], model.trainable_variables)
+    # Without gradients nothing but the decay moves a weight.
+    for variable in model.trainable_variables:
+        left = 1 - 0.1 * 0.5 * (2.0 if variable.path.startswith("head") else 1.0)
+        np.testing.assert_allclose(variable.numpy(), left * before[variable.path], rtol=1e-5)
+
+
+@pytest.mark.parametrize("ours, theirs", [(Adam, keras.optimizers.Adam), (AdamW, keras.optimizers.AdamW)])
+def test_slots_keep_the_names_of_keras_and_the_settings_come_back(ours, theirs):
+    model, names = two_layers(), []
+    optimizer = ours(0.1, lr_multipliers={"head": 2.0})
+    for one in (optimizer, theirs(0.1)):
+        one.build(model.trainable_variables)
+        names.append(set(named_slots(one, model.trainable_variables)[0]))
+    assert names[0] == names[1]
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(again) is ours and again.get_config() == optimizer.get_config()
+    assert again.lr_multipliers == {"head": 2.0}

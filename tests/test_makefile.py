@@ -1,0 +1,71 @@
+"""make finds a Python that fits, and says in one line which it needs where there is none."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# What `python -c ...` of the Makefile asks; a stand-in answers with its exit status.
+STAND_IN = "#!/bin/sh\nexit {}\n"
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+@pytest.fixture
+def make(tmp_path):
+    """`make(fitting, *arguments)` runs make where the named Pythons fit and all others do not."""
+
+    def run(fitting, *arguments):
+        for name in ("python3.11", "python3.12", "python3", "python"):
+            (tmp_path / name).write_text(STAND_IN.format(0 if name in fitting else 1))
+            (tmp_path / name).chmod(0o755)
+        command = [shutil.which("make"), "--silent", f"VENV={tmp_path}/venv", *arguments]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+        # The stand-ins hide whatever Pythons this machine has.
+        environment["PATH"] = os.pathsep.join([str(tmp_path), "/usr/bin", "/bin"])
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+SHOW = ("--eval=show:\n\t@echo found $(PYTHON)", "show")
+
+
+@pytest.mark.parametrize(
+    "fitting, found",
+    [
+        (["python3.11", "python3.12"], "python3.11"),
+        (["python3.12", "python3"], "python3.12"),
+        (["python3"], "python3"),
+        (["python"], "python"),
+    ],
+)
+def test_the_first_that_fits_is_taken(make, fitting, found):
+    assert make(fitting, *SHOW).stdout == f"found {found}\n"
+
+
+def test_another_can_be_named(make):
+    assert make(["python3.11"], "PYTHON=/opt/python", *SHOW).stdout == "found /opt/python\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["PYTHON=python3.11"]])
+def test_where_none_fits_one_line_says_which_is_needed(make, tmp_path, arguments):
+    done = make([], *arguments, f"{tmp_path}/venv/.installed")
+    said = (done.stdout + done.stderr).splitlines()
+    # The last line is make's own.
+    assert done.returncode and len(said) == 2 and said[0].startswith("error: Python 3.11 or 3.12 is needed")
+    assert not (tmp_path / "venv").exists()
+
+
+def test_the_check_knows_the_versions():
+    """The Makefile's question, asked of versions that there are not all of here."""
+    line = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("FITS := "))
+    question = line.removeprefix("FITS := ")
+    for version, fits in {(3, 10): False, (3, 11): True, (3, 12): True, (3, 13): False}.items():
+        script = f"import sys; sys.version_info = ({version[0]}, {version[1]}, 0); {question}"
+        done = subprocess.run([sys.executable, "-c", script], check=False)
+        assert (done.returncode == 0) is fits
