@@ -20,6 +20,7 @@ class Evaluator:
         rerank: k-reciprocal re-ranking.
         flip: add the mirrored image's embedding.
         strict: an unreadable image is an error.
+        cache_dir, cache_gib: where images are kept that do not fit into memory, as of `ImageStore`.
     """
 
     dataset: object
@@ -28,11 +29,16 @@ class Evaluator:
     rerank: bool = False
     flip: bool = False
     strict: bool = False
+    cache_dir: str | None = None
+    cache_gib: float = 64.0
 
     def __post_init__(self):
         self.dataset.validate(("query", "gallery"))
         parts = (self.dataset.query, self.dataset.gallery)
-        self.query, self.gallery = (ImageStore(records, self.image_size, self.strict) for records in parts)
+        self.query, self.gallery = (
+            ImageStore(records, self.image_size, self.strict, cache_dir=self.cache_dir, cache_gib=self.cache_gib)
+            for records in parts
+        )
 
     def embeddings(self, model):
         """(queries, D) and (gallery, D)."""

@@ -27,6 +27,10 @@ class DataConfig:
     flip: bool = option(True, "Augmentation: mirror images, where the data set allows it.")
     erasing: float = option(0.0, "Augmentation: probability of erasing a random rectangle.")
     strict_data: bool = option(False, "Stop at an unreadable image instead of reporting and skipping it.")
+    cache_dir: str | None = option(
+        "~/.cache/keras_cdd", "Folder for decoded images that do not fit into memory; empty to decode them every epoch."
+    )
+    cache_gib: float = option(64.0, "How much --cache_dir may hold, in GiB; what was not used for longest goes first.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,6 +180,7 @@ class Config:
             "teacher_epochs": self.training.teacher_epochs,
             "identities_per_batch": self.data.identities_per_batch,
             "images_per_identity": self.data.images_per_identity,
+            "cache_gib": self.data.cache_gib,
             "learning_rate": self.training.learning_rate,
             "num_cuts": self.surgery.num_cuts,
             "round_to": self.surgery.round_to,
