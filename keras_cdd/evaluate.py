@@ -1,6 +1,6 @@
 """What a model file is worth for retrieval.
 
-python -m keras_cdd.evaluate --model=runs/x/deploy.keras --dataset=csv --csv=split.csv --json=out.json
+    python -m keras_cdd.evaluate --model=runs/x/deploy.keras --dataset=csv --csv=split.csv --json=out.json
 """
 
 import dataclasses
