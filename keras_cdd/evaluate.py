@@ -28,6 +28,10 @@ class EvaluateFlags:
     flip: bool = option(False, "Add the mirrored image's embedding.")
     json: str | None = option(None, "File to write the result to.")
     strict_data: bool = option(False, "Stop at an unreadable image instead of reporting and skipping it.")
+    cache_dir: str | None = option(
+        "~/.cache/keras_cdd", "Folder for decoded images that do not fit into memory; empty to decode them every time."
+    )
+    cache_gib: float = option(64.0, "How much --cache_dir may hold, in GiB; what was not used for longest goes first.")
 
 
 def main(_):
@@ -46,7 +50,8 @@ def main(_):
         for trial in range(values.gallery_trials)
     ]
     options = (model.image_size, values.batch_size, values.rerank, values.flip, values.strict_data)
-    trials = [Evaluator(dataset, *options).evaluate(model).as_percent() for dataset in datasets]
+    kept = {"cache_dir": values.cache_dir, "cache_gib": values.cache_gib}
+    trials = [Evaluator(dataset, *options, **kept).evaluate(model).as_percent() for dataset in datasets]
     result = {name: round(sum(trial[name] for trial in trials) / len(trials), 3) for name in trials[0]}
     print("  ".join(f"{name} {value:.2f}" for name, value in result.items()))
     if values.json:

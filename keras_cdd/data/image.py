@@ -82,6 +82,22 @@ def open_zip(archive):
     return opened[key]
 
 
+def file_identity(path):
+    """What changes when an image's bytes change, without reading them.
+
+    Returns:
+        (path, bytes, time of the last change in ns), for an entry of an archive also the entry's name and CRC-32;
+        None for what is no readable file or entry, such as images of a registered source.
+    """
+    archive, mark, entry = str(path).partition(ZIP_MARK)
+    try:
+        status = os.stat(archive)
+        checksum = (entry, open_zip(archive).getinfo(entry).CRC) if mark else ()
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return None
+    return (os.path.abspath(archive), status.st_size, status.st_mtime_ns, *checksum)
+
+
 def register_source(scheme, reader):
     """Lets `read_image` answer paths `scheme://...` with `reader(path)`, a uint8 (H, W, 3) array."""
     _SOURCES[scheme] = reader

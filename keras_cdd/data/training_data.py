@@ -15,7 +15,8 @@ class TrainingData:
 
     Attributes:
         dataset: `RetrievalDataset`.
-        config: the run's settings of its data: image size, batches, augmentation, `strict_data`.
+        config: the run's settings of its data: image size, batches, augmentation, `strict_data`, `cache_dir` and
+            `cache_gib`.
         seed: of sampling and augmentation.
     """
 
@@ -25,7 +26,9 @@ class TrainingData:
 
     @functools.cached_property
     def store(self):
-        return ImageStore(self.dataset.train, self.config.image_size, self.config.strict_data)
+        config = self.config
+        kept = {"cache_dir": config.cache_dir, "cache_gib": config.cache_gib}
+        return ImageStore(self.dataset.train, config.image_size, config.strict_data, **kept)
 
     @functools.cached_property
     def labels(self):

@@ -20,6 +20,7 @@ class Evaluator:
         rerank: apply k-reciprocal re-ranking. Default: False.
         flip: average the embeddings of an image and its mirror image. Default: False.
         strict: raise an error for an unreadable image instead of reporting and skipping it. Default: False.
+        cache_dir, cache_gib: where decoded images that do not fit into memory are kept, see `ImageStore`.
 
     Attributes:
         query, gallery: `ImageStore` of either side.
@@ -35,11 +36,16 @@ class Evaluator:
     rerank: bool = False
     flip: bool = False
     strict: bool = False
+    cache_dir: str | None = None
+    cache_gib: float = 64.0
 
     def __post_init__(self):
         self.dataset.validate(("query", "gallery"))
         parts = (self.dataset.query, self.dataset.gallery)
-        self.query, self.gallery = (ImageStore(records, self.image_size, self.strict) for records in parts)
+        self.query, self.gallery = (
+            ImageStore(records, self.image_size, self.strict, cache_dir=self.cache_dir, cache_gib=self.cache_gib)
+            for records in parts
+        )
 
     def embeddings(self, model):
         """Embeddings of both sides by a model as `embed` takes it: [(queries, D), (gallery, D)], float32."""

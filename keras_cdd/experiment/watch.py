@@ -33,7 +33,8 @@ class Watch:
     def evaluator(self):
         """`Evaluator` of the run's protocol; reads the images when it is first asked for."""
         data = self.config.data
-        return Evaluator(self.dataset, tuple(data.image_size), strict=data.strict_data)
+        kept = {"cache_dir": data.cache_dir, "cache_gib": data.cache_gib}
+        return Evaluator(self.dataset, tuple(data.image_size), strict=data.strict_data, **kept)
 
     def accuracy(self, stage, epoch, model):
         """mAP and Rank-1 in percent after an epoch (from 1), where the settings ask for it; else nothing."""

@@ -164,10 +164,10 @@ class GatedBlock(keras.layers.Layer):
         """The convolutions of the fused block; widths that surgery may change are given as site names.
 
         Args:
-            input_shape: (N, H, W, C) of a call of the block.
+            input_shape: (N, H, W, C), the input shape of a call of the block.
 
         Raises:
-            ValueError: for an image size that is not fixed.
+            ValueError: if height or width is None.
         """
         shape = (None, *input_shape[1:])
         if None in shape[1:]:

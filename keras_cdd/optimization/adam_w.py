@@ -8,19 +8,20 @@ from keras_cdd.optimization.path_rates import PathRates
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class AdamW(PathRates, keras.optimizers.Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019) that knows `lr_multipliers`, see `PathRates`.
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019) and `lr_multipliers`, see `PathRates`.
 
-    Before each step a weight becomes `w - rate * weight_decay * w`, with its own rate, factor included, as torch has
-    it; Keras's AdamW would decay every weight with one rate. Slots keep Keras's names.
+    Before each step a weight becomes `w - rate * weight_decay * w` with the weight's own learning rate, as in torch;
+    Keras's AdamW uses the same rate for all weights. Slots have the names that Keras gives them.
 
     Args:
-        learning_rate: number or schedule.
-        weight_decay: in units of the weight, times the learning rate; at least 0.
+        learning_rate: number or `LearningRateSchedule`. Default: 0.001.
+        weight_decay: factor on the weight, multiplied by the learning rate; at least 0. Default: 0.004.
+        name: of the optimizer.
         **kwargs: of `keras.optimizers.Adam` and `PathRates`.
     """
 
     def __init__(self, learning_rate=0.001, weight_decay=0.004, name="adamw", **kwargs):
-        # Keras is told of no decay: it would apply it with the common rate.
+        # Keras must not know the decay: it would apply it with the same rate for all weights.
         super().__init__(learning_rate=learning_rate, weight_decay=None, name=name, **kwargs)
         self.decoupled_weight_decay = weight_decay
 

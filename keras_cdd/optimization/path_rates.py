@@ -1,4 +1,4 @@
-"""Learning rates that differ by what a weight belongs to."""
+"""Learning rates that depend on the path of a weight."""
 
 import math
 
@@ -6,11 +6,11 @@ import math
 class PathRates:
     """Mixin for a Keras optimizer: factors on the learning rate, by the path of the weight.
 
-    It comes before the optimizer among the bases, and takes part in `update_step` and `get_config`.
+    List it before the optimizer among the bases; it extends `update_step` and `get_config`.
 
     Args:
         lr_multipliers: substring of a weight's path -> factor on its learning rate, for example `{"head": 1.5}`; the
-            factors of several matches multiply. None for one rate for all.
+            factors of several matches multiply. Default: None, the same rate for all weights.
         **kwargs: of the optimizer.
     """
 
@@ -23,6 +23,8 @@ class PathRates:
 
     def rate_factor(self, variable):
         """The factor on the learning rate of a trainable variable."""
+        if not self.lr_multipliers:
+            return 1.0
         path = self._trainable_variables[self._get_variable_index(variable)].path
         return math.prod(factor for part, factor in self.lr_multipliers.items() if part in path)
 

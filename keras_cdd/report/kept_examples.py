@@ -1,4 +1,4 @@
-"""The example pictures of a finished run: kept when it ends, or made again from its models."""
+"""The example pictures of a finished run: saved at its end, or made again from its models."""
 
 import tensorflow as tf
 
@@ -13,17 +13,17 @@ MODELS = ("teacher", "student", "deploy")
 
 
 def keep_examples(folder, epochs, evaluator, models, embeddings, metrics):
-    """Keeps rankings and activation maps of a finished run for its report and TensorBoard.
+    """Saves rankings and activation maps of a finished run for its report and TensorBoard.
 
     Args:
         folder: `pathlib.Path` of the run.
-        epochs: of the student, TensorBoard's step.
+        epochs: number of epochs of the student, the step in TensorBoard.
         evaluator: `Evaluator` of the run's protocol.
         models: "teacher", "student", "deploy" -> Keras model.
-        embeddings: the same keys -> (query, gallery) embeddings, of those that were evaluated.
+        embeddings: the evaluated ones of these keys -> embeddings of query (queries, D) and gallery (gallery, D).
         metrics: the same keys -> `RankingMetrics`.
     """
-    # What searches is the deployed form; what is drawn from inside, the student as it was trained.
+    # Rankings are those of the deployed form; activation maps need the student as it was trained.
     names = {"student": "deploy"} | ({"teacher": "teacher"} if "teacher" in metrics else {})
     precisions = {who: metrics[name].average_precisions for who, name in names.items()}
     examples = Examples(evaluator, {who: embeddings[name] for who, name in names.items()}, precisions)

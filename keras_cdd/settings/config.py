@@ -36,6 +36,10 @@ class DataConfig:
     flip: bool = option(True, "Augmentation: mirror images, where the data set allows it.")
     erasing: float = option(0.0, "Augmentation: probability of erasing a random rectangle.")
     strict_data: bool = option(False, "Stop at an unreadable image instead of reporting and skipping it.")
+    cache_dir: str | None = option(
+        "~/.cache/keras_cdd", "Folder for decoded images that do not fit into memory; empty to decode them every epoch."
+    )
+    cache_gib: float = option(64.0, "How much --cache_dir may hold, in GiB; what was not used for longest goes first.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +83,8 @@ def _distill_fields():
         if field.name in LOSSES:
             yield f"{field.name}_weight", float, option(field.default, LOSSES[field.name].text)
         else:
-            yield field.name, type(field.default), option(field.default, **field.metadata)
+            known = field.metadata
+            yield field.name, type(field.default), option(field.default, known["help"], known["choices"])
 
 
 DistillConfig = dataclasses.make_dataclass(

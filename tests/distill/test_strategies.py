@@ -12,6 +12,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 from keras_cdd.distill import ChannelFade, CompressionRule, Distiller, EmbeddingQueue, FisherScore, GradientReset
 from keras_cdd.layers import FusedBatchNormalization, GatedBasicBlock
+from keras_cdd.losses import LossWeights
 from keras_cdd.models import BACKBONES, gated_resnet
 from keras_cdd.optimization import MomentumSGD
 from keras_cdd.models.gated_units import gated_units
@@ -60,7 +61,9 @@ def train(strategy):
         reset = GradientReset(queue, {site: range(unit.filters) for site, unit in units.items()}, every=2)
         fisher = FisherScore({site: unit.indicator.kept for site, unit in units.items()})
         fade = ChannelFade(shapes(units))
-        distiller = Distiller(student, teacher, parts=[reset, CompressionRule("lasso", 0.01), fisher, fade])
+        parts = [reset, CompressionRule("lasso", 0.01), fisher, fade]
+        # Relations are those of the images that a replica sees, so that loss is left out.
+        distiller = Distiller(student, teacher, LossWeights(relation=0.0), parts)
         fade.start({site: np.eye(*shape) > 0 for site, shape in shapes(units).items()}, steps=2)
         distiller.compile(MomentumSGD(0.01))
         # Both halves are equal, so each replica's batch statistics and triplets are those of the whole.
