@@ -66,6 +66,7 @@ SHORT = {
     "export.android_assets": "--android_dir=none",
     "benchmarks.deployed": "--rounds=1",
     "benchmarks.students": "--budgets=0.7 --ways=shrunk",
+    "benchmarks.input": "--images=100 --rounds=1",
     "benchmarks.shrinking_epochs": "--steps=1 --rounds=1 --batch_size=8",
 }
 # These start without TensorFlow; the others are forks of a process that has loaded it.
