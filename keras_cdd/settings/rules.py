@@ -11,6 +11,7 @@ POSITIVE = (
     "teacher_epochs",
     "identities_per_batch",
     "images_per_identity",
+    "cache_gib",
     "learning_rate",
     "num_cuts",
     "round_to",
