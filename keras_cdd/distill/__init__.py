@@ -8,9 +8,11 @@ from keras_cdd.distill.embedding_queue import EmbeddingQueue
 from keras_cdd.distill.fisher_score import FisherScore
 from keras_cdd.distill.gradient_reset import GradientReset
 from keras_cdd.distill.part import Part
+from keras_cdd.distill.strategies import STRATEGIES
 
 __all__ = [
     "COMPRESSIONS",
+    "STRATEGIES",
     "ChannelFade",
     "CompressionRule",
     "Distiller",

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from keras_cdd.data.registry import load_dataset
 from keras_cdd.data.training_data import TrainingData
-from keras_cdd.distill import reestimate_batch_norm
+from keras_cdd.distill import STRATEGIES, reestimate_batch_norm
 from keras_cdd.errors import UserError
+from keras_cdd.evaluation.embed import as_embedder
 from keras_cdd.experiment.latency import latency_ms
 from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student
 from keras_cdd.experiment.phase_loop import PhaseLoop
@@ -38,7 +39,7 @@ def run_experiment(config, flagfile):
     _set_up(config.training)
     data = TrainingData(dataset, config.data, config.training.seed)
     watch = Watch(config, dataset, workdir)
-    with watch.report, _strategy(config.training.strategy).scope():
+    with watch.report, STRATEGIES[config.training.strategy]().scope():
         started = time.perf_counter()
         teacher = _teacher(config, data, workdir, watch)
         taught = time.perf_counter()
@@ -47,13 +48,15 @@ def run_experiment(config, flagfile):
         workdir.save_model("deploy.keras", deploy)
         learnt = time.perf_counter()
         models = {"teacher": teacher, "student": student, "deploy": deploy}
+        embedders = {name: as_embedder(model) for name, model in models.items()}
         embeddings = {
-            name: watch.evaluator.embeddings(model)
-            for name, model in models.items()
+            name: watch.evaluator.embeddings(embedder)
+            for name, embedder in embedders.items()
             if name != "teacher" or config.run.evaluate_teacher
         }
         metrics = {name: watch.evaluator.rank(*sides) for name, sides in embeddings.items()}
-        summary = _summary(models, metrics, watch.evaluator.image_size)
+        summary = _summary(models, metrics)
+        summary["latency_ms"] = {name: latency_ms(embedder) for name, embedder in embedders.items()}
         summary["seconds"] = {"teacher": round(taught - started, 1), "student": round(learnt - taught, 1)}
         workdir.write_json("summary.json", summary)
         watch.finish(models, embeddings, metrics)
@@ -65,14 +68,6 @@ def _set_up(config):
     keras.mixed_precision.set_global_policy("mixed_float16" if config.mixed_precision else "float32")
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-def _strategy(name):
-    if name == "mirrored":
-        return tf.distribute.MirroredStrategy()
-    if name == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    return tf.distribute.get_strategy()
 
 
 def _teacher(config, data, workdir, watch):
@@ -123,7 +118,7 @@ def _student(config, data, workdir, watch, teacher):
     return student
 
 
-def _summary(models, metrics, image_size):
+def _summary(models, metrics):
     """What came out; savings are those of the deployed form against the heavy student's."""
     summary = {}
     for name, model in models.items():
@@ -135,5 +130,4 @@ def _summary(models, metrics, image_size):
     full_macs, full_params = costs.macs(costs.full_widths), costs.params(costs.full_widths)
     summary["macs_saved"] = round(100 * (1 - summary["deploy"]["macs"] / full_macs), 3)
     summary["params_saved"] = round(100 * (1 - summary["deploy"]["num_params"] / full_params), 3)
-    summary["latency_ms"] = {name: latency_ms(model, image_size) for name, model in models.items()}
     return summary

@@ -5,13 +5,15 @@ import time
 
 import numpy as np
 
-from keras_cdd.evaluation.embed import as_embedder
 
+def latency_ms(embedder, repeats=20):
+    """Median milliseconds of one image on all cores, after a warm-up.
 
-def latency_ms(model, image_size, repeats=20):
-    """Median milliseconds of one image through a Keras model, all cores, after a warm-up."""
-    embedder = as_embedder(model)
-    image = np.zeros((1, *image_size, 3), np.float32)
+    Args:
+        embedder: `KerasEmbedder`, or another function of images with an `image_size`.
+        repeats: runs that are timed.
+    """
+    image = np.zeros((1, *embedder.image_size, 3), np.float32)
     times = []
     for _ in range(repeats + 3):
         started = time.perf_counter()

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_cdd.errors import UserError
+
 
 def save_checkpoint(folder, model, variables, state):
     """Replaces the checkpoint in `folder`.
@@ -50,7 +52,7 @@ def load_checkpoint(folder):
         return model, arrays, json.loads((folder / "state.json").read_text())
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"Checkpoint {folder} cannot be read ({reason}); remove it to start again.") from None
+        raise UserError(f"Checkpoint {folder} cannot be read ({reason}); remove it to start again.") from None
 
 
 def _settled(folder):
@@ -76,6 +78,6 @@ def restore_variables(variables, arrays):
         if tuple(variables[name].shape) != arrays[name].shape
     ]
     if problems:
-        raise ValueError("The checkpoint belongs to another run: " + "; ".join(sorted(problems)[:5]))
+        raise UserError("The checkpoint belongs to another run: " + "; ".join(sorted(problems)[:5]))
     for name, variable in variables.items():
         variable.assign(arrays[name])

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from keras_cdd.distill import COMPRESSIONS
+from keras_cdd.distill import COMPRESSIONS, STRATEGIES
 from keras_cdd.distill.gradient_reset import METRICS
 from keras_cdd.layers.embedding_head import POOLINGS
 from keras_cdd.layers.gated_block import INDICATORS
@@ -72,7 +72,7 @@ class TrainingConfig:
     weight_decay: float = option(5e-4, "Of SGD (coupled) and AdamW.")
     head_learning_rate: float = option(1.5, "Factor on the learning rate of the head, for every optimizer.")
     mixed_precision: bool = option(False, "Compute in float16 with a scaled loss.")
-    strategy: str = option("none", "Several devices.", ("none", "mirrored", "multi_worker"))
+    strategy: str = option("none", "Several devices.", tuple(STRATEGIES))
     deterministic: bool = option(False, "Deterministic kernels: a run repeats bit by bit, slower on GPUs.")
     seed: int = option(0, "Of initial weights, batches and augmentation.")
 

@@ -117,7 +117,7 @@ def test_tensorboard_has_the_curves_and_the_rankings(watched):
 
 def test_a_failing_picture_does_not_stop_a_run(config, watched, monkeypatch, caplog):
     """The same run again: it trains nothing, evaluates, and cannot draw."""
-    monkeypatch.setattr("keras_cdd.experiment.watch.Examples.collect", lambda self, networks: 1 / 0)
+    monkeypatch.setattr("keras_cdd.report.kept_examples.Examples.collect", lambda self, networks: 1 / 0)
     monkeypatch.setattr(page, "render", lambda run: 1 / 0)
     summary = run_experiment(config, "--dataset=folder\n--epochs=2\n")
     assert summary["deploy"]["mAP"] == json.loads((watched[0].path / "summary.json").read_text())["deploy"]["mAP"]
