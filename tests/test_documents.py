@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -113,7 +114,7 @@ def checkout(tmp_path_factory, forks):
     for name in ("keras_cdd", "export", "benchmarks", "examples"):
         (folder / name).symlink_to(ROOT / name)
     if (ROOT.parent / "shared").is_dir():
-        (folder.parent / "shared").symlink_to(ROOT.parent / "shared")
+        _share(ROOT.parent / "shared", folder.parent / "shared")
     python = folder / "bin" / "python"
     python.parent.mkdir()
     python.write_text(PYTHON.format(python=sys.executable, root=str(ROOT), forks=str(forks), short=SHORT, light=LIGHT))
@@ -126,6 +127,21 @@ def checkout(tmp_path_factory, forks):
     run_there(folder, "python -m keras_cdd.train --dataset=csv --csv=split.csv --workdir=runs/x")
     shutil.copytree(folder / "runs/x", folder / "runs/quickstart")
     return folder
+
+
+def _share(shared, place):
+    """The shared data sets, Omniglot with one query and three gallery drawings of each character: a fifth of it."""
+    (place / "data").mkdir(parents=True)
+    for source in (shared / "data").iterdir():
+        if source.name != "omniglot":
+            (place / "data" / source.name).symlink_to(source)
+            continue
+        (place / "data/omniglot").mkdir()
+        for path in source.glob("*.zip"):
+            with zipfile.ZipFile(path) as whole, zipfile.ZipFile(place / "data/omniglot" / path.name, "w") as part:
+                for name in whole.namelist():
+                    if name.endswith(("_01.png", "_05.png", "_06.png", "_07.png")):
+                        part.writestr(name, whole.read(name))
 
 
 def run_there(folder, command):
