@@ -71,6 +71,14 @@ SHORT = {
 }
 # These start without TensorFlow; the others are forks of a process that has loaded it.
 LIGHT = {"export.build_gallery", "export.search", "export.android_assets"}
+# A few steps of six tiny networks run sooner than their graphs are traced.
+EAGER = {"benchmarks.shrinking_epochs"}
+EAGERLY = """
+import runpy, sys
+import tensorflow as tf
+tf.config.run_functions_eagerly(True)
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
 # Stands for `python` while the documents' commands run.
 PYTHON = """#!{python}
 import os, sys
@@ -83,6 +91,8 @@ if module not in short:
 arguments = [*sys.argv[1:], *short[module].split()]
 if module in {light!r}:
     os.execv({python!r}, [{python!r}, *arguments])
+if module in {eager!r}:
+    arguments[0:1] = ["-c", {eagerly!r}]
 sys.exit(forked.ask({forks!r}, arguments))
 """
 
@@ -117,7 +127,8 @@ def checkout(tmp_path_factory, forks):
         _share(ROOT.parent / "shared", folder.parent / "shared")
     python = folder / "bin" / "python"
     python.parent.mkdir()
-    python.write_text(PYTHON.format(python=sys.executable, root=str(ROOT), forks=str(forks), short=SHORT, light=LIGHT))
+    places = {"python": sys.executable, "root": str(ROOT), "forks": str(forks)}
+    python.write_text(PYTHON.format(**places, short=SHORT, light=LIGHT, eager=EAGER, eagerly=EAGERLY))
     python.chmod(0o755)
     photos = write_synthetic(folder / "photos", train_identities=64, train_images=8, test_identities=8, test_images=4)
     records = (*photos.train, *photos.query, *photos.gallery)
