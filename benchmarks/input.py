@@ -1,9 +1,9 @@
-"""How fast images come: reading, resizing, augmentation, and the pipeline as a whole.
+"""How fast is the input? Times reading, resizing, augmentation, and the pipeline as a whole.
 
     python -m benchmarks.input --images=400 --rounds=5
 
-Writes JPEG files of 320x280 to a temporary folder and reads them as 256x256. All rows take turns, so that other load on
-the machine hits them alike; medians are shown, each beside what it is compared with.
+Writes JPEG files of 320x280 pixels to a temporary folder and reads them as 256x256. All rows take turns, so that other
+load on the machine affects all of them; the table shows medians, each with its ratio to the row it is compared with.
 """
 
 import argparse
@@ -29,9 +29,9 @@ FILE_SIZE, SIZE = (280, 320), (256, 256)
 IDENTITIES, IMAGES_EACH = 24, 4
 BATCH = IDENTITIES * IMAGES_EACH
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-# What --shift=10 --flip --erasing=0.5 make of VeRi-776.
+# The augmentation of the VeRi-776 flagfiles: --shift=10 --flip --erasing=0.5.
 CHANGES = {"shift": 10, "flip": True, "erasing": 0.5, "background": MEAN_COLOUR}
-# (row, what it is compared with, how many times the latter is the measure)
+# (row, row it is compared with or None, factor on the latter)
 ROWS = (
     ("Pillow: decode + BOX resize, one thread", None, 1),
     ("Pillow: the same in a thread for each core", None, 1),
@@ -68,14 +68,14 @@ def main(options):
 
 
 def make_tasks(folder, count):
-    """Row -> (what to time, images that it works through)."""
+    """Row -> (function to time, number of images that it processes)."""
     records = write_photos(folder, count)
     paths = [record.path for record in records]
     batch = np.stack([load_image(path, SIZE) for path in (paths * BATCH)[:BATCH]])
     upright, photo = Image.open(paths[0]).convert("RGB"), np.array(Image.open(paths[0]).convert("RGB"))
     cast = tf.function(lambda images: tf.cast(images, tf.float32))
     changed = tf.function(Augmentation(**CHANGES))
-    # An angle of next to nothing, so that the general way is taken.
+    # A tiny angle, so that the general path with resampling is taken.
     resampled = tf.function(Augmentation(**CHANGES, rotation=1e-6))
     images, seed = tf.constant(batch), tf.constant([1, 2])
     memory = Pipeline(ImageStore(records, SIZE))
@@ -118,7 +118,7 @@ class Pipeline:
 
 
 def write_photos(folder, count):
-    """Smooth patches with noise, as JPEG files about as large as those of photos."""
+    """Writes smooth patches with noise as JPEG files, about as large as those of photos; returns their records."""
     rng = np.random.default_rng(0)
     records = []
     for number in range(count):

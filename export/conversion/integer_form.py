@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_cdd.models.copies import Copies
 from keras_cdd.models.graph import graph_of
-from keras_cdd.surgery.fuse import in_inference
+from keras_cdd.surgery.folded_layer import in_inference
 
 from .joined_convolutions import joined
 from .pixel_groups import of_pixel_groups

@@ -7,7 +7,7 @@ import keras
 
 from keras_cdd.layers import ConvShape, GatedBlock
 from keras_cdd.models.call import Call
-from keras_cdd.models.folding import Folding, foldings
+from keras_cdd.models.folding import foldings
 from keras_cdd.models.graph import Graph, embedding_graph, graph_of
 from keras_cdd.models.multiply_adds import multiply_adds
 
@@ -41,9 +41,10 @@ class CostModel:
 def cost_model(model: keras.Model, classifier: bool = False) -> CostModel:
     """The `CostModel` of a functional Keras model or built `Sequential` in deployed form.
 
-    A convolution counts with one bias a channel in place of its BatchNorm, an indicator that folds into the convolution
-    before it with none at all. A layer that is called twice has its parameters once and its multiply-adds twice. If the
-    model's outputs are a dict with an `embedding`, only what leads there counts, unless `classifier` is True.
+    A convolution or dense layer counts with one bias a channel in place of the BatchNorms that fold into it, with the
+    widths of the indicators that do; see `keras_cdd.fuse`. A layer that is called twice has its parameters once and its
+    multiply-adds twice. If the model's outputs are a dict with an `embedding`, only what leads there counts, unless
+    `classifier` is True.
 
     Raises:
         ValueError: for an open image size, or a model without a graph.
@@ -58,8 +59,8 @@ def cost_model(model: keras.Model, classifier: bool = False) -> CostModel:
         if isinstance(layer, GatedBlock):
             blocks.setdefault(layer, []).append(layer.conv_shapes(call.input.shape))
         elif id(call) in found:
-            fixed_macs += multiply_adds(call) // layer.filters * found[id(call)].filters
-            params[id(layer)] = _folded_params(found[id(call)])
+            fixed_macs += multiply_adds(call, found[id(call)].kernel_size)
+            params[id(layer)] = found[id(call)].params
         elif id(call) not in folded and isinstance(layer, keras.layers.Layer):
             fixed_macs += multiply_adds(call)
             params[id(layer)] = _num_params(layer)
@@ -124,9 +125,3 @@ def _block_macs(call: Call) -> int:
 
 def _num_params(layer: keras.layers.Layer) -> int:
     return sum(int(keras.ops.size(weight)) for weight in layer.weights if weight.name not in STATISTICS)
-
-
-def _folded_params(folding: Folding) -> int:
-    kernel = int(keras.ops.size(folding.conv.kernel)) // folding.conv.filters * folding.filters
-    has_bias = folding.bn is not None or folding.conv.use_bias
-    return kernel + has_bias * folding.filters

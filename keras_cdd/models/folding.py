@@ -1,70 +1,166 @@
-"""Which BatchNorms and indicators fold into the convolution before them in the deployed form."""
+"""Which BatchNorms and indicators fold into the convolution or dense layer beside them in the deployed form."""
 
 import dataclasses
+import math
 
 import keras
 
 from keras_cdd.layers import ChannelIndicator, FusedBatchNormalization
 from keras_cdd.models.call import Call
 from keras_cdd.models.graph import Graph
+from keras_cdd.models.kinds import CONVOLUTIONS, DEPTHWISE, SEPARABLE, TRANSPOSED
+from keras_cdd.models.multiply_adds import kernel_size
 
 L = keras.layers
+_HOSTS = (*CONVOLUTIONS, *TRANSPOSED, *DEPTHWISE, *SEPARABLE, L.Dense)
+_BATCH_NORMS = (L.BatchNormalization, FusedBatchNormalization)
 
 
 @dataclasses.dataclass(frozen=True)
 class Folding:
-    """`conv (- BN) (- indicator)` of which only the convolution stays; at least one of the two is there."""
+    """A convolution or dense layer that stays, and what goes into its weights.
 
-    conv: keras.layers.Conv2D
-    bn: keras.layers.BatchNormalization | None
-    indicator: ChannelIndicator | None
+    Attributes:
+        host: the call of the layer that stays.
+        before: the calls that lead to it and go, in the order of the graph.
+        after: the calls that follow it and go, in the order of the graph.
+    """
+
+    host: Call
+    before: tuple[Call, ...] = ()
+    after: tuple[Call, ...] = ()
 
     @property
-    def filters(self) -> int:
-        """Output channels of the folded convolution."""
-        return int(self.conv.filters if self.indicator is None else self.indicator.kernel.shape[-1])
+    def kernel_size(self) -> int:
+        """Number of weights in the kernels of the folded layer."""
+        layer, inputs, outputs = self.host.operation, _channels(self.host.input), _channels(self.host.output)
+        # Indicators, which alone change widths, fold into the second kernel of a separable convolution.
+        mixing = math.prod(layer.pointwise_kernel.shape) if type(layer) in SEPARABLE else kernel_size(layer)
+        first, last = [*self.before, self.host][0], [self.host, *self.after][-1]
+        changed = mixing * _channels(first.input) * _channels(last.output) // (inputs * outputs)
+        return kernel_size(layer) - mixing + changed
+
+    @property
+    def params(self) -> int:
+        """Number of weights of the folded layer."""
+        has_bias = self.host.operation.use_bias or any(map(_shifts, (*self.before, *self.after)))
+        return self.kernel_size + has_bias * _channels([self.host, *self.after][-1].output)
 
 
 def foldings(graph: Graph) -> tuple[dict[int, Folding], set[int]]:
     """What folds in a graph.
 
-    Only layers that are called once fold, where nobody else sees what passes between them.
+    BatchNorms, indicators and 1x1 depthwise convolutions fold into the layer that they follow, if that is linear, and
+    else into the one that reads them. Only layers that are called once fold, where nobody else sees what passes between
+    them.
 
     Returns:
-        `(found, folded)`: id of a convolution's call -> `Folding`, and ids of the calls that go.
+        `(found, folded)`: id of the call of a layer that stays -> `Folding`, and ids of the calls that go.
     """
-    found, folded = {}, set()
-    for call in graph.calls:
-        if type(call.operation) is not L.Conv2D or not _is_linear(call.operation) or not graph.is_called_once(call):
-            continue
-        last, bn, indicator = call, None, None
-        if (after := _next(graph, last)) is not None and _is_batch_norm_of_channels(after):
-            last, bn = after, after.operation
-            folded.add(id(after))
-        if (after := _next(graph, last)) is not None and _mixes_channels_of(after, call.operation):
-            indicator = after.operation
-            folded.add(id(after))
-        if bn is not None or indicator is not None:
-            found[id(call)] = Folding(call.operation, bn, indicator)
-    return found, folded
+    after: dict[int, tuple[Call, ...]] = {}
+    before: dict[int, tuple[Call, ...]] = {}
+    folded: set[int] = set()
+    hosts = [call for call in graph.calls if _is_host(graph, call)]
+    # What is a scale itself takes in only what nothing else does.
+    for group in ([call for call in hosts if not _is_scale(call)], [call for call in hosts if _is_scale(call)]):
+        for walk, found in ((_following, after), (_leading, before)):
+            for call in group:
+                if id(call) not in folded:
+                    found[id(call)] = walk(graph, call, folded)
+                    folded |= set(map(id, found[id(call)]))
+    folding = (Folding(call, before.get(id(call), ()), after.get(id(call), ())) for call in hosts)
+    return {id(f.host): f for f in folding if id(f.host) not in folded and (f.before or f.after)}, folded
 
 
-def _next(graph: Graph, call: Call) -> Call | None:
-    """The only taker of a call if it takes nothing else and its layer is called nowhere else, or None."""
-    taker = graph.only_taker(call)
-    return taker if taker is not None and graph.is_called_once(taker) and len(taker.inputs) == 1 else None
+def _following(graph: Graph, host: Call, folded: set[int]) -> tuple[Call, ...]:
+    chain = [host]
+    while (taker := graph.only_taker(chain[-1])) is not None and id(taker) not in folded:
+        if not _is_affine(graph, taker) or not _folds_behind(graph, taker, host):
+            break
+        chain.append(taker)
+    return tuple(chain[1:])
 
 
-def _is_linear(conv: keras.layers.Conv2D) -> bool:
-    return conv.activation is keras.activations.linear and conv.data_format == "channels_last"
+def _leading(graph: Graph, host: Call, folded: set[int]) -> tuple[Call, ...]:
+    chain = [host]
+    while (producer := graph.producer(chain[0].input)) is not None and id(producer) not in folded:
+        alone = graph.only_taker(producer) is chain[0]
+        if not alone or not _is_affine(graph, producer) or not _folds_ahead(graph, producer, host):
+            break
+        chain.insert(0, producer)
+    return tuple(chain[:-1])
+
+
+def _is_host(graph: Graph, call: Call) -> bool:
+    layer = call.operation
+    if type(layer) not in _HOSTS or not graph.is_called_once(call) or len(call.inputs) != 1:
+        return False
+    plain = not getattr(layer, "lora_enabled", False) and getattr(layer, "quantization_mode", None) is None
+    return plain and getattr(layer, "data_format", "channels_last") == "channels_last"
+
+
+def _is_affine(graph: Graph, call: Call) -> bool:
+    """Whether a call multiplies the channels of every position with one matrix and adds one vector, at most."""
+    if not graph.is_called_once(call) or len(call.inputs) != 1 or "float" not in call.input.dtype:
+        return False
+    return _is_batch_norm_of_channels(call) or _is_scale(call) or type(call.operation) is ChannelIndicator
 
 
 def _is_batch_norm_of_channels(call: Call) -> bool:
     bn = call.operation
-    if type(bn) not in (L.BatchNormalization, FusedBatchNormalization) or call.kwargs.get("training"):
+    if type(bn) not in _BATCH_NORMS or call.kwargs.get("training"):
         return False
     return bn.axis in (-1, len(call.input.shape) - 1)
 
 
-def _mixes_channels_of(call: Call, conv: keras.layers.Conv2D) -> bool:
-    return type(call.operation) is ChannelIndicator and conv.groups == 1
+def _is_scale(call: Call) -> bool:
+    layer = call.operation
+    if type(layer) not in DEPTHWISE or layer.data_format != "channels_last" or not _is_linear(layer):
+        return False
+    return layer.depth_multiplier == 1 and max(*layer.kernel_size, *layer.strides) == 1
+
+
+def _shifts(call: Call) -> bool:
+    """Whether a call that folds adds something."""
+    return type(call.operation) in _BATCH_NORMS or (_is_scale(call) and call.operation.use_bias)
+
+
+def _folds_behind(graph: Graph, call: Call, host: Call) -> bool:
+    layer = host.operation
+    if not _is_linear(layer) or (type(layer) is L.Dense and _is_embedding(graph, call)):
+        return False
+    mixes = type(call.operation) is ChannelIndicator
+    return not mixes or (type(layer) not in DEPTHWISE and getattr(layer, "groups", 1) == 1)
+
+
+def _folds_ahead(graph: Graph, call: Call, host: Call) -> bool:
+    layer, mixes = host.operation, type(call.operation) is ChannelIndicator
+    if getattr(layer, "groups", 1) != 1 or (mixes and type(layer) in (*DEPTHWISE, *SEPARABLE)):
+        return False
+    return not _shifts(call) or (_sees_no_border(layer) and not _levels_pooled_features(graph, call))
+
+
+def _is_linear(layer: keras.layers.Layer) -> bool:
+    return layer.activation is keras.activations.linear
+
+
+def _is_embedding(graph: Graph, call: Call) -> bool:
+    # Published counts state the head of a retrieval network with its last BatchNorm, whose output is the embedding.
+    return isinstance(graph.outputs, dict) and graph.outputs.get("embedding") is call.output
+
+
+def _levels_pooled_features(graph: Graph, call: Call) -> bool:
+    # With 8 bits, features of very different size need their scales before the mean, see `export.conversion`.
+    pooling = graph.producer(call.input)
+    return pooling is not None and isinstance(pooling.operation, L.GlobalAveragePooling2D)
+
+
+def _sees_no_border(layer: keras.layers.Layer) -> bool:
+    """Whether a layer makes of a map that is the same everywhere one that is the same everywhere."""
+    if type(layer) is L.Dense:
+        return True
+    return type(layer) not in TRANSPOSED and (layer.padding == "valid" or max(layer.kernel_size) == 1)
+
+
+def _channels(tensor: keras.KerasTensor) -> int:
+    return int(tensor.shape[-1])

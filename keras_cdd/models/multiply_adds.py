@@ -7,37 +7,37 @@ import keras
 
 from keras_cdd.layers import ChannelIndicator
 from keras_cdd.models.call import Call
+from keras_cdd.models.kinds import CONVOLUTIONS, DEPTHWISE, SEPARABLE, TRANSPOSED
 
-L = keras.layers
-_CONVOLUTIONS = L.Conv1D | L.Conv2D | L.Conv3D | L.DepthwiseConv1D | L.DepthwiseConv2D
-_TRANSPOSED = L.Conv1DTranspose | L.Conv2DTranspose | L.Conv3DTranspose
-_SEPARABLE = L.SeparableConv1D | L.SeparableConv2D
+_OF_CHANNELS_LAST = (keras.layers.Dense, ChannelIndicator)
 
 
-def multiply_adds(call: Call) -> int:
+def multiply_adds(call: Call, kernels: int | None = None) -> int:
     """MACs of one image; 0 for everything but convolutions, dense layers and indicators.
 
     A transposed convolution multiplies its whole kernel with every input position, the others theirs for every output
     position, padding included. A dense layer counts once for every position of a map.
 
+    Args:
+        call: of any operation.
+        kernels: number of weights to count in place of the layer's kernels, for a layer that will have another width.
+
     Raises:
         ValueError: for a size that is open.
     """
     layer = call.operation
-    if isinstance(layer, _TRANSPOSED):
-        return _size(layer.kernel) * _positions(call, call.input, layer.data_format)
-    if isinstance(layer, _SEPARABLE):
-        kernels = _size(layer.depthwise_kernel) + _size(layer.pointwise_kernel)
-        return kernels * _positions(call, call.output, layer.data_format)
-    if isinstance(layer, _CONVOLUTIONS):
-        return _size(layer.kernel) * _positions(call, call.output, layer.data_format)
-    if isinstance(layer, L.Dense | ChannelIndicator):
-        return _size(layer.kernel) * _positions(call, call.output, "channels_last")
-    return 0
+    if not isinstance(layer, CONVOLUTIONS + DEPTHWISE + SEPARABLE + TRANSPOSED + _OF_CHANNELS_LAST):
+        return 0
+    tensor = call.input if isinstance(layer, TRANSPOSED) else call.output
+    data_format = "channels_last" if isinstance(layer, _OF_CHANNELS_LAST) else layer.data_format
+    return (kernel_size(layer) if kernels is None else kernels) * _positions(call, tensor, data_format)
 
 
-def _size(kernel: Any) -> int:
-    return math.prod(kernel.shape)
+def kernel_size(layer: keras.layers.Layer) -> int:
+    """Number of weights in a layer's kernels, one or two."""
+    if isinstance(layer, SEPARABLE):
+        return math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
+    return math.prod(layer.kernel.shape)
 
 
 def _positions(call: Call, tensor: Any, data_format: str) -> int:

@@ -4,7 +4,6 @@ import itertools
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_cdd.annotations import Tensor
 from keras_cdd.layers import ChannelIndicator, FusedBatchNormalization, GatedBlock, GeneralizedMeanPooling
@@ -14,12 +13,17 @@ from keras_cdd.models.call import Call
 from keras_cdd.models.copies import Copies
 from keras_cdd.models.folding import foldings
 from keras_cdd.models.graph import Graph, embedding_graph
+from keras_cdd.surgery.folded_layer import folded_layer
 
 
 def fuse(model: keras.Model) -> keras.Model:
-    """Folds indicators and BatchNorms into the convolutions before them.
+    """Folds indicators and BatchNorms into the convolutions and dense layers beside them.
 
-    An indicator that follows no convolution directly becomes a 1x1 convolution.
+    They go into the linear layer that they follow (Conv1D to 3D, transposed, depthwise and separable convolutions,
+    Dense), else into the one that reads them, where it is exact: nobody else reads what is between, both are called
+    once, and where a BatchNorm's reader pads nothing. A 1x1 depthwise convolution, which is a scale, folds likewise. An
+    indicator that folds nowhere becomes a 1x1 convolution. The last BatchNorm of a retrieval model's head, which gives
+    the embedding, stays a layer, and so does one of globally pooled features that no linear layer makes.
 
     Args:
         model: functional Keras model or built `Sequential`, with or without gated blocks. Of a retrieval model (a dict
@@ -47,10 +51,12 @@ class _StockCall(Copies):
     def __call__(self, call: Call, *args: Any, **kwargs: Any) -> Any:
         layer = call.operation
         if id(call) in self._folded:
-            return args[0]
+            (inputs,) = (x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor))
+            return inputs
         if id(call) in self._found:
             folding = self._found[id(call)]
-            return _convolution(layer, self.name(layer), *folded(layer, folding.bn, folding.indicator))(args[0])
+            before, after = ([c.operation for c in calls] for calls in (folding.before, folding.after))
+            return folded_layer(layer, self.name(layer), before, after)(*args, **kwargs)
         if isinstance(layer, GatedBlock):
             if id(layer) not in self._blocks:
                 self._blocks[id(layer)] = _StockBlock(layer, self.name(layer))
@@ -93,41 +99,5 @@ def _relu(name: str) -> keras.layers.Layer:
 def _unit(unit: ConvUnit, block_name: str) -> list[keras.layers.Layer]:
     name = f"{block_name}_{unit.name}"
     padding = [keras.layers.ZeroPadding2D(unit.margin, name=f"{name}_pad", dtype="float32")] if unit.margin else []
-    return [*padding, _convolution(unit.conv, name, *folded(unit.conv, unit.bn, unit.indicator))]
-
-
-def folded(
-    conv: keras.layers.Conv2D,
-    bn: keras.layers.BatchNormalization | None = None,
-    indicator: ChannelIndicator | None = None,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Kernel (HWIO) and bias, if any, of `indicator(bn(conv(x)))` as one convolution, computed in float64."""
-    kernel = keras.ops.convert_to_numpy(conv.kernel).astype(np.float64)
-    bias = None if conv.bias is None else keras.ops.convert_to_numpy(conv.bias).astype(np.float64)
-    if bn is not None:
-        factor, summand = in_inference(bn)
-        kernel, bias = kernel * factor, summand if bias is None else summand + bias * factor
-    if indicator is not None:
-        mixing = keras.ops.convert_to_numpy(indicator.kernel)[0, 0].astype(np.float64)
-        kernel, bias = kernel @ mixing, None if bias is None else bias @ mixing
-    return kernel, bias
-
-
-def in_inference(bn: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
-    """What BatchNorm multiplies every channel with, and what it adds then; (C,) both, float64."""
-    mean, variance = (keras.ops.convert_to_numpy(w).astype(np.float64) for w in (bn.moving_mean, bn.moving_variance))
-    gamma = 1.0 if bn.gamma is None else keras.ops.convert_to_numpy(bn.gamma)
-    beta = 0.0 if bn.beta is None else keras.ops.convert_to_numpy(bn.beta)
-    factor = gamma / np.sqrt(variance + bn.epsilon)
-    return factor, beta - mean * factor
-
-
-def _convolution(
-    conv: keras.layers.Conv2D, name: str, kernel: np.ndarray, bias: np.ndarray | None
-) -> keras.layers.Conv2D:
-    """A stock convolution with the geometry of `conv` and the given weights."""
-    config = {"name": name, "dtype": "float32", "use_bias": bias is not None, "filters": kernel.shape[3]}
-    new = keras.layers.Conv2D.from_config({**conv.get_config(), **config})
-    new.build((None, None, None, kernel.shape[2] * conv.groups))
-    new.set_weights([weight.astype(np.float32) for weight in (kernel, bias) if weight is not None])
-    return new
+    after = [unit.bn] if unit.indicator is None else [unit.bn, unit.indicator]
+    return [*padding, folded_layer(unit.conv, name, after=after)]
