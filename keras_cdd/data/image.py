@@ -21,6 +21,8 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 _OPEN_ZIPS = threading.local()
+# Few enough that what lies between two products stays in the cache, and needs no fresh pages for every image.
+_ROWS_AT_ONCE = 128
 _SOURCES: dict[str, Callable[[str], np.ndarray]] = {}
 
 
@@ -134,24 +136,33 @@ def resize(image, size):
     height, width = size
     if height < 1 or width < 1:
         raise ValueError(f"Argument `size` must be (height, width), both at least 1. Received: size={size!r}")
+    return image if image.shape[:2] == (height, width) else _area_averages(image, height, width)
+
+
+def _area_averages(image, height, width):
     rows, columns, channels = image.shape
-    if (rows, columns) == (height, width):
-        return image
     total = (rows // math.gcd(rows, height)) * (columns // math.gcd(columns, width))
     # Whole numbers below 2^24 are exact in float32, below 2^53 in float64, in whatever order they are added.
     kind = np.float32 if 255 * total < 1 << 24 else np.float64
-    pixels = image.reshape(rows, columns * channels)
-    down = np.empty((height, columns * channels), kind)
-    for outputs, inputs, weights in _bands(rows, height, 1, kind):
-        np.matmul(weights, pixels[inputs].astype(kind), out=down[outputs])
-    sums = np.empty((height, width * channels), kind)
-    for outputs, inputs, weights in _bands(columns, width, channels, kind):
-        np.matmul(down[:, inputs], weights.T, out=sums[:, outputs])
     # A quotient lies below the next whole number by 1 / (2 * total) at least, which 24 bits show up to a total of 2^15.
-    sums = sums if total < 1 << 15 else sums.astype(np.float64, copy=False)
-    sums += kind(total / 2)
-    sums /= kind(total)
-    return sums.astype(np.uint8).reshape(height, width, channels)
+    exact = np.float32 if total < 1 << 15 else np.float64
+    pixels = image.reshape(rows, columns * channels)
+    down, down_bands = np.empty((_ROWS_AT_ONCE, columns * channels), kind), _bands(rows, height, 1, kind)
+    sums, across_bands = np.empty((_ROWS_AT_ONCE, width * channels), kind), _bands(columns, width, channels, kind)
+    averages = np.empty((height, width * channels), np.uint8)
+    bands_at_once = _ROWS_AT_ONCE // down_bands[0][2].shape[0]
+    for first in range(0, len(down_bands), bands_at_once):
+        block = down_bands[first : first + bands_at_once]
+        top, end = block[0][0].start, block[-1][0].stop
+        for outputs, inputs, weights in block:
+            np.matmul(weights, pixels[inputs].astype(kind), out=down[outputs.start - top : outputs.stop - top])
+        for outputs, inputs, weights in across_bands:
+            np.matmul(down[: end - top, inputs], weights.T, out=sums[: end - top, outputs])
+        quotients = sums[: end - top].astype(exact, copy=False)
+        quotients += exact(total / 2)
+        quotients /= exact(total)
+        averages[top:end] = quotients.astype(np.uint8)
+    return averages.reshape(height, width, channels)
 
 
 @functools.lru_cache(maxsize=64)
