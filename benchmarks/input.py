@@ -1,9 +1,10 @@
-"""How fast is the input? Times reading, resizing, augmentation, and the pipeline as a whole.
+"""How fast images come: reading, resizing, augmentation, and the pipeline as a whole.
 
     python -m benchmarks.input --images=400 --rounds=5
 
 Writes JPEG files of 320x280 pixels to a temporary folder and reads them as 256x256. All rows take turns, so that other
-load on the machine affects all of them; the table shows medians, each with its ratio to the row it is compared with.
+load on the machine affects all of them. The table shows medians, each with its ratio to the row it is compared with: by
+the clock, and by the processor time of all threads, which is the better figure on a busy machine.
 """
 
 import argparse
@@ -31,51 +32,60 @@ BATCH = IDENTITIES * IMAGES_EACH
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 # The augmentation of the VeRi-776 flagfiles: --shift=10 --flip --erasing=0.5.
 CHANGES = {"shift": 10, "flip": True, "erasing": 0.5, "background": MEAN_COLOUR}
-# (row, row it is compared with or None, factor on the latter)
-ROWS = (
-    ("Pillow: decode + BOX resize, one thread", None, 1),
-    ("Pillow: the same in a thread for each core", None, 1),
-    ("load_image, one thread", "Pillow: decode + BOX resize, one thread", 1),
-    ("ImageStore, first pass into memory", "Pillow: decode + BOX resize, one thread", CORES),
-    ("ImageStore, first pass to disk", "Pillow: decode + BOX resize, one thread", CORES),
-    ("Pillow: BOX resize alone", None, 1),
-    ("resize", "Pillow: BOX resize alone", 1),
-    ("uint8 to float32 alone", None, 1),
-    ("augmentation by resampling", None, 1),
-    ("augmentation", "augmentation by resampling", 1),
-    ("pipeline from memory", "uint8 to float32 alone", 1),
-    ("pipeline from disk", "uint8 to float32 alone", 1),
-)
+# Row -> what it is compared with.
+ONE_THREAD, ALL_THREADS = "Pillow: decode + BOX resize, one thread", "Pillow: the same in a thread for each core"
+ROWS = {
+    ONE_THREAD: None,
+    ALL_THREADS: None,
+    "load_image, one thread": ONE_THREAD,
+    "ImageStore, first pass into memory": ALL_THREADS,
+    "ImageStore, first pass to disk": ALL_THREADS,
+    "Pillow: BOX resize alone": None,
+    "resize": "Pillow: BOX resize alone",
+    "uint8 to float32 alone": None,
+    "augmentation by resampling": None,
+    "augmentation": "augmentation by resampling",
+    "pipeline from memory": "uint8 to float32 alone",
+    "pipeline from disk": "uint8 to float32 alone",
+}
 
 
 def main(options):
+    clocks = (time.perf_counter, time.process_time)
     with tempfile.TemporaryDirectory() as folder:
         tasks = make_tasks(pathlib.Path(folder), options.images)
-        seconds = {name: [] for name, _, _ in ROWS}
+        seconds = {name: ([], []) for name in ROWS}
         for turn in range(options.rounds + 1):
             for name, (task, images) in tasks.items():
-                start = time.perf_counter()
+                starts = [clock() for clock in clocks]
                 task()
-                # The first turn fills caches and traces graphs.
-                if turn:
-                    seconds[name].append((time.perf_counter() - start) / images)
-    rates = {name: 1 / statistics.median(values) for name, values in seconds.items()}
+                if turn:  # The first fills caches and traces graphs.
+                    for clock, start, values in zip(clocks, starts, seconds[name], strict=True):
+                        values.append((clock() - start) / images)
     print(f"{CORES} cores, {FILE_SIZE[1]}x{FILE_SIZE[0]} -> {SIZE[1]}x{SIZE[0]}, batch {BATCH}")
-    print(f"{'':<46}{'images/s':>9}  ratio")
-    for name, other, times in ROWS:
-        ratio = f"{rates[name] / rates[other] / times:.2f} of {times if times > 1 else ''} {other}" if other else ""
-        print(f"{name:<46}{rates[name]:>9.0f}  {ratio.replace('  ', ' ')}")
+    print(table({name: [statistics.median(values) for values in both] for name, both in seconds.items()}))
+
+
+def table(seconds):
+    """Row -> (seconds, processor seconds) an image, as text."""
+    lines = [f"{'':<46}{'images/s':>9}{'ratio':>7}{'processor ms':>14}{'ratio':>7}  compared with"]
+    for name, other in ROWS.items():
+        clock, processor = seconds[name]
+        ratios = [f"{b / a:.2f}" for a, b in zip(seconds[name], seconds[other], strict=True)] if other else ["", ""]
+        row = f"{name:<46}{1 / clock:>9.0f}{ratios[0]:>7}{1000 * processor:>14.2f}{ratios[1]:>7}  {other or ''}"
+        lines.append(row.rstrip())
+    return "\n".join(lines)
 
 
 def make_tasks(folder, count):
-    """Row -> (function to time, number of images that it processes)."""
+    """Row -> (what to time, images that it works through)."""
     records = write_photos(folder, count)
     paths = [record.path for record in records]
     batch = np.stack([load_image(path, SIZE) for path in (paths * BATCH)[:BATCH]])
     upright, photo = Image.open(paths[0]).convert("RGB"), np.array(Image.open(paths[0]).convert("RGB"))
     cast = tf.function(lambda images: tf.cast(images, tf.float32))
     changed = tf.function(Augmentation(**CHANGES))
-    # A tiny angle, so that the general path with resampling is taken.
+    # An angle of next to nothing, so that the general way is taken.
     resampled = tf.function(Augmentation(**CHANGES, rotation=1e-6))
     images, seed = tf.constant(batch), tf.constant([1, 2])
     memory = Pipeline(ImageStore(records, SIZE))
@@ -100,7 +110,7 @@ def make_tasks(folder, count):
         (memory.run, memory.images),
         (disk.run, disk.images),
     )
-    return {name: task for (name, _, _), task in zip(ROWS, tasks, strict=True)}
+    return {name: task for name, task in zip(ROWS, tasks, strict=True)}
 
 
 class Pipeline:
@@ -118,7 +128,7 @@ class Pipeline:
 
 
 def write_photos(folder, count):
-    """Writes smooth patches with noise as JPEG files, about as large as those of photos; returns their records."""
+    """Smooth patches with noise, as JPEG files about as large as those of photos."""
     rng = np.random.default_rng(0)
     records = []
     for number in range(count):
