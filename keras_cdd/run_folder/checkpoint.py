@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cdd.errors import UserError
+from keras_cdd.run_folder.writing import to_disk
 
 
 def save_checkpoint(folder, model, variables, state):
@@ -29,9 +30,12 @@ def save_checkpoint(folder, model, variables, state):
     arrays = {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
     np.savez(fresh / "variables.npz", **arrays)
     (fresh / "state.json").write_text(json.dumps(state))
+    for path in (*fresh.iterdir(), fresh):
+        to_disk(path)
     if folder.exists():
         os.rename(folder, old)
     os.rename(fresh, folder)
+    to_disk(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
