@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_cdd.errors import UserError
+from keras_cdd.evaluation.match_ranks import match_ranks
 from keras_cdd.evaluation.ranking_metrics import RankingMetrics
 
 CHUNK_BYTES = 64 << 20
@@ -71,9 +72,10 @@ def rank_embeddings(
             "Arguments `query_embeddings` and `query_ids` must be of one length. "
             f"Received: {len(query_embeddings)} and {len(query_ids)}"
         )
-    query, opposite = unit_length(query_embeddings), -unit_length(gallery_embeddings).T
+    query, opposite = unit_length(query_embeddings), unit_length(gallery_embeddings)
+    np.negative(opposite, out=opposite)
     return rank_metrics(
-        lambda rows: query[rows] @ opposite, query_ids, gallery_ids, query_cameras, gallery_cameras, max_rank
+        lambda rows: query[rows] @ opposite.T, query_ids, gallery_ids, query_cameras, gallery_cameras, max_rank
     )
 
 
@@ -157,26 +159,25 @@ def _scores(
     gallery_cameras: np.ndarray,
 ) -> Iterator[Sequence[Any]]:
     """Yields average precision, inverse negative penalty and rank of the first match for each query, or three NaNs."""
+    positions_of = _by_identity(gallery_ids)
     for chunk in slices(len(query_ids), len(gallery_ids)):
         distances = np.asarray(distances_of(chunk))
         _check_shape(distances, chunk.stop - chunk.start, len(gallery_ids))
-        if np.isnan(distances).any():
+        if distances.size and np.isnan(distances.min()):
             raise UserError("Distances must be numbers; a model that gives NaN has diverged. Received: NaN")
         for row, identity, camera in zip(distances, query_ids[chunk], query_cameras[chunk], strict=True):
-            same = gallery_ids == identity
-            ranks = _match_ranks(row, same, same & (gallery_cameras == camera) & (camera >= 0))
+            same = positions_of.get(identity, _NONE)
+            is_junk = (gallery_cameras[same] == camera) & (camera >= 0)
+            ranks = match_ranks(row, same[~is_junk], same[is_junk])
             number = np.arange(1, len(ranks) + 1)
             yield (np.mean(number / ranks), len(ranks) / ranks[-1], ranks[0]) if len(ranks) else [np.nan] * 3
 
 
-def _match_ranks(distances: np.ndarray, same: np.ndarray, junk: np.ndarray) -> np.ndarray:
-    """Ranks, from 1, of one query's matches among all gallery images that are not junk.
+_NONE = np.empty(0, np.int64)
 
-    Only images at most as far as the farthest match are sorted; most of a gallery is farther away.
-    """
-    matches = same & ~junk
-    if not matches.any():
-        return np.empty(0)
-    near = np.flatnonzero((distances <= distances[matches].max()) & ~junk)
-    nearest_first = near[np.argsort(distances[near], kind="stable")]
-    return np.flatnonzero(same[nearest_first]) + 1
+
+def _by_identity(identities: np.ndarray) -> dict[int, np.ndarray]:
+    """Identity -> sorted positions of its images."""
+    order = np.argsort(identities, kind="stable")
+    names, starts = np.unique(identities[order], return_index=True)
+    return dict(zip(names.tolist(), np.split(order, starts[1:]), strict=True)) if len(order) else {}

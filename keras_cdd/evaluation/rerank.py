@@ -10,6 +10,7 @@ import scipy.sparse
 from keras_cdd.evaluation.metrics import slices, unit_length
 
 TINY = 1e-12
+GROUPS = 64
 
 
 def rerank(query_embeddings, gallery_embeddings, k1=20, k2=6, weight=0.3, normalize=True):
@@ -65,12 +66,31 @@ def _nearest(x, count):
     count = min(count, len(x))
     neighbours, farthest = np.empty((len(x), count), np.int64), np.empty(len(x), np.float32)
     for rows in slices(len(x), len(x), item_bytes=16):
-        distances = 2.0 - 2.0 * (x[rows] @ x.T)
+        distances = x[rows] @ x.T
+        distances *= -2.0
+        distances += 2.0
         farthest[rows] = np.maximum(distances.max(axis=1), TINY)
-        near = np.sort(np.argpartition(distances, count - 1, axis=1)[:, :count], axis=1)
-        order = np.argsort(np.take_along_axis(distances, near, axis=1), axis=1, kind="stable")
-        neighbours[rows] = np.take_along_axis(near, order, axis=1)
+        neighbours[rows] = _smallest(distances, count)
     return neighbours, farthest
+
+
+def _smallest(distances, count):
+    """Columns (n, count) of the smallest values of each row, the smallest first, equal ones in order.
+
+    The count-th smallest of the minima of some groups of columns is no smaller than the count-th smallest value, so
+    only the few values up to it are sorted.
+    """
+    groups = max(GROUPS, 2 * count)
+    if distances.shape[1] < 2 * groups:
+        return np.argsort(distances, axis=1, kind="stable")[:, :count]
+    # Neighbouring columns, often of one identity, belong to different groups.
+    whole = distances.shape[1] // groups * groups
+    minima = distances[:, :whole].reshape(len(distances), -1, groups).min(axis=1)
+    bound = np.partition(minima, count - 1, axis=1)[:, count - 1 : count]
+    row, column = np.nonzero(distances <= bound)
+    order = np.lexsort((column, distances[row, column], row))
+    first = np.searchsorted(row, np.arange(len(distances)))
+    return column[order[first[:, None] + np.arange(count)]]
 
 
 def _sets(neighbours):

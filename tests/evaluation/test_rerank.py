@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_cdd.evaluation import metrics, rank_embeddings, rank_metrics, rerank, reranked_distances
+from keras_cdd.evaluation.rerank import _smallest
 
 
 def literal_rerank(query, gallery, k1, k2, weight):
@@ -86,3 +87,12 @@ def test_errors(clusters, options):
     name, value = next(iter(options.items()))
     with pytest.raises(ValueError, match=f"Received: .*{name}={value}"):
         rerank(*clusters[:2], **options)
+
+
+@pytest.mark.parametrize("columns", [20, 127, 128, 1000, 1003])
+@pytest.mark.parametrize("levels", [4, 10**6])
+def test_the_smallest_are_those_of_a_stable_sort(columns, levels):
+    distances = np.random.default_rng(columns).integers(0, levels, (30, columns)).astype("float32")
+    for count in (1, 7, 20):
+        expected = np.argsort(distances, axis=1, kind="stable")[:, :count]
+        np.testing.assert_array_equal(_smallest(distances, count), expected)
