@@ -13,8 +13,6 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 PACKAGES := keras_cdd export benchmarks examples tests
 QUICK := runs/quickstart
-LONGEST := tests/test_android.py tests/test_documents.py tests/experiment tests/test_examples.py
-OTHERS := $(filter-out $(LONGEST) %/golden %/__pycache__,$(patsubst %/,%,$(sort $(wildcard tests/*/ tests/test_*.py))))
 
 .PHONY: quickstart test lint check-mediapipe android android-assets android-test android-search android-deps clean
 
@@ -35,9 +33,10 @@ quickstart: $(VENV)/.installed
 	    --query=$$(ls $(QUICK)/photos/query/*/*.png | head -n 1) --top_k=5 --show=$(QUICK)/ranking.png
 	$(RUN) -m keras_cdd.report --workdir=$(QUICK)
 
-# Two processes, a file of tests each at a time: TensorFlow traces its graphs on one core. The longest files go first.
+# Two processes, a file of tests each at a time: TensorFlow traces its graphs on one core. tests/conftest.py puts the
+# longest files first.
 test: $(VENV)/.installed lint
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONGEST) $(OTHERS)
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))

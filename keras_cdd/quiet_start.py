@@ -1,4 +1,4 @@
-"""Keeps what TensorFlow prints of itself at every start from who runs a command."""
+"""Keeps what TensorFlow and LiteRT print of themselves at every start from who runs a command."""
 
 import contextlib
 import os
@@ -15,6 +15,7 @@ KNOWN = re.compile(
     rb"|.*cpu_feature_guard\.cc:\d+\]"
     rb"|To enable the following instructions:"
     rb"|.*failed call to cuInit"
+    rb"|INFO: Created TensorFlow Lite XNNPACK delegate for CPU\."
 )
 
 

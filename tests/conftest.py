@@ -16,6 +16,23 @@ HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN_DIR = pathlib.Path(os.environ.get("CDD_GOLDEN_DIR", HERE / "golden"))
 SHARED_DIR = pathlib.Path(os.environ.get("CDD_SHARED_DIR", HERE.parent.parent / "shared"))
 
+# The files that take longest start first, so that two processes end together.
+LONGEST = (
+    "test_android.py",
+    "test_documents.py",
+    "experiment/test_experiment.py",
+    "test_examples.py",
+    "experiment/test_graph_run.py",
+    "export/test_to_tflite.py",
+    "export/conversion/test_qat.py",
+    "commands/test_errors.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {HERE / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 def _first_existing(name):
     for folder in (GOLDEN_DIR, SHARED_DIR / "golden"):

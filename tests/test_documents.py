@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -66,10 +67,19 @@ SHORT = {
     "export.android_assets": "--android_dir=none",
     "benchmarks.deployed": "--rounds=1",
     "benchmarks.students": "--budgets=0.7 --ways=shrunk",
+    "benchmarks.input": "--images=100 --rounds=1",
     "benchmarks.shrinking_epochs": "--steps=1 --rounds=1 --batch_size=8",
 }
 # These start without TensorFlow; the others are forks of a process that has loaded it.
 LIGHT = {"export.build_gallery", "export.search", "export.android_assets"}
+# A few steps of six tiny networks run sooner than their graphs are traced.
+EAGER = {"benchmarks.shrinking_epochs"}
+EAGERLY = """
+import runpy, sys
+import tensorflow as tf
+tf.config.run_functions_eagerly(True)
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
 # Replaces `python` while the commands of the documents run.
 PYTHON = """#!{python}
 import os, sys
@@ -82,6 +92,8 @@ if module not in short:
 arguments = [*sys.argv[1:], *short[module].split()]
 if module in {light!r}:
     os.execv({python!r}, [{python!r}, *arguments])
+if module in {eager!r}:
+    arguments[0:1] = ["-c", {eagerly!r}]
 sys.exit(forked.ask({forks!r}, arguments))
 """
 
@@ -113,10 +125,11 @@ def checkout(tmp_path_factory, forks):
     for name in ("keras_cdd", "export", "benchmarks", "examples"):
         (folder / name).symlink_to(ROOT / name)
     if (ROOT.parent / "shared").is_dir():
-        (folder.parent / "shared").symlink_to(ROOT.parent / "shared")
+        _share(ROOT.parent / "shared", folder.parent / "shared")
     python = folder / "bin" / "python"
     python.parent.mkdir()
-    python.write_text(PYTHON.format(python=sys.executable, root=str(ROOT), forks=str(forks), short=SHORT, light=LIGHT))
+    places = {"python": sys.executable, "root": str(ROOT), "forks": str(forks)}
+    python.write_text(PYTHON.format(**places, short=SHORT, light=LIGHT, eager=EAGER, eagerly=EAGERLY))
     python.chmod(0o755)
     photos = write_synthetic(folder / "photos", train_identities=64, train_images=8, test_identities=8, test_images=4)
     records = (*photos.train, *photos.query, *photos.gallery)
@@ -126,6 +139,21 @@ def checkout(tmp_path_factory, forks):
     run_there(folder, "python -m keras_cdd.train --dataset=csv --csv=split.csv --workdir=runs/x")
     shutil.copytree(folder / "runs/x", folder / "runs/quickstart")
     return folder
+
+
+def _share(shared, place):
+    """The shared data sets, Omniglot with one query and three gallery drawings of each character: a fifth of it."""
+    (place / "data").mkdir(parents=True)
+    for source in (shared / "data").iterdir():
+        if source.name != "omniglot":
+            (place / "data" / source.name).symlink_to(source)
+            continue
+        (place / "data/omniglot").mkdir()
+        for path in source.glob("*.zip"):
+            with zipfile.ZipFile(path) as whole, zipfile.ZipFile(place / "data/omniglot" / path.name, "w") as part:
+                for name in whole.namelist():
+                    if name.endswith(("_01.png", "_05.png", "_06.png", "_07.png")):
+                        part.writestr(name, whole.read(name))
 
 
 def run_there(folder, command):

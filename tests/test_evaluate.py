@@ -46,7 +46,7 @@ def test_the_command_writes_what_the_evaluator_gives(model, csv_file, tmp_path, 
     data = ["--dataset=csv", f"--csv={csv_file}"]
     options = ["--flip"] if suffix == "keras" else ["--rerank"]
     done = run_python("-m", "keras_cdd.evaluate", f"--model={path}", *data, f"--json={result}", *options)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     written = json.loads(result.read_text())
     dataset = load_dataset("csv", csv=csv_file)
     choice = {"flip": suffix == "keras", "rerank": suffix == "tflite"}

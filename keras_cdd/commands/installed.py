@@ -1,4 +1,4 @@
-"""What is installed: our commands under names of their own, our flagfiles, and packages that some commands need."""
+"""What is installed: commands under names of their own, our flagfiles, and packages that some commands need."""
 
 import importlib.util
 import pathlib

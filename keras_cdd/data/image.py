@@ -2,6 +2,7 @@
 
 import functools
 import io
+import math
 import os
 import pathlib
 import struct
@@ -20,6 +21,8 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 _OPEN_ZIPS = threading.local()
+# Few enough that what lies between two products stays in the cache, and needs no fresh pages for every image.
+_ROWS_AT_ONCE = 128
 _SOURCES: dict[str, Callable[[str], np.ndarray]] = {}
 
 
@@ -133,46 +136,62 @@ def resize(image, size):
     height, width = size
     if height < 1 or width < 1:
         raise ValueError(f"Argument `size` must be (height, width), both at least 1. Received: size={size!r}")
+    return image if image.shape[:2] == (height, width) else _area_averages(image, height, width)
+
+
+def _area_averages(image, height, width):
     rows, columns, channels = image.shape
-    if (rows, columns) == (height, width):
-        return image
-    pixels, total = image.reshape(rows, columns * channels), rows * columns
-    down = np.empty((height, columns * channels))
-    for outputs, inputs, weights in _bands(rows, height):
-        np.matmul(weights, pixels[inputs].astype(np.float64), out=down[outputs])
-    sums = np.empty((height, width * channels))
-    for outputs, inputs, weights in _bands(columns, width, channels):
-        np.matmul(down[:, inputs], weights.T, out=sums[:, outputs])
-    # Whole numbers and halves until here. A quotient below a whole number stays below it in float64.
-    sums += total / 2
-    sums /= total
-    return sums.astype(np.uint8).reshape(height, width, channels)
+    total = (rows // math.gcd(rows, height)) * (columns // math.gcd(columns, width))
+    # Whole numbers below 2^24 are exact in float32, below 2^53 in float64, in whatever order they are added.
+    kind = np.float32 if 255 * total < 1 << 24 else np.float64
+    # A quotient lies below the next whole number by 1 / (2 * total) at least, which 24 bits show up to a total of 2^15.
+    exact = np.float32 if total < 1 << 15 else np.float64
+    pixels = image.reshape(rows, columns * channels)
+    down, down_bands = np.empty((_ROWS_AT_ONCE, columns * channels), kind), _bands(rows, height, 1, kind)
+    sums, across_bands = np.empty((_ROWS_AT_ONCE, width * channels), kind), _bands(columns, width, channels, kind)
+    averages = np.empty((height, width * channels), np.uint8)
+    bands_at_once = _ROWS_AT_ONCE // down_bands[0][2].shape[0]
+    for first in range(0, len(down_bands), bands_at_once):
+        block = down_bands[first : first + bands_at_once]
+        top, end = block[0][0].start, block[-1][0].stop
+        for outputs, inputs, weights in block:
+            np.matmul(weights, pixels[inputs].astype(kind), out=down[outputs.start - top : outputs.stop - top])
+        for outputs, inputs, weights in across_bands:
+            np.matmul(down[: end - top, inputs], weights.T, out=sums[: end - top, outputs])
+        quotients = sums[: end - top].astype(exact, copy=False)
+        quotients += exact(total / 2)
+        quotients /= exact(total)
+        averages[top:end] = quotients.astype(np.uint8)
+    return averages.reshape(height, width, channels)
 
 
 @functools.lru_cache(maxsize=64)
-def _bands(inputs, outputs, channels=1):
+def _bands(inputs, outputs, channels, kind):
     """The overlaps of output with input pixels along an axis, in products as small as they are.
 
-    Float64 holds their sums exactly, below 2^53. Products of this size run on one thread of NumPy's, so images
-    can be resized in several threads at once.
+    Products of this size run on one thread of NumPy's, so images can be resized in several threads at once.
 
     Args:
         inputs, outputs: pixels along the axis.
         channels: values of a pixel, side by side.
+        kind: NumPy type of the weights.
 
     Returns:
-        list of (slice of output values, slice of input values, float64 weights of that shape).
+        list of (slice of output values, slice of input values, weights of that shape), in units as large as
+        the two sizes allow.
     """
+    common = math.gcd(inputs, outputs)
     # Few outputs where they span many inputs: the products hold few zeros either way.
     count = min(outputs, max(1, 8 * outputs // max(inputs, outputs)))
     first = np.arange(0, outputs, count)
     begin = first * inputs // outputs
     span = int((-(-np.minimum(first + count, outputs) * inputs // outputs) - begin).max())
     begin = np.minimum(begin, inputs - span)
-    output = (first[:, None] + np.arange(count))[..., None] * inputs
-    pixel = (begin[:, None] + np.arange(span))[:, None] * outputs
-    shared = np.minimum(output + inputs, pixel + outputs) - np.maximum(output, pixel)
-    weights = np.zeros((len(first), count, channels, span, channels))
+    high, low = inputs // common, outputs // common
+    output = (first[:, None] + np.arange(count))[..., None] * high
+    pixel = (begin[:, None] + np.arange(span))[:, None] * low
+    shared = np.minimum(output + high, pixel + low) - np.maximum(output, pixel)
+    weights = np.zeros((len(first), count, channels, span, channels), kind)
     for channel in range(channels):
         weights[:, :, channel, :, channel] = np.maximum(shared, 0)
     weights = weights.reshape(len(first), count * channels, span * channels)

@@ -20,7 +20,8 @@ class Evaluator:
         rerank: apply k-reciprocal re-ranking. Default: False.
         flip: average the embeddings of an image and its mirror image. Default: False.
         strict: raise an error for an unreadable image instead of reporting and skipping it. Default: False.
-        cache_dir, cache_gib: where decoded images that do not fit into memory are kept, see `ImageStore`.
+        cache_dir, cache_gib: folder for decoded images that do not fit into memory and its limit in GiB, see
+            `ImageStore`. Default: None (no folder) and 64.
 
     Attributes:
         query, gallery: `ImageStore` of either side.

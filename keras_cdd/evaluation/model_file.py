@@ -10,6 +10,7 @@ import zipfile
 from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.evaluation import tflite_embedder
 from keras_cdd.evaluation.tflite_embedder import TFLiteEmbedder
+from keras_cdd.quiet_start import quiet_start
 
 SECONDS_TO_TRY = 120
 
@@ -69,7 +70,11 @@ def _load_tflite(path, sha256):
         _try_apart(path)
     elif known != hashlib.sha256(path.read_bytes()).hexdigest():
         raise ValueError("its SHA-256 is not the recorded one, so the file is damaged or another")
-    return TFLiteEmbedder(path)
+    with quiet_start():
+        embedder = TFLiteEmbedder(path)
+        # The interpreter tells of its kernels when it first makes room for tensors.
+        embedder.prepare()
+    return embedder
 
 
 def _try_apart(path):

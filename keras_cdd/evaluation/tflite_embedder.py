@@ -73,12 +73,16 @@ class TFLiteEmbedder:
             return self._run(images)
         return np.concatenate([self._run(images[n : n + 1]) for n in range(len(images))])
 
-    def _run(self, images):
-        index = self._input["index"]
-        if len(images) != self._batch:
-            self._interpreter.resize_tensor_input(index, images.shape)
+    def prepare(self, count=1):
+        """Makes room for so many images at a time; a call does that by itself where the number is another."""
+        if count != self._batch:
+            self._interpreter.resize_tensor_input(self._input["index"], (count, *self.image_size, 3))
             self._interpreter.allocate_tensors()
-            self._batch = len(images)
+            self._batch = count
+
+    def _run(self, images):
+        self.prepare(len(images))
+        index = self._input["index"]
         self._interpreter.set_tensor(index, np.ascontiguousarray(_quantized(images, self._input)))
         self._interpreter.invoke()
         return _dequantized(self._interpreter.get_tensor(self._output["index"]), self._output)

@@ -54,6 +54,10 @@ class GatedBlock(keras.layers.Layer):
             raise ValueError(
                 f"Arguments `filters` and `stride` must be positive. Received: filters={filters}, stride={stride}"
             )
+        if stride_on is not None and stride_on not in self.GEOMETRY:
+            raise ValueError(
+                f"Argument `stride_on` must be one of {sorted(self.GEOMETRY)}. Received: stride_on={stride_on!r}"
+            )
         self.filters = filters
         self.stride = stride
         self.indicators = indicators

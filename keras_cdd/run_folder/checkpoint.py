@@ -9,6 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_cdd.errors import UserError
+from keras_cdd.run_folder.writing import to_disk
+
 
 def save_checkpoint(folder, model, variables, state):
     """Replaces the checkpoint in `folder`.
@@ -27,9 +30,12 @@ def save_checkpoint(folder, model, variables, state):
     arrays = {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
     np.savez(fresh / "variables.npz", **arrays)
     (fresh / "state.json").write_text(json.dumps(state))
+    for path in (*fresh.iterdir(), fresh):
+        to_disk(path)
     if folder.exists():
         os.rename(folder, old)
     os.rename(fresh, folder)
+    to_disk(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -50,7 +56,7 @@ def load_checkpoint(folder):
         return model, arrays, json.loads((folder / "state.json").read_text())
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"Checkpoint {folder} cannot be read ({reason}); remove it to start again.") from None
+        raise UserError(f"Checkpoint {folder} cannot be read ({reason}); remove it to start again.") from None
 
 
 def _settled(folder):
@@ -76,6 +82,6 @@ def restore_variables(variables, arrays):
         if tuple(variables[name].shape) != arrays[name].shape
     ]
     if problems:
-        raise ValueError("The checkpoint belongs to another run: " + "; ".join(sorted(problems)[:5]))
+        raise UserError("The checkpoint belongs to another run: " + "; ".join(sorted(problems)[:5]))
     for name, variable in variables.items():
         variable.assign(arrays[name])

@@ -9,6 +9,7 @@ import zipfile
 from keras_cdd.data.registry import load_dataset
 from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.run_folder import layout
+from keras_cdd.run_folder.json_lines import read_records
 from keras_cdd.settings.flags import config_from_flagfile
 
 
@@ -69,17 +70,17 @@ class RunFiles:
     @functools.cached_property
     def epochs(self):
         """The records of `metrics.jsonl`."""
-        return self._lines(layout.METRICS)
+        return read_records(self.path / layout.METRICS)
 
     @functools.cached_property
     def surgeries(self):
         """The records of `surgery.jsonl`."""
-        return self._lines(layout.SURGERY)
+        return read_records(self.path / layout.SURGERY)
 
     @functools.cached_property
     def cuts(self):
         """The records of `cuts.jsonl`; runs without a budget have one at most."""
-        return self._lines(layout.CUTS)
+        return read_records(self.path / layout.CUTS)
 
     @functools.cached_property
     def summary(self):
@@ -134,20 +135,6 @@ class RunFiles:
             return json.loads((self.path / name).read_text())
         except (OSError, ValueError):
             return None
-
-    def _lines(self, name):
-        """The records of a .jsonl file; a last line that is not complete yet is left out."""
-        try:
-            lines = (self.path / name).read_text().splitlines()
-        except OSError:
-            return []
-        records = []
-        for line in lines:
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                continue
-        return records
 
 
 def load_model(path, what, remedy):

@@ -1,6 +1,5 @@
 """The folder of a run that trains: started, continued or started again, and written to."""
 
-import json
 import os
 import pathlib
 import platform
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from keras_cdd.errors import UserError
 from keras_cdd.run_folder import layout, writing
+from keras_cdd.run_folder.json_lines import as_line, read_records
 from keras_cdd.run_folder.removing import remove_but
 
 
@@ -70,23 +70,11 @@ class Workdir:
     def append(self, name, record):
         """Adds a line to a .jsonl file."""
         with open(self.path / name, "a") as file:
-            file.write(json.dumps(record) + "\n")
-
-    def lines(self, name):
-        """The records of a .jsonl file; a last line cut off by a kill is left out."""
-        if not self.has(name):
-            return []
-        records = []
-        for line in (self.path / name).read_text().splitlines():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-        return records
+            file.write(as_line(record))
 
     def logged(self, stage):
         """File name -> how many records a stage has written to each log so far."""
-        return {name: sum(record.get("stage") == stage for record in self.lines(name)) for name in layout.LOGS}
+        return {name: sum(record.get("stage") == stage for record in read_records(self / name)) for name in layout.LOGS}
 
     def rewind(self, stage, logged):
         """Forgets what a stage logged beyond what `logged` gave in an earlier state, because it goes on from there."""
@@ -94,13 +82,13 @@ class Workdir:
             if not self.has(name):
                 continue
             kept, left = [], logged.get(name, 0)
-            for record in self.lines(name):
+            for record in read_records(self / name):
                 if record.get("stage") == stage:
                     left -= 1
                     if left < 0:
                         continue
                 kept.append(record)
-            self.write_text(name, "".join(json.dumps(record) + "\n" for record in kept))
+            self.write_text(name, "".join(map(as_line, kept)))
 
 
 _PLACE_FLAGS = ("--workdir=", "--resume", "--noresume", "--download", "--nodownload")

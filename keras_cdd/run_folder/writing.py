@@ -24,9 +24,9 @@ def whole(path):
     fresh = path.with_name(f".{path.name}.new{path.suffix}")
     try:
         yield fresh
-        _to_disk(fresh)
+        to_disk(fresh)
         os.replace(fresh, path)
-        _to_disk(path.parent)
+        to_disk(path.parent)
     finally:
         fresh.unlink(missing_ok=True)
 
@@ -59,7 +59,7 @@ def save_model(path, model):
         model.save(fresh)
 
 
-def _to_disk(path):
+def to_disk(path):
     """Waits until the disk has a file's content, or a folder's names."""
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folders.

@@ -15,7 +15,7 @@ from keras_cdd.surgery.importance import IMPORTANCES
 
 
 def option(default, text, choices=None):
-    """A field with what a flag needs beside its type: help text and allowed values."""
+    """A field with what a flag needs beside its type: help text, and the allowed values or their table."""
     return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
 
 
@@ -46,7 +46,7 @@ class DataConfig:
 class NetworkConfig:
     """The architecture of teacher and heavy student."""
 
-    backbone: str = option("resnet50", "Depth and blocks.", tuple(BACKBONES))
+    backbone: str = option("resnet50", "Depth and blocks.", BACKBONES)
     width: int = option(64, "Filters of the first stage; 64 is the standard.")
     indicators: str = option("both", "Where channel indicators stand.", INDICATORS[1:])
     stem: str = option("standard", "7x7 stride 2 with max-pool, or 3x3 for small images.", STEMS)
@@ -62,17 +62,17 @@ class TrainingConfig:
     epochs: int = option(24, "Epochs of the student.")
     teacher_epochs: int = option(24, "Epochs of the teacher.")
     learning_rate: float = option(0.05, "Learning rate after the warm-up.")
-    schedule: str = option("cosine", "How the learning rate falls.", tuple(SCHEDULES))
+    schedule: str = option("cosine", "How the learning rate falls.", SCHEDULES)
     cosine_delay: float = option(0.0, "Epoch at which the student's cosine starts, the warm-up included.")
     teacher_cosine_delay: float = option(0.0, "The same for the teacher.")
     milestones: tuple[int, ...] = option((40, 70), "Epochs at which --schedule=multistep divides the rate by 10.")
     warmup_epochs: float = option(2.0, "Epochs of linear warm-up from a tenth of the rate.")
-    optimizer: str = option("sgd", "Momentum SGD with coupled weight decay, Adam or AdamW.", tuple(OPTIMIZERS))
+    optimizer: str = option("sgd", "Momentum SGD with coupled weight decay, Adam or AdamW.", OPTIMIZERS)
     momentum: float = option(0.9, "Of SGD.")
     weight_decay: float = option(5e-4, "Of SGD (coupled) and AdamW.")
     head_learning_rate: float = option(1.5, "Factor on the learning rate of the head, for every optimizer.")
     mixed_precision: bool = option(False, "Compute in float16 with a scaled loss.")
-    strategy: str = option("none", "Several devices.", tuple(STRATEGIES))
+    strategy: str = option("none", "Several devices.", STRATEGIES)
     deterministic: bool = option(False, "Deterministic kernels: a run repeats bit by bit, slower on GPUs.")
     seed: int = option(0, "Of initial weights, batches and augmentation.")
 
@@ -112,7 +112,7 @@ class SurgeryConfig:
 
     target_macs: float | None = option(None, "Budget: fraction of the heavy student's MACs to keep.")
     target_params: float | None = option(None, "Budget: fraction of the heavy student's parameters to keep.")
-    importance: str = option("fisher", "What ranks the channels.", tuple(IMPORTANCES))
+    importance: str = option("fisher", "What ranks the channels.", IMPORTANCES)
     importance_threshold: float | None = option(None, "Without a budget: cut norms below it, after the last epoch.")
     cut: str = option("filters", "Cut whole filters, or indicator outputs only (the paper).", ("filters", "outputs"))
     num_cuts: int = option(26, "In how many cuts the budget is reached.")

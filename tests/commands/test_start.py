@@ -47,6 +47,7 @@ KNOWN_LINES = (
     "I0000 00:00:1795547881.471587   10738 cudart_stub.cc:31] Could not find cuda drivers on your machine, GPU will",
     "I0000 00:00:1.9   10750 cpu_feature_guard.cc:227] This TensorFlow binary is optimized to use available CPU",
     "To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow with the appropriate",
+    "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",
     "E0000 00:00:1.4   10738 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error: Failed call to cuInit",
 )
 UNKNOWN_LINES = (

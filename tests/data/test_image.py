@@ -55,7 +55,8 @@ def overlaps(inputs, outputs):
 
 def resize_in_integers(image, height, width):
     rows, columns, _ = image.shape
-    sums = np.einsum("hr,rcd,wc->hwd", overlaps(rows, height), image.astype(np.int64), overlaps(columns, width))
+    down = np.einsum("hr,rcd->hcd", overlaps(rows, height), image.astype(np.int64))
+    sums = np.einsum("hcd,wc->hwd", down, overlaps(columns, width))
     return (2 * sums + rows * columns) // (2 * rows * columns)
 
 
@@ -67,6 +68,16 @@ def test_resize_gives_the_bytes_of_integer_arithmetic(seed):
     low, high = ((0, 256), (127, 129), (254, 256))[seed % 3]
     image = rng.integers(low, high, (rows, columns, 3), dtype=np.uint8)
     np.testing.assert_array_equal(resize(image, (height, width)), resize_in_integers(image, height, width))
+
+
+@pytest.mark.parametrize("shape", [(181, 181), (182, 181), (233, 241), (256, 257), (257, 257), (301, 299)])
+@pytest.mark.parametrize("seed", range(4))
+def test_resize_is_exact_where_sums_fill_their_type(shape, seed):
+    """24 bits are enough for the quotients of the first, the sums of the second to fourth, 53 for all others."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(250 - 250 * (seed % 2), 256, (*shape, 3), dtype=np.uint8)
+    size = (shape[0] - 1, shape[1] - 1)
+    np.testing.assert_array_equal(resize(image, size), resize_in_integers(image, *size))
 
 
 @pytest.mark.parametrize("rows, height", [(30000, 2), (29999, 7), (2, 3001), (1999, 2000)])

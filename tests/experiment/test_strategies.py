@@ -15,13 +15,17 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from keras_cdd.settings.config import *
 from keras_cdd.experiment import run_experiment
+from keras_cdd.layers import GatedBasicBlock
+from keras_cdd.models import BACKBONES
+from keras_cdd.settings.config import *
+
+BACKBONES["tiny"] = (GatedBasicBlock, (1, 1, 1))
 
 photos, workdir = sys.argv[1:]
 config = Config(
     DataConfig("folder", photos, image_size=(16, 16), identities_per_batch=4, images_per_identity=2, shift=1),
-    NetworkConfig("resnet18", width=4, stem="small", embedding_size=8),
+    NetworkConfig("tiny", width=8, stem="small", embedding_size=8),
     TrainingConfig(epochs=2, teacher_epochs=1, warmup_epochs=1, strategy="mirrored"),
     surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.5, cut_end=1.0, pad_channels=1),
     run=RunConfig(workdir),

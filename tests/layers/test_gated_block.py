@@ -67,7 +67,10 @@ def test_a_wrong_indicator_is_refused(arguments):
         ChannelIndicator(**arguments)
 
 
-@pytest.mark.parametrize("arguments", [{"indicators": "all"}, {"filters": 0}, {"kept_filters": [5]}, {"stride": 0}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{"indicators": "all"}, {"filters": 0}, {"kept_filters": [5]}, {"stride": 0}, {"stride_on": "conv9"}],
+)
 def test_a_wrong_block_is_refused(arguments):
     with pytest.raises(ValueError, match="Received"):
         GatedBottleneck(**{"filters": 4, **arguments})

@@ -2,6 +2,7 @@
 
 import sys
 import types
+from importlib.machinery import ModuleSpec
 
 import keras
 import numpy as np
@@ -163,7 +164,7 @@ def test_torch_files_are_read_as_weights_only(tmp_path, monkeypatch):
         tensor = types.SimpleNamespace(numpy=lambda: np.ones((2, 3), "float32"))
         return {"state_dict": {"fc.weight": tensor}, "epoch": 3}
 
-    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load))
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load, __spec__=ModuleSpec("torch", None)))
     (tmp_path / "weights.pth").write_bytes(b"")
     arrays = read_weights(tmp_path / "weights.pth")
     assert asked == {"map_location": "cpu", "weights_only": True}

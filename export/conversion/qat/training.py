@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
+from keras_cdd.errors import UserError
 from keras_cdd.evaluation.keras_embedder import KerasEmbedder
 
 from ..integer_form import integer_form
@@ -132,8 +133,9 @@ def teaching(teacher, shifted, length):
     """A function of a batch: what the copy takes, and the teacher's embeddings (N, D) of length 1."""
     taught = KerasEmbedder(teacher)
     if taught.embedding_size != length:
-        raise ValueError(
-            f"Teacher and student must embed to one length. Received: {taught.embedding_size} and {length}"
+        raise UserError(
+            f"The teacher's embeddings have {taught.embedding_size} numbers and the student's {length}; "
+            "take --qat_teacher=deploy."
         )
     return lambda images, labels: (shifted(images), tf.math.l2_normalize(taught.compute(images), axis=-1))
 

@@ -1,5 +1,6 @@
 """Files of weights as dicts of arrays; nothing in a file is executed."""
 
+import importlib.util
 import os
 import pathlib
 from typing import Any
@@ -27,11 +28,14 @@ def read_weights(source: str | os.PathLike | keras.Model) -> dict[str, np.ndarra
         raise MissingFileError(f"There is no weights file {path}; check --pretrained.")
     if path.suffix not in _READERS:
         raise UserError(f"Weights come as {', '.join(_READERS)}. Received: {path.name}")
+    package = _NEEDED.get(path.suffix)
+    if package and importlib.util.find_spec(package) is None:
+        raise UserError(f"Reading {path} needs {package}; install it, or convert the file to .npz elsewhere.")
     try:
         return _READERS[path.suffix](path)
-    except ImportError as error:
-        package = error.name or "a package"
-        raise UserError(f"Reading {path} needs {package}; install it, or convert the file to .npz elsewhere.") from None
+    except ImportError:
+        # A broken installation is no fault of the file.
+        raise
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"Weights file {path} cannot be read ({reason}); fetch it again.") from error
@@ -60,6 +64,7 @@ def _read_keras(path: pathlib.Path) -> dict[str, np.ndarray]:
     return read_weights(keras.saving.load_model(path, compile=False))
 
 
+_NEEDED = {".safetensors": "safetensors", ".pth": "torch", ".pt": "torch"}
 _READERS = {
     ".npz": _read_npz,
     ".safetensors": _read_safetensors,
