@@ -1,4 +1,4 @@
-"""What values the settings take; a wrong one is one line that names its flag."""
+"""Checks the values of the settings; an invalid value gives one line that names its flag."""
 
 import dataclasses
 
@@ -37,13 +37,13 @@ NOT_NEGATIVE = (
 
 
 def check_settings(config):
-    """Checks every setting alone, then those that go together.
+    """Checks every setting, then combinations of settings.
 
     Args:
         config: `Config`.
 
     Raises:
-        UserError: naming the flag, the rule and what was received.
+        UserError: if a value is invalid; the message states the flag, the rule and the value.
     """
     values = {}
     for section in dataclasses.fields(config):
@@ -60,7 +60,7 @@ def check_settings(config):
 
 
 def require(holds, rule, received):
-    """Raises `UserError` with the rule and what was received, unless it holds."""
+    """Raises `UserError` with `rule` and the received value if `holds` is false."""
     if not holds:
         raise UserError(f"{rule}. Received: {received}")
 
