@@ -102,18 +102,20 @@ class CompressionConfig:
     reset_ratio: float = option(0.5, "Fraction of channels called unimportant for one image and neighbour.")
     reset_neighbours: int = option(2, "Number of neighbours, including the image itself.")
     reset_metric: str = option("cosine", "Metric of the neighbour search.", METRICS)
-    reset_every: int = option(1, "Update the gradient masks every n steps.")
+    reset_every: int = option(1, "Update the gradient masks and the queue every n steps.")
     queue_size: int = option(6000, "Number of images in the teacher's embedding queue.")
 
 
 @dataclasses.dataclass(frozen=True)
 class SurgeryConfig:
-    """What is cut, and when."""
+    """Budget, importance and schedule of the cuts."""
 
     target_macs: float | None = option(None, "Budget: fraction of the heavy student's MACs to keep.")
     target_params: float | None = option(None, "Budget: fraction of the heavy student's parameters to keep.")
-    importance: str = option("fisher", "What ranks the channels.", IMPORTANCES)
-    importance_threshold: float | None = option(None, "Without a budget: cut norms below it, after the last epoch.")
+    importance: str = option("fisher", "Importance score that ranks the channels.", IMPORTANCES)
+    importance_threshold: float | None = option(
+        None, "Without a budget: after the last epoch, remove channels whose norm is below this."
+    )
     cut: str = option("filters", "Cut whole filters, or indicator outputs only (the paper).", ("filters", "outputs"))
     num_cuts: int = option(26, "Number of cuts in which the budget is reached.")
     fade: bool = option(True, "Fade out the channels of a cut until the next cut; otherwise remove them at once.")
