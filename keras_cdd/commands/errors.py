@@ -26,7 +26,7 @@ MACHINE = frozenset(
     )
     if hasattr(errno, name)
 )
-REPORT = "This is a fault of keras_cdd: please report it in the project's issue tracker, with all that stands above."
+REPORT = "This is a bug in keras_cdd: please report it in the project's issue tracker, with all the output above."
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def explained_errors(debug):
     try:
         yield
     except KeyboardInterrupt:
-        print("stopped; the same command starts it again and continues what was saved.", file=sys.stderr)
+        print("stopped; run the same command again to continue from what was saved.", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if debug:

@@ -40,4 +40,4 @@ def require_packages(purpose, packages):
     """
     missing = [package for module, package in packages.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise UserError(f"{purpose} needs what is not installed; pip install {' '.join(missing)}.")
+        raise UserError(f"{purpose} needs packages that are not installed; run pip install {' '.join(missing)}.")

@@ -144,5 +144,5 @@ class RetrievalDataset:
         if both:
             raise UserError(
                 f"Data set {self.name!r} tests {len(both)} identities that it trains on, as {both[0]!r}; "
-                "give training and test different identities."
+                "use different identities for training and testing."
             )

@@ -191,7 +191,7 @@ def _by_name(parts: Iterable[Part], teacher: keras.Model | None) -> dict[str, Pa
     named: dict[str, Part] = {}
     for part in parts:
         if part.name in named:
-            raise ValueError(f"Parts need names of their own. Received: {part.name!r} twice")
+            raise ValueError(f"Parts must have unique names. Received: {part.name!r} twice")
         if part.needs_teacher and teacher is None:
             raise ValueError(f"A {type(part).__name__} needs a teacher. Received: teacher=None")
         named[part.name] = part

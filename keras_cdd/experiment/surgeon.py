@@ -139,7 +139,7 @@ class Surgeon(keras.callbacks.Callback):
         if gatherer is not None and not (evidence := distiller.parts[gatherer].evidence()):
             if needed:
                 raise UserError(
-                    f"No step counted for --importance={name} since the last cut, since all of them overflowed in "
+                    f"There is no evidence for --importance={name} since the last cut, because all steps overflowed in "
                     "float16; train longer before --cut_end, or without --mixed_precision."
                 )
             return None

@@ -17,7 +17,7 @@ def gated_blocks(model: keras.Model) -> list[GatedBlock]:
     blocks = [layer for layer in all_layers(model) if isinstance(layer, GatedBlock)]
     names = [block.name for block in blocks]
     if len(set(names)) < len(names):
-        raise ValueError(f"Gated blocks need names of their own. Received: {sorted(names)}")
+        raise ValueError(f"Gated blocks must have unique names. Received: {sorted(names)}")
     return blocks
 
 

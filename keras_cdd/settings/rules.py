@@ -76,13 +76,13 @@ def _check_ranges(values):
         value = values[name]
         require(value is None or 0 < value <= 1, f"--{name} is a fraction above 0 and at most 1", value)
     for name in ("momentum", "erasing"):
-        require(0 <= values[name] <= 1, f"--{name} must lie in 0..1", values[name])
+        require(0 <= values[name] <= 1, f"--{name} must be in 0..1", values[name])
     for name in ("label_smoothing", "reset_ratio"):
         require(0 <= values[name] < 1, f"--{name} must be at least 0 and below 1", values[name])
     size, scale = values["image_size"], values["scale"]
     require(len(size) == 2 and min(size) > 0, "--image_size is height,width, both positive", size)
     require(len(scale) == 2 and 0 < scale[0] <= scale[1], "--scale is smallest,largest, above 0", scale)
-    require(0 <= values["seed"] < 2**31, f"--seed must lie in 0..{2**31 - 1}", values["seed"])
+    require(0 <= values["seed"] < 2**31, f"--seed must be in 0..{2**31 - 1}", values["seed"])
 
 
 def _check_together(config):

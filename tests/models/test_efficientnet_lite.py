@@ -176,8 +176,8 @@ def in_rows(arrays):
     """Reorders arrays to match their shapes.
 
     The shared file was written from PyTorch's tensors without a copy. They are views of TensorFlow's layouts (HWIO
-    kernels, (in, out) matrices), and safetensors writes the memory as it lies: the arrays then have PyTorch's shapes
-    and TensorFlow's order. The first row of the first kernel tells.
+    kernels, (in, out) matrices), and safetensors writes arrays in memory order, so that they have PyTorch's shapes
+    and TensorFlow's order. The first row of the first kernel shows which order the file has.
     """
     if np.allclose(arrays["_conv_stem.weight"][0, 0, 0], [-1.1103361, -1.3087704, -0.0101569]):
         return arrays

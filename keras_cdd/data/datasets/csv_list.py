@@ -61,7 +61,7 @@ def _record(csv, line, row, entries):
         raise UserError(f"{where}: split must be one of {SPLITS}. Received: split={split!r}")
     path = str(csv.parent / path)
     if not _exists(path, entries):
-        raise MissingFileError(f"{where}: there is no image {path}, or no archive that can be read; mend the row.")
+        raise MissingFileError(f"{where}: there is no image {path}, or its archive cannot be read; correct the row.")
     return ImageRecord(path, identity, camera or None, split)
 
 

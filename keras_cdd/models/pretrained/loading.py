@@ -109,7 +109,7 @@ def _check_nothing_lacks(missing: Iterable[str]) -> None:
     lacking = [path for path in missing if not OPTIONAL.match(path)]
     if lacking:
         raise UserError(
-            f"The weights lack {len(lacking)} of the backbone's, such as {lacking[0]}; are they of another depth?"
+            f"The weights lack {len(lacking)} of the backbone's, such as {lacking[0]}; do they have another depth?"
         )
 
 
@@ -117,7 +117,7 @@ def _check_nothing_is_left(names: Iterable[str], scheme: Scheme) -> None:
     left = sorted(name for name in names if not scheme.spare.match(name) and not name.endswith("num_batches_tracked"))
     if left:
         raise UserError(
-            f"The network has no place for {len(left)} of the weights, such as {left[0]}; are they of another depth?"
+            f"The network has no place for {len(left)} of the weights, such as {left[0]}; do they have another depth?"
         )
 
 
@@ -125,6 +125,6 @@ def _check_shapes(model: keras.Model, found: Mapping[str, np.ndarray], keys: Map
     for weight in model.weights:
         if weight.path in found and found[weight.path].shape != tuple(weight.shape):
             raise UserError(
-                f"Weight {keys[weight.path]} has shape {found[weight.path].shape}, the network wants "
-                f"{tuple(weight.shape)}; are they of another width?"
+                f"Weight {keys[weight.path]} has shape {found[weight.path].shape}, the network needs "
+                f"{tuple(weight.shape)}; do the weights have another width?"
             )
