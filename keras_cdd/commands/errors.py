@@ -43,7 +43,7 @@ def explained_errors(debug):
     try:
         yield
     except KeyboardInterrupt:
-        print("stopped; run the same command again to continue from what was saved.", file=sys.stderr)
+        print("stopped; the same command starts it again and continues what was saved.", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if debug:
