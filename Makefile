@@ -1,8 +1,9 @@
-# make quickstart: teacher, distillation, shrinking, int8 file and a search on built-in data, at most 5 minutes on 2 cores.
-# make test: every test. make lint: style, the rules of who imports whom, types.
-# make android: the app, with the quickstart's model or MODEL= and GALLERY=. make android-search MODEL= GALLERY= QUERY=:
-# the app's search on this machine. make android-test: the app's tests. make android-deps: what these need, as root.
-# The first Python 3.11 or 3.12 that runs; PYTHON= picks another.
+# make quickstart: train, distill and shrink on built-in data, export as int8 and search; at most 5 minutes on 2 cores.
+# make test: all tests, after make lint. make lint: style, import contracts, types.
+# make android: build the app, with the quickstart's model or with MODEL= and GALLERY=.
+# make android-test: run the app's tests. make android-deps: install the Debian packages for both, as root.
+# make android-search MODEL= GALLERY= QUERY=: run the app's search on this computer.
+# Uses the first Python 3.11 or 3.12 that it finds; PYTHON= selects another.
 FITS := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
     $$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
@@ -33,8 +34,8 @@ quickstart: $(VENV)/.installed
 	    --query=$$(ls $(QUICK)/photos/query/*/*.png | head -n 1) --top_k=5 --show=$(QUICK)/ranking.png
 	$(RUN) -m keras_cdd.report --workdir=$(QUICK)
 
-# Two processes, a file of tests each at a time: TensorFlow traces its graphs on one core. tests/conftest.py puts the
-# longest files first.
+# Two processes, because TensorFlow traces graphs on one core; each runs one test file at a time. tests/conftest.py puts
+# the longest first.
 test: $(VENV)/.installed lint
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
@@ -51,7 +52,7 @@ $(MEDIAPIPE)/.installed:
 	$(MEDIAPIPE)/bin/python -m pip install --quiet mediapipe==1.2.2 ai-edge-litert==2.3.0
 	touch $@
 
-# MediaPipe needs other versions of our packages, hence an environment of its own. MODELS: files to check.
+# MediaPipe needs other versions of our packages and therefore a separate environment. MODELS: files to check.
 MODELS ?= $(wildcard $(QUICK)/model_*.tflite)
 check-mediapipe: $(MEDIAPIPE)/.installed
 	$(MEDIAPIPE)/bin/python -m export.check_mediapipe $(MODELS)

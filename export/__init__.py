@@ -1,1 +1,1 @@
-"""From the slim student to files that are proven: TFLite, quantization, gallery, search."""
+"""Exports the slim student as a verified TFLite file and searches galleries with it."""

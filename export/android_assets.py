@@ -1,9 +1,9 @@
-"""Puts a model and its gallery where the Android app and its tests look for them.
+"""Copies a model and its gallery to the Android app and makes the app's test data.
 
     python -m export.android_assets --model=m.tflite --gallery=gallery.sqlite
 
-Writes the app's assets (manifest, model, gallery, six photos to try) and golden vectors for its tests. With --pair, a
-zip of model and gallery as well, which an installed app imports.
+Writes the app's assets (manifest, model, gallery, six sample photos) and golden vectors for its tests. With --pair, it
+also writes model and gallery to a .zip file that an installed app can import.
 """
 
 import json
@@ -23,10 +23,10 @@ def command_parser():
     parser = CommandParser(__doc__)
     add = parser.add_argument
     add("--model", help="The .tflite file that the gallery was built with; its input must be uint8.")
-    add("--gallery", help="What build_gallery wrote.")
-    add("--samples", help="Photos to try: a CSV, a folder or a zip archive; the gallery's own by default.")
-    add("--android_dir", default="android_demo", help="The app's source.")
-    add("--pair", help="Write model and gallery to this .zip as well; then there need not be an --android_dir.")
+    add("--gallery", help="The gallery that build_gallery wrote.")
+    add("--samples", help="Sample photos: a CSV, a folder or a zip archive. Default: images of the gallery.")
+    add("--android_dir", default="android_demo", help="The app's source folder.")
+    add("--pair", help="Also write model and gallery to this .zip file; --android_dir is then optional.")
     return parser
 
 
@@ -56,7 +56,7 @@ def main(options):
 
 
 def _check(options):
-    """Raises for what needs no model and no gallery to be seen."""
+    """Raises for mistakes that can be found before the model and the gallery are loaded."""
     from keras_cdd.errors import MissingFileError, UserError
 
     for name in ("model", "gallery"):
@@ -101,7 +101,7 @@ def _write_pair(folder, photos, model, gallery):
 
 
 def _place(source, target):
-    """Makes the files of `target` those of `source`: what is there too is replaced, other photos and tensors go."""
+    """Copies the files of `source` to `target`, and removes photos and tensors that only `target` has."""
     from keras_cdd.run_folder.writing import copy_file
 
     for old in target.rglob("*"):

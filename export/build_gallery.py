@@ -1,9 +1,9 @@
-"""Makes a gallery of images to search in, or adds to one.
+"""Builds a searchable gallery of images, or adds images to one.
 
     python -m export.build_gallery --model=m.tflite --images=DIR --output=gallery.sqlite
 
-The folder in which an image lies is its identity. A run that was killed goes on where it was; images that the gallery
-holds already are left alone. Needs numpy, Pillow and ai-edge-litert or tflite-runtime, nothing else.
+The name of an image's folder is its identity. An interrupted command can be repeated: it skips the images that are
+already in the gallery. Needs only numpy, Pillow and ai-edge-litert or tflite-runtime.
 """
 
 import pathlib
@@ -15,13 +15,13 @@ def command_parser():
     parser = CommandParser(__doc__)
     add = parser.add_argument
     add("--model", help="The .tflite file that embeds the images.")
-    add("--images", help="Folder of images, zip archives in it included; or an archive.zip, or archive.zip!/folder.")
+    add("--images", help="Folder of images, including zip archives in it; or archive.zip, or archive.zip!/folder.")
     add("--csv", help="List path,identity,camera,split: the rows of split gallery, or all if there are none.")
-    add("--output", help="The gallery's file.")
-    add("--embedding_type", choices=("int8", "float16"), help="Of a new gallery's embeddings; int8 by default.")
-    add("--batch_size", type=int, default=32, help="Images a transaction.")
-    add("--replace", action="store_true", help="Embed images again that the gallery holds already.")
-    add("--remove", nargs="+", action="extend", metavar="PATH", help="Take these paths out, before anything is added.")
+    add("--output", help="The gallery file.")
+    add("--embedding_type", choices=("int8", "float16"), help="Number type of a new gallery. Default: int8.")
+    add("--batch_size", type=int, default=32, help="Images per transaction.")
+    add("--replace", action="store_true", help="Embed images that are already in the gallery again.")
+    add("--remove", nargs="+", action="extend", metavar="PATH", help="Remove these paths before adding images.")
     add("--strict_data", action="store_true", help="Stop at an unreadable image instead of reporting and skipping it.")
     return parser
 
@@ -39,7 +39,7 @@ def main(options):
 
 
 def _check(options):
-    """Raises for what needs no model and no images to be seen."""
+    """Raises for mistakes that can be found before the model and the images are loaded."""
     from keras_cdd.errors import UserError
 
     if not options.output:
@@ -71,7 +71,7 @@ def _add(options):
 
     output = pathlib.Path(options.output)
     if not output.is_file() or not output.stat().st_size:
-        # What does not embed shall leave no file behind.
+        # Fails here if the model does not embed images, before an empty gallery file exists.
         new_format()
     with Gallery(output, create=new_format) as gallery:
         model.vouch(gallery)

@@ -1,6 +1,6 @@
-"""Shows that MediaPipe's ImageEmbedder loads files and ranks as LiteRT: `python -m export.check_mediapipe FILE...`
+"""Checks that MediaPipe's ImageEmbedder ranks as LiteRT does: `python -m export.check_mediapipe FILE...`
 
-Runs in an environment of its own (`make check-mediapipe` makes it), since MediaPipe and TensorFlow's tools want
+Runs in a separate environment (`make check-mediapipe` creates it), because MediaPipe and the TensorFlow tools need
 different versions of the same packages.
 """
 
@@ -12,23 +12,26 @@ import numpy as np
 
 from .proof.runtimes import embed_with, likeness
 
-# Both compute with XNNPACK, of two versions; what is nearer to each other than this may change places.
+# Both use XNNPACK, but different versions: images whose similarities differ by less than this may swap ranks.
 TIE = 1e-4
 
 
 def check(path, count=64):
-    """`runtimes.likeness` of LiteRT's and MediaPipe's embeddings of toy photos.
+    """Compares LiteRT's and MediaPipe's embeddings of synthetic photos.
 
     Args:
-        path: of a `.tflite` file with uint8 or float32 input.
-        count: photos.
+        path: path of a `.tflite` file with uint8 or float32 input.
+        count: number of photos.
+
+    Returns:
+        The dict of `runtimes.likeness`.
     """
     photos = _photos(path, count)
     return likeness(embed_with("ai-edge-litert", path, photos), _mediapipe(path, photos))
 
 
 def _photos(path, count):
-    """Photos of the size that the file takes, uint8 (count, height, width, 3)."""
+    """Photos in the size of the model's input, uint8 (count, height, width, 3)."""
     from ai_edge_litert.interpreter import Interpreter
 
     from keras_cdd.data import load_dataset, load_image

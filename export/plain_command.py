@@ -1,22 +1,22 @@
-"""How the commands start that need neither Keras nor TensorFlow."""
+"""Starts the commands that need neither Keras nor TensorFlow."""
 
 import argparse
 import sys
 
 
 def without_keras():
-    """Rules Keras out from here on, so that `keras_cdd` leaves out what needs it and loads in no time.
+    """Blocks the import of Keras, so that `keras_cdd` skips the modules that need it and loads quickly.
 
-    A process that has loaded Keras already stays as it is.
+    Has no effect if Keras is already loaded.
     """
     sys.modules.setdefault("keras", None)
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Takes `--name=value`; a wrong syntax is one line and exit status 2.
+    """Parses `--name=value`; a syntax error prints one line and exits with status 2.
 
     Args:
-        about: what `--help` says first.
+        about: first lines of `--help`.
     """
 
     def __init__(self, about):
@@ -32,7 +32,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def run_light(main, parser):
-    """Runs `main(options)` without Keras; what fails is told as `keras_cdd.commands.errors` has it."""
+    """Runs `main(options)` without Keras; errors are reported by `keras_cdd.commands.errors.explained_errors`."""
     without_keras()
     from keras_cdd.commands.errors import explained_errors
     from keras_cdd.commands.installed import as_called

@@ -1,8 +1,8 @@
-"""The photos of a gallery that are most alike to one photo.
+"""Finds the images of a gallery that are most similar to a photo.
 
     python -m export.search --model=m.tflite --gallery=gallery.sqlite --query=photo.jpg --top_k=5 --show=ranking.png
 
-Compares with every image of the gallery. Needs numpy, Pillow and ai-edge-litert or tflite-runtime, nothing else.
+Compares with every image of the gallery. Needs only numpy, Pillow and ai-edge-litert or tflite-runtime.
 """
 
 import json
@@ -20,12 +20,12 @@ def command_parser():
     parser = CommandParser(__doc__)
     add = parser.add_argument
     add("--model", help="The .tflite file that the gallery was built with.")
-    add("--gallery", help="What build_gallery wrote.")
-    add("--query", help="A photo; an entry of an archive is archive.zip!/inner/photo.jpg.")
-    add("--top_k", type=int, default=5, help="How many to show.")
-    add("--json", action="store_true", help="Print JSON; milliseconds are those of embedding and comparing.")
-    add("--show", help="Picture of the ranking to write: green is right, red is wrong, grey is unknown.")
-    add("--identity", help="Who or what the query shows, for --show; by default its folder, if the gallery knows it.")
+    add("--gallery", help="The gallery that build_gallery wrote.")
+    add("--query", help="A photo; write an entry of an archive as archive.zip!/inner/photo.jpg.")
+    add("--top_k", type=int, default=5, help="Number of results.")
+    add("--json", action="store_true", help="Print JSON, with the milliseconds of resizing, embedding and comparing.")
+    add("--show", help="Write the ranking as a picture: green is right, red is wrong, grey is unknown.")
+    add("--identity", help="Identity of the query, for --show. Default: its folder's name, if the gallery has it.")
     return parser
 
 
@@ -61,7 +61,7 @@ def main(options):
 
 
 def _check(options):
-    """Raises for what needs no model and no gallery to be seen."""
+    """Raises for mistakes that can be found before the model and the gallery are loaded."""
     from keras_cdd.errors import MissingFileError, UserError
 
     for name in ("model", "gallery", "query"):
@@ -78,7 +78,7 @@ def _check(options):
 
 
 def _search(gallery, vectors, model, query, top_k):
-    """[(GalleryImage, similarity)], and the seconds that resizing, embedding and comparing took."""
+    """List of (GalleryImage, similarity), and the seconds for resizing, embedding and comparing."""
     import numpy as np
 
     from keras_cdd.data.image import resize
@@ -86,7 +86,7 @@ def _search(gallery, vectors, model, query, top_k):
     from .gallery.search import top_k as find
 
     size = model.image_size
-    # The first run of a file sets it up; that is no part of the time.
+    # The first run includes the setup, which is not timed.
     model.embedder(np.zeros((1, *size, 3), np.uint8))
     start = time.perf_counter()
     positions, similarities = find(vectors, model.embed(resize(query, size)[None]), top_k)

@@ -1,4 +1,4 @@
-"""From a run's deployed model to a proven file: `python -m export.to_tflite --workdir=runs/x --precision=int8`."""
+"""Exports a run's deployed model as TFLite: `python -m export.to_tflite --workdir=runs/x --precision=int8`."""
 
 import dataclasses
 
@@ -11,26 +11,26 @@ from keras_cdd.settings.config import option
 
 from .conversion.quantize import INPUT_TYPES, PRECISIONS
 
-# A way to int8 that trains.
+# int8 by quantization-aware training.
 QAT = "int8_qat"
-# Module -> package.
+# Name of the module -> name of the package to install.
 NEEDED = {"ai_edge_litert": "ai-edge-litert", "flatbuffers": "flatbuffers"}
 NEEDED_BY_QAT = {"tensorflow_model_optimization": "tensorflow-model-optimization", "tf_keras": "tf-keras"}
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportFlags:
-    """What this command takes."""
+    """Flags of this command."""
 
     workdir: str | None = option(None, "Folder of a finished run; the file and its report are written there.")
-    precision: str = option("int8", "Of weights and arithmetic.", (*PRECISIONS, QAT))
-    input_type: str = option("uint8", "Of the pixels that go in.", INPUT_TYPES)
+    precision: str = option("int8", "Number type of weights and arithmetic.", (*PRECISIONS, QAT))
+    input_type: str = option("uint8", "Number type of the input pixels.", INPUT_TYPES)
     max_map_drop: float = option(0.5, "mAP points that the file may lose against deploy.keras.")
-    representative_images: int = option(256, "Training images from which int8 takes the ranges of activations.")
+    representative_images: int = option(256, "For int8: number of training images that set the activation ranges.")
     qat_epochs: int = option(10, "For int8_qat: epochs of quantization-aware training.")
     qat_teacher: str = option("deploy", "For int8_qat: the model whose embeddings it learns.", ("deploy", "teacher"))
-    data_dir: str | None = option(None, "Where the run's data set lies now, if it was moved.")
-    csv: str | None = option(None, "Where the run's CSV lies now, if it was moved.")
+    data_dir: str | None = option(None, "New location of the run's data set, if it was moved.")
+    csv: str | None = option(None, "New location of the run's CSV, if it was moved.")
 
 
 def main(_):
@@ -51,13 +51,13 @@ def main(_):
         report = {"model": final.name, "precision": values.precision, "input_type": values.input_type}
         report |= verifier.measure(fresh)
         _require_accuracy(report, final, values.max_map_drop)
-    # Its sha256 tells whether the two belong together.
+    # The sha256 in the report tells whether it belongs to the file.
     write_json(final.with_suffix(".json"), report)
     print(_summary(report, final))
 
 
 def _check(values):
-    """Raises for what needs no model and no data to be seen."""
+    """Raises for mistakes that can be found before the model and the data are loaded."""
     if values.workdir is None:
         raise UserError("--workdir is missing; give the folder of a finished run.")
     if values.representative_images < 1 or values.qat_epochs < 1:
@@ -82,7 +82,7 @@ def _converted(run, model, values):
 
     from .conversion.qat.training import quantization_aware
 
-    # A student that has outgrown its teacher would be pulled back by it.
+    # By default the student teaches itself: a teacher that is worse than the student would degrade it.
     teacher = model if values.qat_teacher == "deploy" else run.model("teacher")
     data = TrainingData(run.dataset, run.config.data, run.config.training.seed)
     steps = values.qat_epochs * data.steps_per_epoch

@@ -1,13 +1,12 @@
-"""Mistakes of the person who runs a command: shown as one line."""
+"""Errors that the person who runs a command can fix; commands show them as one line."""
 
 
 class UserError(ValueError):
-    """Something that the user can mend; the message names the thing and the remedy.
+    """A mistake of the user; the message names the problem and the remedy.
 
-    Commands print the message alone and end with status 1. Every other exception is a fault of the program and shows
-    its traceback.
+    Commands print only the message and exit with status 1. Every other exception is a bug and shows its traceback.
     """
 
 
 class MissingFileError(UserError, FileNotFoundError):
-    """A file or folder that the user named is not there."""
+    """A file or folder that the user named does not exist."""

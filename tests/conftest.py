@@ -1,4 +1,4 @@
-"""Fixtures that every test shares: the golden numbers and the optional shared data."""
+"""Fixtures for all tests: golden numbers, optional shared data, and commands in forked processes."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def golden():
 
 @pytest.fixture
 def shared_dir():
-    """The folder with the real data sets; skips when it is not there."""
+    """The folder with the real data sets; skips if it is absent."""
     if not SHARED_DIR.is_dir():
         pytest.skip("the shared data folder is absent")
     return SHARED_DIR

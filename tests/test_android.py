@@ -1,4 +1,4 @@
-"""The Android demo: its own tests on the JVM, its APK, and its search against Python's on photos that no test knew."""
+"""The Android demo: its own tests on the JVM, its APK, and its search compared with Python's on new photos."""
 
 import json
 import pathlib
@@ -104,7 +104,7 @@ def test_the_search_answers_as_python_does(assets):
     for mine, at_this_rank in zip(phone["results"], python["results"], strict=False):
         same = by_path[mine["path"]]
         assert list(mine) == list(same) and mine["identity"] == same["identity"]
-        # The kernels of two libraries differ in last steps, which may swap near ties.
+        # The kernels of two libraries differ in the last digits, which may swap near ties.
         assert mine["similarity"] == pytest.approx(same["similarity"], abs=0.01)
         assert mine["similarity"] == pytest.approx(at_this_rank["similarity"], abs=0.01)
 

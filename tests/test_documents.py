@@ -72,7 +72,7 @@ SHORT = {
 }
 # These start without TensorFlow; the others are forks of a process that has loaded it.
 LIGHT = {"export.build_gallery", "export.search", "export.android_assets"}
-# A few steps of six tiny networks run sooner than their graphs are traced.
+# A few steps of six tiny networks take less time than tracing their graphs.
 EAGER = {"benchmarks.shrinking_epochs"}
 EAGERLY = """
 import runpy, sys

@@ -1,4 +1,4 @@
-"""make finds a Python that fits, and says in one line which it needs where there is none."""
+"""make finds a suitable Python, or says in one line which version it needs."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# What `python -c ...` of the Makefile asks; a stand-in answers with its exit status.
+# The check `python -c ...` of the Makefile; a stand-in answers it with its exit status.
 STAND_IN = "#!/bin/sh\nexit {}\n"
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 @pytest.fixture
 def make(tmp_path):
-    """`make(fitting, *arguments)` runs make where the named Pythons fit and all others do not."""
+    """`make(fitting, *arguments)` runs make in an environment where only the named Pythons are suitable."""
 
     def run(fitting, *arguments):
         for name in ("python3.11", "python3.12", "python3", "python"):
@@ -25,7 +25,7 @@ def make(tmp_path):
             (tmp_path / name).chmod(0o755)
         command = [shutil.which("make"), "--silent", f"VENV={tmp_path}/venv", *arguments]
         environment = {name: value for name, value in os.environ.items() if name != "PYTHON"}
-        # The stand-ins hide whatever Pythons this machine has.
+        # The stand-ins hide all installed Pythons.
         environment["PATH"] = os.pathsep.join([str(tmp_path), "/usr/bin", "/bin"])
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
@@ -56,13 +56,13 @@ def test_another_can_be_named(make):
 def test_where_none_fits_one_line_says_which_is_needed(make, tmp_path, arguments):
     done = make([], *arguments, f"{tmp_path}/venv/.installed")
     said = (done.stdout + done.stderr).splitlines()
-    # The last line is make's own.
+    # The last line is printed by make itself.
     assert done.returncode and len(said) == 2 and said[0].startswith("error: Python 3.11 or 3.12 is needed")
     assert not (tmp_path / "venv").exists()
 
 
 def test_the_check_knows_the_versions():
-    """The Makefile's question, asked of versions that there are not all of here."""
+    """The Makefile's check with versions that need not be installed."""
     line = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("FITS := "))
     question = line.removeprefix("FITS := ")
     for version, fits in {(3, 10): False, (3, 11): True, (3, 12): True, (3, 13): False}.items():

@@ -1,4 +1,4 @@
-"""What is installed is what is here."""
+"""The installed package equals the source."""
 
 import fnmatch
 import importlib
@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PLACES = PROJECT["tool"]["setuptools"]["package-dir"]
 
-# Loading TensorFlow takes longer than all commands together, so one process loads it and forks off each of them.
+# Loading TensorFlow takes longer than all commands, so one process loads it and forks off each of them.
 INSTALLED = """
 import importlib, json, os, pkgutil, runpy, sys, tempfile
 import keras_cdd, keras_cdd_export
@@ -159,7 +159,7 @@ def test_the_installed_commands_work_from_anywhere(wheel, tmp_path):
     pip("install", "--no-compile", f"--target={site}", wheel)
     names = list(PROJECT["project"]["scripts"])
     commands = [[str(site / "bin" / name), "--help"] for name in names]
-    # The last one finds its flagfile and then minds the wrong flag.
+    # The last one finds its flagfile and then refuses the wrong flag.
     commands += [[commands[0][0], "--flagfile=keras_cdd/configs/quickstart.flags", "--epochs=0"]]
     done = subprocess.run(
         [sys.executable, "-c", INSTALLED, json.dumps(commands)],

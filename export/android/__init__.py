@@ -1,1 +1,1 @@
-"""What the Android app and its tests take from Python."""
+"""Assets and test data for the Android app."""

@@ -1,4 +1,4 @@
-"""What Python computes of some photos, for the tests of the phone's code."""
+"""Golden vectors: Python's tensors, embeddings and rankings of a few photos, for the Android app's tests."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ FILE, RANKS = "golden.json", 5
 def write_golden(folder, photos, model, gallery):
     """Writes photos as PNG, their tensors as raw bytes, and `golden.json` with embeddings and rankings.
 
-    To the photos come a narrow strip of one and a few pixels of another, for the resize's sake.
+    Adds two images that exercise resizing: a narrow strip of the first photo and a small version of the last image.
 
     Args:
-        folder: where nothing else is.
-        photos: `SamplePhoto`s, at least one.
-        model: `EmbeddingModel`.
-        gallery: `Gallery`.
+        folder: an existing, empty folder.
+        photos: list of `SamplePhoto`, at least one.
+        model: `EmbeddingModel`, with uint8 input.
+        gallery: `Gallery` that was built with `model`; each ranking holds its best 5 images.
     """
     folder, vectors, (height, width) = pathlib.Path(folder), gallery.vectors(), model.image_size
     images = [photo.pixels for photo in photos]

@@ -1,4 +1,4 @@
-"""The manifest: which model and which gallery belong together, for the phone."""
+"""The manifest, which tells the Android app which model and gallery belong together."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ FILE, FORMAT, VERSION = "manifest.json", "keras_cdd manifest", 1
 MODEL_FILE, GALLERY_FILE = "model.tflite", "gallery.sqlite"
 
 _SHA256 = re.compile("[0-9a-f]{64}")
-# A file beside the manifest, or in one folder there.
+# A file beside the manifest, or in a folder beside it.
 _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _WHAT = {
     "model": {
@@ -38,16 +38,16 @@ _RULES = {
 
 
 def make_manifest(model, gallery_file, gallery, samples):
-    """The content of a manifest.
+    """Makes the content of a manifest.
 
     Args:
         model: `EmbeddingModel`.
-        gallery_file: the copy of the gallery that goes with it.
-        gallery: `Gallery`.
-        samples: [(file name, identity)] of photos to try.
+        gallery_file: path of the copy of the gallery that is shipped with the model.
+        gallery: `Gallery`, opened.
+        samples: list of (file name, identity) of the sample photos.
 
     Returns:
-        A dict for JSON.
+        Dict that can be written as JSON.
     """
     content, embedder = model.path.read_bytes(), model.embedder
     scale, zero_point = embedder.output_quantization
@@ -77,14 +77,17 @@ def make_manifest(model, gallery_file, gallery, samples):
 
 
 def read_manifest(folder):
-    """Reads the manifest of a folder and checks the files that it names.
+    """Reads the manifest of a folder and checks the SHA-256 of the model and the gallery that it names.
+
+    Args:
+        folder: folder with `manifest.json`.
 
     Returns:
         The dict of `make_manifest`.
 
     Raises:
-        FileNotFoundError: if the manifest or a file is missing.
-        ValueError: saying what is wrong with it, or which file is not the one that it means.
+        MissingFileError: if the manifest, the model or the gallery is missing.
+        UserError: if the manifest is invalid, or if the SHA-256 of a file differs.
     """
     path = pathlib.Path(folder, FILE)
     if not path.is_file():
@@ -103,10 +106,13 @@ def read_manifest(folder):
 
 
 def parse_manifest(content):
-    """The dict that the bytes of a manifest hold.
+    """Parses the bytes of a manifest and checks every field.
+
+    Returns:
+        The dict of `make_manifest`.
 
     Raises:
-        ValueError: saying what is wrong.
+        ValueError: if the content is invalid; the message names the first invalid field.
     """
     try:
         manifest = json.loads(content)

@@ -1,4 +1,4 @@
-"""Photos to try a gallery with."""
+"""Sample photos for trying out a gallery."""
 
 import typing
 import zipfile
@@ -14,26 +14,28 @@ LONGEST_SIDE = 512
 
 
 class SamplePhoto(typing.NamedTuple):
-    """Upright pixels uint8 (H, W, 3), and what they show (None if unknown)."""
+    """Upright pixels, uint8 (H, W, 3), and their identity (None if unknown)."""
 
     pixels: np.ndarray
     identity: str | None
 
 
 def sample_photos(gallery, count, source=None):
-    """Photos of as many identities as can be, spread over all of them.
+    """Chooses photos of as many identities as possible, spread evenly over all identities.
 
     Args:
         gallery: `Gallery`.
-        count: how many; there may be fewer.
-        source: a CSV (its query rows, if it has some), or whatever `images_below` takes. Without it, the gallery's own
-            images, or their thumbnails where the files are gone.
+        count: number of photos; fewer are returned if there are fewer.
+        source: path of a CSV (its query rows, or all rows if it has none), or any root that `images_below` accepts.
+            Photos with an identity that is in the gallery are preferred. Default: the gallery's own images, or their
+            thumbnails if the files no longer exist.
 
     Returns:
-        List of `SamplePhoto`, at most 512 pixels a side.
+        List of `SamplePhoto`, with at most 512 pixels a side.
 
     Raises:
-        FileNotFoundError, ValueError: if the source is missing or cannot be read.
+        FileNotFoundError: if the source is missing.
+        ValueError: if the source cannot be read.
     """
     if source is None:
         labels = gallery.labels()
@@ -50,7 +52,7 @@ def sample_photos(gallery, count, source=None):
 
 
 def _spread(labels, count):
-    """Some paths: one an identity, evenly spread; if there are too few identities, any."""
+    """`count` evenly spread paths: one of each identity, or any if there are too few identities."""
     first = {}
     for path, label in labels.items():
         first.setdefault(label, path)

@@ -1,1 +1,1 @@
-"""From a Keras model to the bytes of a TFLite file."""
+"""Converts Keras models to the bytes of TFLite files."""

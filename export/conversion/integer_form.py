@@ -1,4 +1,4 @@
-"""The same network in a form that 8-bit integers compute well: where one scale for a tensor would lose most."""
+"""Rewrites a network for 8-bit integers, where one scale per tensor would lose the most accuracy."""
 
 import keras
 import numpy as np
@@ -12,27 +12,29 @@ from .pixel_groups import of_pixel_groups
 
 
 def integer_form(model):
-    """Rewrites some places of a functional model; in float it computes the same, but for half a grey level at borders.
+    """Rewrites the patterns below in a functional model.
 
-    - `Rescaling` -> (zero padding) -> convolution: pixels are only shifted by a whole number, which integers do
-      exactly; scale and rest go into the convolution. Padding then shows that whole number, not its fraction.
-      With a stride, the convolution takes groups of pixels, see `of_pixel_groups`.
-    - ReLU -> zero padding -> max-pooling behind it, as in ResNets: to surround a whole map with zeros takes longer than
-      to pool it. "same" pads both sides of an odd size, so the convolution makes a row and a column more, and what
-      they pool to is dropped.
-    - 1x1 convolution + shortcut that is one too: a convolution of both inputs, see `joined`.
+    In float the new model computes the same, except for a difference of at most half a grey level in the padding.
+
+    - `Rescaling` -> (zero padding) -> convolution: the pixels are only shifted by a whole number, which is exact in
+      integers. The convolution absorbs the scale and the rest of the offset. The padding then has the value of the
+      rounded shift. A convolution with a stride takes groups of pixels, see `of_pixel_groups`.
+    - ReLU -> zero padding -> max-pooling after that convolution, as in ResNets: padding a whole feature map takes
+      longer than pooling it. Padding "same" pads both sides only for odd sizes, so the convolution computes one more
+      row and column, and a cropping layer drops what they pool to.
+    - 1x1 convolution + shortcut with a 1x1 convolution: one convolution of both inputs, see `joined`.
     - global average pooling -> BatchNorm: scale and shift move before the mean, as a 1x1 depthwise convolution with
-      a scale for each channel. Pooled features of all channels on one integer scale would keep few levels each.
-    - any other BatchNorm of feature maps: such a convolution where it stands.
+      one quantization scale per channel. Pooled features that share one scale would keep only a few levels per channel.
+    - any other BatchNorm of feature maps: a 1x1 depthwise convolution in its place.
     - dense layer -> BatchNorm: one dense layer.
-    - dense layer of vectors: a 1x1 convolution. With 8 bits a scale for each output is younger in dense layers than in
-      convolutions, and older runtimes compute it otherwise.
+    - dense layer of vectors: a 1x1 convolution. TFLite's 8-bit dense layers got per-output scales later than its
+      convolutions, and older runtimes compute such dense layers differently.
 
     Args:
-        model: functional Keras model, as `keras_cdd.fuse` gives; without these places it stays as it is.
+        model: functional Keras model, such as the result of `keras_cdd.fuse`.
 
     Returns:
-        A new model; the given one is left alone.
+        A new model; the given model is not changed.
     """
     graph, replacements = graph_of(model), {}
     for call in graph.calls:
@@ -51,14 +53,14 @@ def integer_form(model):
     copies = Copies(graph)
 
     def replaced(call, *args, **kwargs):
-        # A replacement takes the tensors alone: no mask, no `training`.
+        # Replacements take only the tensors, without `mask` and `training`.
         return replacements[id(call)](*args) if id(call) in replacements else copies(call, *args, **kwargs)
 
     return graph.replay(replaced)
 
 
 class _Chain:
-    """Layers one after the other; none at all is the identity."""
+    """Calls layers one after the other; without layers it is the identity."""
 
     def __init__(self, *functions):
         self._functions = functions
@@ -70,7 +72,7 @@ class _Chain:
 
 
 def _after(graph, call):
-    """The only taker of a call whose layer is called once, or None."""
+    """The only call that takes a call's output, or None; also None if the layer is called more than once."""
     return graph.only_taker(call) if call is not None and graph.is_called_once(call) else None
 
 
@@ -87,7 +89,7 @@ def _convolution_after(graph, rescaling):
 
 
 def _whole_shift(rescaling):
-    """The pixel value that the network sees as 0, rounded: a number, or one a channel."""
+    """The pixel value that the network sees as 0, rounded: one number, or one per channel."""
     return np.rint(-np.asarray(rescaling.offset) / np.asarray(rescaling.scale))
 
 
@@ -105,7 +107,7 @@ def _of_shifted_pixels(conv, rescaling, shift):
 
 
 def _padded_pooling(graph, conv):
-    """The zero padding and the max-pooling behind a convolution's ReLU if they can go without the padding, or None."""
+    """The zero padding and max-pooling after a convolution's ReLU if the padding can be removed; otherwise None."""
     relu = _after(graph, conv)
     padding = _after(graph, relu) if _is(relu, keras.layers.ReLU) and not relu.operation.negative_slope else None
     if not _is(padding, keras.layers.ZeroPadding2D) or padding.operation.padding != ((1, 1), (1, 1)):
@@ -121,9 +123,9 @@ def _padded_pooling(graph, conv):
 
 
 def _grouped(graph, rescaling, call, conv, pooling):
-    """Call -> replacement of the first convolution by `conv` and, where it takes groups of pixels, of what is around.
+    """Replaces the first convolution by `conv`, and the layers around it if it takes groups of pixels.
 
-    Calls are given by their id; `call` is the one of the convolution as it was.
+    `call` is the call of the original convolution. Returns id of a call -> replacement.
     """
     padding = _after(graph, rescaling)
     padded = _is(padding, keras.layers.ZeroPadding2D)
@@ -144,7 +146,7 @@ def _grouped(graph, rescaling, call, conv, pooling):
 
 
 def _without_normalisation(graph, call):
-    """Id of a call -> replacement, for a BatchNorm and, where it goes elsewhere, for the call before it."""
+    """Id of a call -> replacement, for a BatchNorm and, if it moves, for the call before it."""
     bn, before = call.operation, graph.producer(call.inputs[0])
     alone = _after(graph, before) is call
     if len(call.inputs[0].shape) == 4:
@@ -159,7 +161,7 @@ def _without_normalisation(graph, call):
 
 
 def _by_channel(bn):
-    """BatchNorm in inference as a convolution that multiplies every channel with one number."""
+    """BatchNorm in inference as a 1x1 depthwise convolution: a factor and a bias per channel."""
     scale, bias = in_inference(bn)
     layer = keras.layers.DepthwiseConv2D(1, name=f"{bn.name}_by_channel")
     layer.build((None, None, None, len(scale)))
@@ -180,7 +182,7 @@ def _normalised(dense, bn):
 
 
 def _pointwise(dense):
-    """A dense layer of vectors as a convolution of maps of one pixel."""
+    """A dense layer of vectors as a 1x1 convolution of 1x1 feature maps."""
     kernel, *bias = dense.get_weights()
     new = keras.layers.Conv2D(
         dense.units, 1, activation=dense.activation, use_bias=dense.use_bias, name=f"{dense.name}_pointwise"

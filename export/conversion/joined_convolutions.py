@@ -1,21 +1,22 @@
-"""A residual block whose shortcut is a convolution too: both as one convolution."""
+"""Joins the last convolution of a residual block and the convolution on its shortcut."""
 
 import keras
 import numpy as np
 
 
 def joined(graph, add):
-    """`conv(a) + shortcut(b)` as one 1x1 convolution of the channels of a and b; it computes the same.
+    """Rewrites `conv(a) + shortcut(b)` as one 1x1 convolution of the concatenated channels of a and b.
 
-    The terms are then never rounded, written and read again: with 8 bits that takes longer than to compute them.
+    It computes the same, without rounding, writing and reading the two terms, which in 8 bits takes longer than
+    computing them.
 
     Args:
         graph: `Graph` of a functional model.
         add: the `Call` of a `keras.layers.Add` in it.
 
     Returns:
-        Dict id of a call -> function to call instead, for the three calls; empty where an input is not a linear 1x1
-        convolution that is used here alone.
+        Dict id of a call -> function to call instead, for the three calls. Empty unless both inputs are linear 1x1
+        convolutions whose output is used only here.
     """
     calls = [graph.producer(tensor) for tensor in add.inputs]
     if len(set(calls)) != 2 or len(calls) != 2 or not all(call is not None and _joins(graph, call) for call in calls):
@@ -42,7 +43,7 @@ def _joins(graph, call):
 
 
 def _read_by(conv):
-    """A function of a 1x1 convolution's input: the pixels of it that its strides meet."""
+    """A function from a 1x1 convolution's input to the pixels that its strides select."""
     if max(conv.strides) == 1:
         return lambda x: x
     return keras.layers.MaxPooling2D(1, conv.strides, name=f"{conv.name}_pixels")

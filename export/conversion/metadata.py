@@ -1,10 +1,10 @@
-"""What a `.tflite` file says about itself: readable names, and metadata that MediaPipe and the LiteRT tools show."""
+"""Adds readable tensor names, and metadata for MediaPipe and the LiteRT tools, to a `.tflite` file."""
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-# Slots and numbers of TensorFlow Lite's metadata_schema.fbs, version 1.0, which has no package of its own.
+# Slots and numbers of TensorFlow Lite's metadata_schema.fbs, version 1.0, which has no separate package.
 _IDENTIFIER, _PARSER_VERSION = b"M001", "1.0.0"
 _RGB = 1
 _FEATURES, _IMAGE = 1, 2
@@ -13,16 +13,17 @@ _ALIGNMENT, _LONG = 16, 1 << 16
 
 
 def with_metadata(content, name, description, input_type="uint8"):
-    """The same model, its input called `image` and its output `embedding`, with metadata.
+    """Names the input `image` and the output `embedding`, and adds metadata.
 
     Args:
         content: bytes of a `.tflite` file with one input and one output.
-        name, description: of the model.
-        input_type: "uint8", "float32" (then the metadata say that pixels go in as they are) or "int8" (the input
-            then says that it holds pixels less 128).
+        name, description: name and description of the model, text.
+        input_type: "uint8" (the default); "float32": the metadata state mean 0 and deviation 1, so that tools pass
+            pixels unchanged; or "int8": an input without quantization gets scale 1 and zero point -128, because it
+            holds pixels minus 128.
 
     Returns:
-        bytes.
+        bytes of the new file.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
@@ -43,9 +44,9 @@ def with_metadata(content, name, description, input_type="uint8"):
 
 
 class _AlignedBuilder(flatbuffers.Builder):
-    """Puts byte vectors, which hold the weights, where vector instructions want them; the generated code forgets.
+    """Aligns byte vectors, which hold the weights, to 16 bytes for vector instructions; the generated code does not.
 
-    Equal short vectors (a zero point for every channel, thousands of zeros) are written once.
+    Equal vectors below 64 KiB, such as the zero points of all channels, are written once.
     """
 
     def __init__(self, size):
@@ -63,7 +64,7 @@ class _AlignedBuilder(flatbuffers.Builder):
 
 
 def _metadata(name, description, input_type):
-    """ModelMetadata as a flatbuffer."""
+    """A `ModelMetadata` table as a FlatBuffer."""
     builder = flatbuffers.Builder(1024)
     image = _tensor(builder, "image", IMAGE_TEXTS[input_type], _image_content(builder), _units(builder, input_type))
     vector = _tensor(builder, "embedding", EMBEDDING_TEXT, _content(builder, _FEATURES, _table(builder, {})))
@@ -96,7 +97,7 @@ def _content(builder, kind, properties):
 
 
 def _units(builder, input_type):
-    """How a tool gets from pixels to the input: float tools must be told that nothing is subtracted or divided."""
+    """How tools preprocess pixels: for float input they must be told not to subtract or divide."""
     if input_type != "float32":
         return None
     mean, deviation = (builder.CreateNumpyVector(np.array([value], np.float32)) for value in (0, 1))
@@ -105,7 +106,7 @@ def _units(builder, input_type):
 
 
 def _table(builder, offsets, numbers=()):
-    """A table of slot -> offset of what lies elsewhere, and slot -> small number."""
+    """A table of offsets (slot -> offset) and small numbers (slot -> uint8)."""
     numbers = dict(numbers)
     builder.StartObject(max([*offsets, *numbers], default=-1) + 1)
     for slot, offset in offsets.items():

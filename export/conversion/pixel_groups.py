@@ -1,23 +1,23 @@
-"""The first convolution as integers compute it fast: neighbouring pixels of a row become channels of one."""
+"""Speeds up the first convolution in integers: neighbouring pixels of a row become channels of one pixel."""
 
 import keras
 import numpy as np
 
 
 def of_pixel_groups(conv, image_shape, margins):
-    """A strided convolution of images as one of pixel groups, each as long as the stride; it computes the same.
+    """Rewrites a strided convolution as one of pixel groups, each as wide as the stride; it computes the same.
 
-    8-bit kernels read channels by fours or eights, so of three channels they would use a part of every read: 7x7 with
-    stride 2 on 3 channels takes 1.6 times as long as 7x4 with stride (2, 1) on 6.
+    8-bit kernels read channels in fours or eights, so three channels waste a part of every read: 7x7 with stride 2 on
+    3 channels takes 1.6 times as long as 7x4 with stride (2, 1) on 6.
 
     Args:
         conv: built `keras.layers.Conv2D` without groups.
-        image_shape: (height, width, channels) before any padding; None where it is open.
-        margins: ((top, bottom), (left, right)), the rows and columns of zeros that stand between image and convolution.
+        image_shape: (height, width, channels) before any padding; None for an open size.
+        margins: ((top, bottom), (left, right)), rows and columns of zero padding between image and convolution.
 
     Returns:
-        Functions to call in this order, or None for a convolution without a horizontal stride, with dilation, or a
-        width that is open or no multiple of the stride.
+        Tuple of functions to call in this order. None if the convolution has no horizontal stride or has dilation, or
+        if the height or width is open or the width is no multiple of the stride.
     """
     height, width, channels = image_shape
     stride = conv.strides[1]
@@ -29,7 +29,8 @@ def of_pixel_groups(conv, image_shape, margins):
         margins = [_same(side + sum(m), size, by, m) for side, m, size, by in sides]
     (top, bottom), (left, right) = margins
     places = (width + left + right - kernel.shape[1]) // stride + 1
-    # The image starts with a group, so the kernel starts as many columns earlier as the margin lacks to whole groups.
+    # Groups start at the image's left edge. If the left margin is no multiple of the stride, it is rounded up to whole
+    # groups, and the kernel starts as many columns earlier.
     groups_left = -(-left // stride)
     early = groups_left * stride - left
     late = -(early + kernel.shape[1]) % stride
@@ -49,6 +50,6 @@ def of_pixel_groups(conv, image_shape, margins):
 
 
 def _same(side, size, stride, margin):
-    """Margins (before, after) of a convolution with padding "same", on top of those that are there."""
+    """Margins (before, after) of a convolution with padding "same", added to the existing ones."""
     total = max((-(-side // stride) - 1) * stride + size - side, 0)
     return margin[0] + total // 2, margin[1] + total - total // 2

@@ -1,4 +1,4 @@
-"""Converter settings: from a Keras model of pixels to the bytes of a `.tflite` file."""
+"""Converter settings: converts a Keras model of pixels to the bytes of a `.tflite` file."""
 
 import contextlib
 import pathlib
@@ -17,23 +17,25 @@ INPUT_TYPES = ("uint8", "float32", "int8")
 
 
 def to_tflite(model, precision, input_type="uint8", images=None):
-    """Converts a model.
+    """Converts a model to TFLite.
 
-    The file's signature takes `image` (N, height, width, 3), any N, and gives `embedding` (N, D) float32, not
-    normalised. Pixels are 0..255 as uint8 and float32, and 128 less as int8. Only built-in operators are used.
+    The file's signature takes `image` (N, height, width, 3), any N, and returns `embedding` (N, D) float32, not
+    normalised. Pixels are 0..255 for uint8 and float32 input, and pixels minus 128 for int8 input. Only built-in
+    operators are used.
 
     Args:
-        model: `keras.Model` of float images 0..255 with an `embedding` among its outputs, or as the only one.
+        model: `keras.Model` of float images 0..255. Its outputs are a dict with an `embedding`, or only the embedding.
         precision: one of `PRECISIONS`.
-        input_type: one of `INPUT_TYPES`.
-        images: uint8 (n, height, width, 3) for int8, from which the ranges of activations are taken.
+        input_type: one of `INPUT_TYPES`; "uint8" by default.
+        images: uint8 (n, height, width, 3), representative images that determine the ranges of activations. Needed
+            for "int8" only.
 
     Returns:
-        bytes.
+        bytes of the `.tflite` file.
 
     Raises:
-        ValueError: for an unknown precision or input type, int8 without images, or a model that the converter
-            refuses.
+        ValueError: if the precision or input type is unknown, if images are missing for "int8", or if the converter
+            refuses the model.
     """
     _check(precision, input_type, images)
     # An int8 graph gets its integer input from the converter, after calibration on floats.
@@ -45,9 +47,18 @@ def to_tflite(model, precision, input_type="uint8", images=None):
 
 
 def convert_saved_model(folder, precision, input_type, images=None):
-    """Converts a SavedModel whose serving signature takes `image` and gives `embedding`, to bytes.
+    """Converts a SavedModel whose serving signature takes `image` and returns `embedding`.
 
-    Without images, an int8 graph must hold all ranges itself, as quantization-aware training leaves them.
+    Args:
+        folder: folder of the SavedModel.
+        precision, input_type, images: as in `to_tflite`. With "int8" and without images, the graph must contain all
+            ranges, as it does after quantization-aware training.
+
+    Returns:
+        bytes of the `.tflite` file.
+
+    Raises:
+        ValueError: if the converter refuses the model.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -56,10 +67,10 @@ def convert_saved_model(folder, precision, input_type, images=None):
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if precision == "dynamic_range":
-        # Runtimes before 2.15 know no dense layer with a scale for each output.
+        # Runtimes before 2.15 do not support dense layers with a scale per output.
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if precision == "int8":
-        # What has no integer kernel stays in float, and is listed in the report.
+        # Operators without an integer kernel stay in float; the report lists them.
         converter.inference_input_type = tf.as_dtype(input_type)
         if images is not None:
             converter.target_spec.supported_ops.insert(0, tf.lite.OpsSet.TFLITE_BUILTINS_INT8)
@@ -82,9 +93,10 @@ def _check(precision, input_type, images):
 
 
 def _without_computed_shapes(model):
-    """The model with `Reshape` layers that leave the batch open, where Keras has the graph look up its size.
+    """Replaces `Reshape` layers, which look up the batch size at run time, by reshapes to (-1, ...).
 
-    XNNPACK leaves what follows a shape of run time to slower kernels, or refuses the file. Models without a graph stay.
+    After a shape computed at run time, XNNPACK falls back to slower kernels or refuses the file. A model without a
+    graph is returned unchanged.
     """
     if not has_graph(model):
         return model
@@ -102,7 +114,7 @@ def _without_computed_shapes(model):
 
 
 def _save(model, input_type, folder):
-    """Writes a SavedModel that takes pixels of the given type."""
+    """Writes a SavedModel that takes pixels of type `input_type`."""
     offset = 128.0 if input_type == "int8" else 0.0
 
     def serve(image):
@@ -123,7 +135,7 @@ def _one_by_one(images):
 
 @contextlib.contextmanager
 def _converter_warnings():
-    """Hides two warnings about the converter's own ways that a user can do nothing about."""
+    """Hides two warnings of the converter that a user cannot act on."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")

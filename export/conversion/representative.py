@@ -1,4 +1,4 @@
-"""The images by which a converter sees how large activations get."""
+"""Representative images, from which the converter measures the ranges of activations."""
 
 import collections
 
@@ -8,19 +8,20 @@ from keras_cdd.data.image_store import ImageStore
 
 
 def representative_images(records, image_size, count=256, seed=0):
-    """Real images, of as many identities as possible: noise would flatter the result.
+    """Chooses random training images of as many identities as possible.
 
     Args:
-        records: training `ImageRecord`s.
-        image_size: (height, width).
-        count: images to give; fewer if there are fewer.
-        seed: of the choice.
+        records: list of training `ImageRecord`s.
+        image_size: (height, width) in pixels.
+        count: number of images, 256 by default; fewer are returned if there are fewer or if some are unreadable.
+        seed: seed of the choice, 0 by default.
 
     Returns:
         uint8 (count, height, width, 3).
 
     Raises:
-        ValueError: for a count below 1, or if none of the images can be read.
+        ValueError: if `count` is below 1.
+        UserError: if none of the images can be read.
     """
     if count < 1:
         raise ValueError(f"Argument `count` must be at least 1. Received: count={count}")

@@ -1,1 +1,1 @@
-"""Galleries of embeddings (NumPy, Pillow and a TFLite runtime only)."""
+"""Galleries of embeddings; needs only NumPy, Pillow and a TFLite runtime."""

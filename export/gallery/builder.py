@@ -1,4 +1,4 @@
-"""Images into a gallery, a batch at a time."""
+"""Adds images to a gallery in batches."""
 
 import concurrent.futures
 import typing
@@ -13,28 +13,32 @@ from .vector_codec import encode
 
 
 class Added(typing.NamedTuple):
-    """How many images were added, and the paths of those that could not be read."""
+    """The number of images that were added, and the paths of those that could not be read."""
 
     count: int
     unreadable: list
 
 
 def add_images(gallery, model, records, batch_size, progress, strict=False):
-    """Embeds images and adds them; every batch is one transaction, so what was added stays whatever happens.
+    """Embeds images and adds them to a gallery.
+
+    Every batch is one transaction, so an interruption loses at most the current batch.
 
     Args:
         gallery: `Gallery` of this model.
         model: `EmbeddingModel`.
-        records: `ImageRecord`s; those whose path the gallery knows replace what it holds.
-        batch_size: images at a time.
+        records: list of `ImageRecord`s. An image whose path is already in the gallery is replaced.
+        batch_size: images per transaction.
         progress: `Progress`.
-        strict: an unreadable image is an error; otherwise it is noted and left out.
+        strict: if True, an unreadable image is an error; by default it is reported and skipped.
 
     Returns:
         `Added`.
 
     Raises:
-        FileNotFoundError, ValueError: for an unreadable image, if `strict`.
+        FileNotFoundError: if an image is missing and `strict` is set.
+        ValueError: if an image is unreadable and `strict` is set.
+        UserError: if the model returns zero or non-finite embeddings.
     """
     added, unreadable = 0, []
     with concurrent.futures.ThreadPoolExecutor() as threads:
@@ -59,7 +63,7 @@ def add_images(gallery, model, records, batch_size, progress, strict=False):
 
 
 def _read(record, size):
-    """The row and the pixels of an image, or the error that says why it cannot be read."""
+    """`(GalleryImage, pixels)`, or the exception that explains why the image cannot be read."""
     try:
         record.path.encode()
         image = read_image(record.path)

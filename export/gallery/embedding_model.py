@@ -12,18 +12,18 @@ from keras_cdd.evaluation.metrics import unit_length
 
 
 class EmbeddingModel:
-    """Gives unit vectors; the file is run only when it is needed.
+    """Embeds images as unit vectors; the file is loaded at the first use.
 
     Args:
-        path: of the file.
+        path: path of a `.tflite` file.
 
     Attributes:
-        path: of the file.
+        path: `pathlib.Path` of the file.
         sha256: hex digest of its content.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no `.tflite` file.
+        MissingFileError: if there is no such file.
+        UserError: if its name does not end in `.tflite`.
     """
 
     def __init__(self, path):
@@ -36,33 +36,33 @@ class EmbeddingModel:
         self._vouched = None
 
     def vouch(self, gallery):
-        """The gallery was made with this very file, so that running it is safe.
+        """Checks that the gallery was built with this file, which is then loaded without a trial in another process.
 
         Raises:
-            ValueError: if it was made with another one.
+            UserError: if the gallery was built with another model.
         """
         gallery.require_model(self)
         self._vouched = self.sha256
 
     @functools.cached_property
     def embedder(self):
-        """The running file: a `TFLiteEmbedder`.
+        """The loaded file, a `TFLiteEmbedder`.
 
         Raises:
-            UserError: if the file is damaged or does not embed images, or if there is no interpreter for it.
+            UserError: if the file is damaged or does not embed images, or if no interpreter is installed.
         """
         return load_embedder(self.path, self._vouched)
 
     @property
     def image_size(self):
-        """(height, width)."""
+        """(height, width) of the input in pixels."""
         return self.embedder.image_size
 
     def embed(self, pixels):
-        """float32 (N, D) of length 1 for uint8 images (N, height, width, 3).
+        """Embeds uint8 images (N, height, width, 3) as float32 unit vectors (N, D).
 
         Raises:
-            ValueError: if an embedding has no direction.
+            UserError: if an embedding is zero or not finite.
         """
         embeddings = self.embedder(pixels)
         if not np.isfinite(embeddings).all() or not np.abs(embeddings).max(1).all():

@@ -1,4 +1,4 @@
-"""What stands in a gallery file: the tables, and what the file says about itself."""
+"""The format of a gallery file: its tables and its metadata."""
 
 import dataclasses
 import re
@@ -32,13 +32,13 @@ ids."""
 
 @dataclasses.dataclass(frozen=True)
 class GalleryFormat:
-    """What the embeddings of a gallery are.
+    """Describes the embeddings of a gallery and the model that made them.
 
     Attributes:
-        model_sha256: hex digest of the model file that made them.
-        model_file: that file's name.
-        image_size: (height, width) of the model's input.
-        embedding_size: numbers an embedding.
+        model_sha256: hex digest of the model file.
+        model_file: name of the model file.
+        image_size: (height, width) of the model's input in pixels.
+        embedding_size: length of an embedding.
         embedding_type: "int8" or "float16".
     """
 
@@ -49,7 +49,7 @@ class GalleryFormat:
     embedding_type: str
 
     def as_meta(self):
-        """Key -> value of table `meta`, all text."""
+        """The rows of table `meta`: key -> value, all text."""
         height, width = self.image_size
         values = {
             "format": FORMAT,
@@ -66,10 +66,10 @@ class GalleryFormat:
 
     @classmethod
     def from_meta(cls, meta):
-        """Reads what `as_meta` wrote.
+        """Reads the dict that `as_meta` wrote.
 
         Raises:
-            ValueError: saying what is missing or wrong.
+            ValueError: if a value is missing or invalid; the message names it.
         """
         if meta.get("format") != FORMAT:
             raise ValueError("it is no gallery")

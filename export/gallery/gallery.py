@@ -1,4 +1,4 @@
-"""A gallery file: SQLite, whole at every moment, whatever is killed."""
+"""A gallery file: an SQLite database that stays valid if a process is killed."""
 
 import contextlib
 import pathlib
@@ -20,22 +20,22 @@ INSERT = (
 
 
 class Gallery:
-    """An opened gallery file; a context manager that closes it.
+    """An open gallery file; a context manager that closes it.
 
     Args:
-        path: of the file.
-        create: function that gives the `GalleryFormat` of a new gallery; called if the file is not there or is empty.
-            Without it, the gallery must be there.
+        path: path of the file.
+        create: function that returns the `GalleryFormat` of a new gallery; called if the file is missing or empty.
+            Default: None, the gallery must exist.
 
     Attributes:
-        path: of the file.
+        path: `pathlib.Path` of the file.
         format: its `GalleryFormat`.
-        created: whether it is new.
+        created: True if this object created the gallery.
 
     Raises:
-        FileNotFoundError: if there is no such file, or no folder for a new one.
-        ValueError: if the file is no gallery, or damaged. So does every method that reads; what is damaged need not
-            show before it is read.
+        MissingFileError: if the file, or the folder for a new one, does not exist.
+        ValueError: if the file is not a gallery or is damaged. Every method that reads raises it too, because damage
+            may show only when the damaged part is read.
     """
 
     def __init__(self, path, create=None):
@@ -47,7 +47,7 @@ class Gallery:
         self._file = None
         try:
             with self._explained():
-                # Not read-only: what a killed writer left beside the file is rolled back by whoever comes next.
+                # Not read-only: SQLite must be able to roll back the journal of a killed writer.
                 mode = "rwc" if create else "rw"
                 address = f"{self.path.resolve().as_uri()}?mode={mode}"
                 self._file = sqlite3.connect(address, SECONDS_TO_WAIT, uri=True, isolation_level=None)
@@ -66,7 +66,7 @@ class Gallery:
         self.close()
 
     def close(self):
-        """Leaves one file and nothing beside it."""
+        """Closes the file; no journal is left beside it."""
         if self._file is not None:
             self._file.close()
 
@@ -76,19 +76,19 @@ class Gallery:
 
     @property
     def unfinished(self):
-        """The source from which images were being added when that was interrupted, or None."""
+        """The source of images whose adding was interrupted or is under way, or None."""
         with self._explained():
             row = self._file.execute("SELECT value FROM meta WHERE key = 'unfinished'").fetchone()
             return row and str(row[0])
 
     def check(self):
-        """Reads everything.
+        """Checks the whole file and all embeddings.
 
         Returns:
-            Itself.
+            The gallery itself.
 
         Raises:
-            ValueError: if anything is damaged that can be seen.
+            ValueError: if damage is found.
         """
         with self._explained():
             found = self._file.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -98,7 +98,7 @@ class Gallery:
         return self
 
     def require_model(self, model):
-        """Raises ValueError unless the `EmbeddingModel` is the one that made this gallery."""
+        """Raises UserError unless the gallery was built with this `EmbeddingModel`."""
         if self.format.model_sha256 != model.sha256:
             raise UserError(
                 f"Gallery {self.path} was built with another model, {self.format.model_file}, than {model.path}: their "
@@ -114,38 +114,43 @@ class Gallery:
             return labels
 
     def vectors(self):
-        """All embeddings: `GalleryVectors`."""
+        """All embeddings as `GalleryVectors`."""
         with self._explained():
             rows = self._file.execute("SELECT id, embedding, scale FROM images ORDER BY id").fetchall()
             return GalleryVectors.from_rows(rows, self.format.embedding_type, self.format.embedding_size)
 
     def images(self, ids):
-        """The `GalleryImage`s of some ids, in their order."""
+        """List of the `GalleryImage`s with the given ids, in the order of `ids`."""
         with self._explained():
             return [self._image(int(number)) for number in ids]
 
     def start(self, source):
-        """Marks the gallery as unfinished, unless an earlier source is."""
+        """Marks the gallery as unfinished; an earlier unfinished source keeps its mark."""
         with self._transaction():
             self._file.execute("INSERT OR IGNORE INTO meta VALUES('unfinished', ?)", [source])
 
     def finish(self, source):
-        """All images of this source are there."""
+        """Removes the mark of `start` if it names this source: all its images have been added."""
         with self._transaction():
             self._file.execute("DELETE FROM meta WHERE key = 'unfinished' AND value = ?", [source])
 
     def add(self, images, stored, scales):
-        """Adds `GalleryImage`s with their encoded embeddings, all or none; those with a known path are replaced."""
+        """Adds images in one transaction; images whose path is already in the gallery are replaced.
+
+        Args:
+            images: list of N `GalleryImage`s.
+            stored, scales: their embeddings as `vector_codec.encode` returns them, (N, D) and (N,).
+        """
         with self._transaction():
             for image, row, scale in zip(images, stored, scales, strict=True):
                 values = (image.path, image.identity, image.camera, row.tobytes(), float(scale), image.thumbnail)
                 self._file.execute(INSERT, values)
 
     def remove(self, paths):
-        """Removes images, all or none.
+        """Removes the images with these paths in one transaction.
 
         Raises:
-            ValueError: if one is not there.
+            UserError: if a path is not in the gallery; nothing is removed then.
         """
         absent = sorted(set(paths) - self.labels().keys())
         if absent:
@@ -154,18 +159,18 @@ class Gallery:
             self._file.executemany("DELETE FROM images WHERE path = ?", [(path,) for path in paths])
 
     def copy_to(self, path):
-        """Writes a compact copy to a path where nothing is."""
+        """Writes a compact copy to `path`, which must not exist."""
         with self._explained():
             self._file.execute("VACUUM INTO ?", [str(path)])
 
     def _check_length(self):
-        """SQLite would read zeros where the last page is cut off."""
+        """Raises ValueError if the file is truncated; SQLite would read zeros where the last page is cut off."""
         pages, size = (self._file.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size"))
         if self.path.is_file() and self.path.stat().st_size < pages * size:
             raise ValueError("its end is missing")
 
     def _create(self, create):
-        """Whether there was nothing; then the tables are made, all or none."""
+        """Creates the tables in one transaction if the file is empty; returns whether it was."""
         if self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             return False
         meta = create().as_meta()
@@ -198,7 +203,7 @@ class Gallery:
 
     @contextlib.contextmanager
     def _explained(self):
-        """What SQLite or a damaged file throws becomes one ValueError that names the file."""
+        """Turns errors of SQLite and of damaged content into one ValueError that names the file."""
         try:
             yield
         except _Explained:
@@ -207,8 +212,8 @@ class Gallery:
             raise _Explained(f"Gallery {self.path} cannot be used: {_reason(error)}") from error
 
 
-class _Explained(ValueError):
-    """An error that names the file already."""
+class _Explained(UserError):
+    """An error whose message already names the file."""
 
 
 def _reason(error):

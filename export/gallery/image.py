@@ -11,12 +11,12 @@ THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 96, 80
 
 
 class GalleryImage(typing.NamedTuple):
-    """A row of a gallery, but for its embedding.
+    """A row of a gallery without its embedding.
 
     Attributes:
-        path: as it was given.
-        identity, camera: None if unknown.
-        thumbnail: JPEG bytes.
+        path: path of the image, as it was given when the image was added.
+        identity, camera: text, or None if unknown.
+        thumbnail: JPEG bytes, at most 96 pixels a side.
     """
 
     path: str
@@ -28,7 +28,7 @@ class GalleryImage(typing.NamedTuple):
         """The thumbnail as a PIL image, RGB.
 
         Raises:
-            ValueError: if it is damaged.
+            UserError: if it is damaged.
         """
         try:
             return Image.open(io.BytesIO(self.thumbnail)).convert("RGB")

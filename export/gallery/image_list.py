@@ -1,4 +1,4 @@
-"""Which images go into a gallery."""
+"""Lists the images to add to a gallery."""
 
 import os
 import pathlib
@@ -11,28 +11,32 @@ from keras_cdd.errors import MissingFileError, UserError
 
 
 def images_in_csv(csv, split="gallery"):
-    """The `ImageRecord`s of a list `path,identity,camera,split`: those of one split, or all if it has none of them.
+    """Reads the `ImageRecord`s of a CSV list `path,identity,camera,split`.
+
+    Args:
+        csv: path of the list.
+        split: split to return, "gallery" by default; all rows are returned if the list has none of it.
 
     Raises:
-        FileNotFoundError: if the list or an image is missing.
-        ValueError: if the list cannot be used.
+        MissingFileError: if the list or an image is missing.
+        UserError: if the list is invalid.
     """
     dataset = csv_list.load(csv)
     return getattr(dataset, split) or dataset.train + dataset.query + dataset.gallery
 
 
 def images_below(root):
-    """The `ImageRecord`s of all images below a folder, those in zip archives included, sorted by path.
+    """The `ImageRecord`s of all images below a folder, including those in zip archives, sorted by path.
 
-    The identity of an image is the name of the folder in which it lies, unless that is `root` itself or the top of an
-    archive; then it is None.
+    The identity of an image is the name of its folder; it is None for images directly in `root` or at the top of an
+    archive.
 
     Args:
         root: a folder, a zip archive, or a folder in an archive, `archive.zip!/inner`.
 
     Raises:
-        FileNotFoundError: if it is missing or holds no images.
-        ValueError: if an archive is damaged.
+        MissingFileError: if `root` is missing or contains no images.
+        UserError: if an archive is damaged.
     """
     archive, mark, inner = str(root).partition(ZIP_MARK)
     if mark or zipfile.is_zipfile(archive):
@@ -68,6 +72,6 @@ def _in_archive(archive, inner=""):
         raise UserError(f"Archive {archive} cannot be read ({error}); fetch it again.") from None
     for name in names:
         path = pathlib.PurePosixPath(name)
-        # Archives made on a Mac carry a shadow of every file.
+        # Archives made on a Mac contain a metadata file in __MACOSX for every file.
         if is_image_name(name) and "__MACOSX" not in path.parts and path.is_relative_to(top):
             yield f"{archive}{ZIP_MARK}{name}", None if path.parent == top else path.parent.name

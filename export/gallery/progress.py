@@ -1,4 +1,4 @@
-"""How far a long work is: tqdm's bar where tqdm is installed, otherwise a line now and then."""
+"""Progress of a long task: tqdm's bar if tqdm is installed, otherwise a line every few seconds."""
 
 import importlib.util
 import sys
@@ -13,11 +13,11 @@ SECONDS_BETWEEN_LINES = 5
 
 
 class Progress:
-    """Counts on stderr, as a context manager.
+    """Shows progress on stderr; a context manager.
 
     Args:
-        total: how many there are.
-        what: the word for one of them.
+        total: number of items.
+        what: singular noun for an item, "image" by default.
     """
 
     def __init__(self, total, what="image"):
@@ -33,7 +33,7 @@ class Progress:
             self._bar.close()
 
     def advance(self, count):
-        """Some more are done."""
+        """Counts `count` more items as done."""
         self._done += count
         if self._bar is not None:
             self._bar.update(count)
@@ -42,7 +42,7 @@ class Progress:
             print(f"{self._done} of {self._total} {self._what}s", file=sys.stderr)
 
     def note(self, text):
-        """A line that leaves the bar whole."""
+        """Prints a line without breaking the bar."""
         if self._bar is not None:
             tqdm.write(text, file=sys.stderr)
         else:

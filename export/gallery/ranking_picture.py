@@ -1,18 +1,18 @@
-"""What a search found, as a picture."""
+"""Draws the result of a search as a picture."""
 
 import pathlib
 
 from keras_cdd.report.ranking_strip import RankedPhoto, ranking_strip
 
-# A frame around thumbnails of 96 pixels, so that they are shown as they are.
+# Room for thumbnails of 96 pixels with a frame, so that they are not resized.
 TILE = 112
 
 
 def query_identity(gallery, path):
-    """Who or what a query shows, as far as the gallery can tell, or None.
+    """The identity of a query, as far as the gallery can tell, or None.
 
-    That is the identity of the image with this path, or else the name of the folder in which the query lies, if some
-    image of the gallery has it for identity.
+    It is the identity of the gallery image with the same path; otherwise the name of the query's folder, if that is an
+    identity in the gallery.
     """
     labels = gallery.labels()
     folder = pathlib.PurePath(path).parent.name
@@ -20,19 +20,19 @@ def query_identity(gallery, path):
 
 
 def ranking_picture(query, caption, identity, results):
-    """Draws the query and what was found: right ones green, wrong ones red, grey where an identity is unknown.
+    """Draws the query and its results: green for the right identity, red for a wrong one, grey for an unknown one.
 
     Args:
         query: uint8 (H, W, 3).
         caption: name of the query.
-        identity: of the query, or None.
-        results: (`GalleryImage`, similarity) pairs, best first.
+        identity: identity of the query, or None if unknown.
+        results: list of (`GalleryImage`, similarity), best first.
 
     Returns:
         PIL image.
 
     Raises:
-        ValueError: if a thumbnail is damaged.
+        UserError: if a thumbnail is damaged.
     """
     photos = [
         RankedPhoto(image.picture(), (image.identity or "?", f"{similarity:.3f}"), _match(identity, image.identity))

@@ -1,30 +1,31 @@
-"""The most alike of a gallery, exactly (NumPy)."""
+"""Exact nearest-neighbour search in a gallery (NumPy)."""
 
 import numpy as np
 
-# A block of embeddings as float32 stays in the processor's cache.
+# Embeddings per block; a block in float32 stays in the processor's cache.
 BLOCK = 1024
 QUERIES_AT_ONCE = 64
-# What float32 sums of unit vectors may be off.
+# Bound on the rounding error of a float32 similarity of unit vectors.
 MARGIN = 1e-5
 
 
 def top_k(vectors, queries, k):
-    """Compares with every embedding; the most alike first, equals in the gallery's order.
+    """Finds the k most similar embeddings by comparing with all of them.
 
-    A first pass in float32 finds the candidates, a second one in float64 ranks them, so that neither rounding nor the
-    order in which numbers are added decides between near equals.
+    A first pass in float32 selects candidates, and a second pass in float64 ranks them, so that float32 rounding and
+    the order of summation do not decide between nearly equal similarities.
 
     Args:
         vectors: `GalleryVectors` of N images.
         queries: (Q, D), rows of length 1.
-        k: how many.
+        k: number of results per query.
 
     Returns:
-        `(positions, similarities)`: int64 and float64 (Q, min(k, N)).
+        `(positions, similarities)`: int64 and float64 (Q, min(k, N)), the most similar first, ties in the gallery's
+        order. Similarities are cosines.
 
     Raises:
-        ValueError: if queries are of another size than the gallery's embeddings, or k is below 1.
+        ValueError: if `queries` is not (Q, D) with the gallery's D, or if `k` is below 1.
     """
     queries = np.asarray(queries)
     if queries.ndim != 2 or queries.shape[1] != vectors.stored.shape[1]:
@@ -42,7 +43,7 @@ def top_k(vectors, queries, k):
 
 
 def _rough_similarities(vectors, queries):
-    """float32 (Q, N): the stored numbers become floats a block at a time, as memory would be the limit otherwise."""
+    """float32 (Q, N); converts the stored numbers block by block, since memory bandwidth would limit the speed."""
     count, size = vectors.stored.shape
     queries = np.ascontiguousarray(queries, np.float32)
     rough, block = np.empty((len(queries), count), np.float32), np.empty((BLOCK, size), np.float32)
@@ -56,7 +57,7 @@ def _rough_similarities(vectors, queries):
 
 def _products(queries, block):
     if len(queries) == 1:
-        # BLAS would wake its threads for every block, which on a busy machine takes longer than the work.
+        # BLAS would wake its threads for every block, which takes longer than the product on a busy machine.
         return np.einsum("nd,d->n", block, queries[0])
     return queries @ block.T
 

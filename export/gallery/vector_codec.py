@@ -1,4 +1,4 @@
-"""Unit vectors in one or two bytes a number (NumPy)."""
+"""Encodes unit vectors with one or two bytes per number (NumPy)."""
 
 import numpy as np
 
@@ -7,14 +7,15 @@ BLOCK = 4096
 
 
 def encode(unit, embedding_type):
-    """Rounds unit vectors; each is scaled so that its largest number uses the whole range of int8.
+    """Rounds unit vectors to int8 or float16.
 
     Args:
         unit: float (N, D), rows of length 1.
-        embedding_type: "int8" (round(127 x / max|x|)) or "float16".
+        embedding_type: "int8", round(127 x / max|x|) per row, or "float16".
 
     Returns:
-        `(stored, scales)`: (N, D) of that type, and float64 (N,) with which the stored rows have length 1 again.
+        `(stored, scales)`: (N, D) of that type, and float64 (N,) by which the stored rows are multiplied to have
+        length 1.
     """
     unit = np.asarray(unit, np.float64)
     if embedding_type == "int8":
@@ -24,12 +25,12 @@ def encode(unit, embedding_type):
 
 
 def decode(content, embedding_type, size):
-    """The rows (N, size) that the bytes of all blobs, one after the other, hold; without a copy."""
+    """The rows (N, size) in the concatenated bytes of N blobs, without copying."""
     return np.frombuffer(content, STORED[embedding_type]).reshape(-1, size)
 
 
 def lengths(stored):
-    """Euclidean length of every stored row, float64 (N,); exact before the root for int8."""
+    """Euclidean length of every stored row, float64 (N,); the sum of squares is exact for int8."""
     parts = [np.empty(0)]
     for start in range(0, len(stored), BLOCK):
         block = stored[start : start + BLOCK].astype(np.float64)

@@ -1,4 +1,4 @@
-"""All embeddings of a gallery in memory."""
+"""The embeddings of a gallery in memory."""
 
 import dataclasses
 
@@ -11,11 +11,11 @@ TOLERANCE = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class GalleryVectors:
-    """What a search compares with.
+    """All embeddings of a gallery, for searching.
 
     Attributes:
-        ids: int64 (N,), ascending.
-        stored: int8 or float16 (N, D), as the file holds them.
+        ids: int64 (N,), ids of the images, ascending.
+        stored: int8 or float16 (N, D), as stored in the file.
         scales: float64 (N,); `stored * scales[:, None]` has rows of length 1.
     """
 
@@ -28,11 +28,16 @@ class GalleryVectors:
 
     @classmethod
     def from_rows(cls, rows, embedding_type, size):
-        """Puts rows (id, embedding blob, scale) together.
+        """Joins rows of a gallery file.
+
+        Args:
+            rows: list of (id, embedding blob, scale), ascending by id.
+            embedding_type: "int8" or "float16".
+            size: length of an embedding, D.
 
         Raises:
-            ValueError: if a blob has another length than `size` numbers, or a row not length 1 by its scale: the file
-                is damaged then, as a flipped bit changes the length (all but those of a sign).
+            ValueError: if the file is damaged: a blob does not hold `size` numbers, or a scaled row does not have
+                length 1. A flipped bit changes that length, unless it only changes a sign.
         """
         ids, blobs, scales = zip(*rows, strict=True) if rows else ((), (), ())
         wanted = decode(b"", embedding_type, size).itemsize * size

@@ -1,1 +1,1 @@
-"""What a TFLite file is worth, measured on that file."""
+"""Measures exported TFLite files: accuracy, content, latency."""

@@ -1,4 +1,4 @@
-"""What `runtimes.embed_with` starts: embeds images without Keras and TensorFlow."""
+"""The process that `runtimes.embed_with` starts: embeds images without Keras and TensorFlow."""
 
 import sys
 
@@ -15,7 +15,7 @@ def main(package, path, given, answer):
 
     run = open_interpreter(package, path, threads=1).get_signature_runner()
     pixels = as_input(np.load(given), run.get_input_details()["image"]["dtype"])
-    # A copy: the next image overwrites what the runner gave.
+    # Copied, because the next image overwrites the runner's output.
     np.save(answer, np.concatenate([run(image=pixels[n : n + 1])["embedding"].copy() for n in range(len(pixels))]))
 
 

@@ -1,4 +1,4 @@
-"""What a `.tflite` file holds, read from its bytes (NumPy and the LiteRT schema, no TensorFlow)."""
+"""Reads the operators of a `.tflite` file from its bytes (LiteRT schema, no TensorFlow)."""
 
 import collections
 import dataclasses
@@ -13,14 +13,15 @@ _BORDERS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What a model is made of.
+    """The operators of a model.
 
     Attributes:
-        operators: name -> how many.
-        custom_operators: names of operators that a plain runtime does not know.
-        not_quantized: name -> how many compute with floats alone; a layer with 8-bit weights on float activations
-            counts as quantized.
-        min_runtime_version: the oldest runtime that knows all operators, as the converter found; "" if it did not.
+        operators: name -> count.
+        custom_operators: tuple of the names of custom operators, which a plain runtime does not support.
+        not_quantized: name -> count of operators without 8-bit tensors. A layer with 8-bit weights and float
+            activations counts as quantized.
+        min_runtime_version: oldest runtime that supports all operators, as recorded by the converter; "" if not
+            recorded.
     """
 
     operators: dict
@@ -30,13 +31,13 @@ class Inspection:
 
 
 def inspect(content):
-    """The `Inspection` of the bytes of a `.tflite` file."""
+    """Returns the `Inspection` of a `.tflite` file, given its bytes."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     operators, not_quantized, custom = collections.Counter(), collections.Counter(), []
     for graph in model.subgraphs:
         for operator in graph.operators:
             code = model.operatorCodes[operator.opcodeIndex]
-            # Old files keep small numbers in the deprecated field alone.
+            # Old files have operator numbers only in the deprecated field.
             name = _OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)]
             operators[name] += 1
             if code.customCode:

@@ -1,4 +1,4 @@
-"""The interpreters that are installed, each in a process of its own: tflite-runtime fails beside TensorFlow."""
+"""Runs the installed interpreters, each in a separate process because tflite-runtime fails beside TensorFlow."""
 
 import importlib.metadata
 import os
@@ -17,28 +17,28 @@ from keras_cdd.evaluation.tflite_embedder import installed_runtimes, open_interp
 
 
 def runtime_versions():
-    """Package -> version of `installed_runtimes`."""
+    """Dict package -> version of all `installed_runtimes`."""
     return {package: importlib.metadata.version(package) for package in installed_runtimes()}
 
 
 def embed_with(package, path, images):
-    """Embeddings of images by one of `installed_runtimes`, one image at a time, through the file's signature.
+    """Embeds images with one of `installed_runtimes`, one image at a time, through the file's signature.
 
     Args:
-        package: name of the runtime.
-        path: of a `.tflite` file.
+        package: package name of the runtime.
+        path: path of a `.tflite` file.
         images: uint8 (N, height, width, 3).
 
     Returns:
-        float32 (N, D).
+        float32 (N, D), not normalised.
 
     Raises:
-        ValueError: if this runtime does not run the file.
+        UserError: if the runtime cannot run the file.
     """
     with tempfile.TemporaryDirectory() as folder:
         given, answer = (os.path.join(folder, name) for name in ("images.npy", "embeddings.npy"))
         np.save(given, images)
-        # Whatever this package is called here, and wherever it lies.
+        # Works for any name and location of this package.
         here = pathlib.Path(__file__).resolve()
         command = [sys.executable, "-m", f"{__package__}.embed_apart", package, str(path), given, answer]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parents[2]), *sys.path])}
@@ -50,12 +50,15 @@ def embed_with(package, path, images):
 
 
 def likeness(expected, found):
-    """How alike two runtimes embed the same images (N, D).
+    """Compares the embeddings that two runtimes give for the same images.
+
+    Args:
+        expected, found: embeddings (N, D), not normalised.
 
     Returns:
-        Dict of `identical`, to the bit; `cosine_min`; `same_nearest`, percent of the images whose nearest other image
-        is the same; and `similarity_lost`, by how much another nearest image is farther at most: small where only near
-        ties changed.
+        Dict of `identical`, whether they are bit-identical; `cosine_min`; `same_nearest`, percent of images whose
+        nearest other image is the same; and `similarity_lost`, the largest amount by which the nearest image in
+        `found` is less similar than the one in `expected`, which is small if only near ties changed.
     """
     similarities, theirs = _among_themselves(expected), _among_themselves(found)
     nearest = theirs.argmax(1)
@@ -69,7 +72,7 @@ def likeness(expected, found):
 
 
 def _among_themselves(embeddings):
-    """Cosines (N, N), an image never being near itself."""
+    """Cosines (N, N), with -1 on the diagonal so that no image is its own nearest."""
     unit = unit_length(embeddings)
     similarities = unit @ unit.T
     np.fill_diagonal(similarities, -1.0)
@@ -77,12 +80,18 @@ def _among_themselves(embeddings):
 
 
 def cosines(a, b):
-    """Of rows, (N, D) both, to (N,)."""
+    """Cosines (N,) of the rows of `a` and `b`, both (N, D)."""
     return np.sum(unit_length(a) * unit_length(b), axis=1)
 
 
 def latency_ms(path, threads, seconds=2.0):
-    """Median of the milliseconds for one image on ai-edge-litert, after a warm-up; at least 20 runs."""
+    """Median latency of one image on ai-edge-litert in milliseconds, after a warm-up of 5 runs.
+
+    Args:
+        path: path of a `.tflite` file.
+        threads: number of threads.
+        seconds: how long to measure, 2.0 by default; at least 20 runs.
+    """
     interpreter = open_interpreter("ai-edge-litert", path, threads)
     interpreter.allocate_tensors()
     details = interpreter.get_input_details()[0]
@@ -99,5 +108,5 @@ def latency_ms(path, threads, seconds=2.0):
 
 
 def as_input(images, dtype):
-    """Pixels 0..255 in the type that a file takes; int8 is 128 less."""
+    """Pixels 0..255 in the input type of a file; for int8, pixels minus 128."""
     return (images.astype(np.int16) - 128).astype(np.int8) if dtype == np.int8 else images.astype(dtype)

@@ -1,4 +1,4 @@
-"""The proof: what a written `.tflite` file is worth, measured on that very file."""
+"""Verifies an exported `.tflite` file: measures it and compares it with its Keras model."""
 
 import dataclasses
 import functools
@@ -16,13 +16,13 @@ from .runtimes import cosines, embed_with, latency_ms, likeness, runtime_version
 
 @dataclasses.dataclass(frozen=True)
 class Verifier:
-    """Compares files with the Keras model that they come from, over an evaluation protocol.
+    """Compares exported files with their Keras model on an evaluation protocol.
 
     Args:
-        model: `keras.Model`.
+        model: `keras.Model` that the files were exported from.
         dataset: `RetrievalDataset`.
-        image_size: (height, width).
-        strict: an unreadable image is an error.
+        image_size: (height, width) in pixels.
+        strict: if True, an unreadable image is an error; by default it is reported and skipped.
     """
 
     model: object
@@ -45,10 +45,14 @@ class Verifier:
         return self.evaluator.rank(*self.reference).as_percent()
 
     def measure(self, path):
-        """A dict for the JSON beside the file: accuracy, likeness to the Keras model, size, operators, speed.
+        """Measures a file.
+
+        Returns:
+            Dict for the JSON report: accuracy in percent, similarity to the Keras model, size in bytes, operators,
+            latency in milliseconds.
 
         Raises:
-            ValueError: if the file cannot be run, or needs more than built-in operators.
+            UserError: if the file cannot be run or needs custom operators.
         """
         content = pathlib.Path(path).read_bytes()
         inside = inspect(content)
@@ -76,7 +80,7 @@ class Verifier:
         }
 
     def _on_runtimes(self, path, count=100):
-        """Speed, and how alike all installed runtimes embed and rank some gallery images."""
+        """Latency, and how the installed runtimes agree on up to `count` gallery images."""
         versions = runtime_versions()
         images = self.evaluator.gallery.take(np.arange(min(count, len(self.evaluator.gallery))))
         embeddings = {package: embed_with(package, path, images) for package in versions}

@@ -1,1 +1,1 @@
-"""How every command starts, explains itself and fails."""
+"""What all commands share: start, help and error messages."""

@@ -1,4 +1,4 @@
-"""How every command starts and explains itself."""
+"""Starts the commands that use absl flags."""
 
 import sys
 
@@ -12,14 +12,14 @@ from keras_cdd.settings.flags import define_flags, help_text
 
 
 def run_command(main, sections):
-    """Runs `main(argv)` under absl; what fails is told as `explained_errors` has it.
+    """Runs `main(argv)` under absl; `explained_errors` reports its errors.
 
-    Flag syntax errors end with absl's message and status 2; `--debug` shows tracebacks; `--help` prints the docstring
-    of main's module and every flag.
+    A flag syntax error prints absl's message and exits with status 2. `--debug` shows tracebacks. `--help` prints the
+    docstring of main's module and all flags.
 
     Args:
-        main: the command.
-        sections: name -> dataclass of the flags that it takes.
+        main: function of the command-line arguments.
+        sections: name -> dataclass with the flags of the command.
     """
     define_flags(sections)
     about = sys.modules[main.__module__].__doc__
@@ -29,7 +29,7 @@ def run_command(main, sections):
             return main(argv)
 
     with quiet_start():
-        # TensorFlow speaks once more when it first looks for devices, which parsing flags makes it do.
+        # TensorFlow prints messages when it first lists devices; that would otherwise happen while flags are parsed.
         tf.config.list_physical_devices()
     logging.set_verbosity(logging.WARNING)
     app.run(guarded, flags_parser=lambda argv: _parse(argv, about, sections))

@@ -1,4 +1,4 @@
-"""How every command fails: a user's mistake is one line, a fault of the program a traceback and how to report it."""
+"""How commands report errors: one line for a user's mistake, a traceback and how to report it for a bug."""
 
 import contextlib
 import errno
@@ -7,7 +7,7 @@ import traceback
 
 from keras_cdd.errors import UserError
 
-# What the machine refuses whatever the program does: disk full, no permission, out of file handles or memory.
+# Errors of the machine, not of the program: disk full, no permission, out of file handles or memory.
 MACHINE = frozenset(
     getattr(errno, name)
     for name in (
@@ -26,18 +26,19 @@ MACHINE = frozenset(
     )
     if hasattr(errno, name)
 )
-REPORT = "This is a fault of keras_cdd: please report it in the project's issue tracker, with all that stands above."
+REPORT = "This is a bug in keras_cdd: please report it in the project's issue tracker, with all the output above."
 
 
 @contextlib.contextmanager
 def explained_errors(debug):
-    """Ends a command that fails with what its user needs to know, on stderr.
+    """Prints the error of a failing command on stderr and exits.
 
-    A `UserError`, and what the operating system refuses (`MACHINE`), is one line and exit status 1; Ctrl-C a line and
-    130. Every other exception is a fault of the program: its traceback, a line that says how to report it, and 1.
+    A `UserError`, or an `OSError` whose number is in `MACHINE`, prints one line and exits with status 1. Ctrl-C prints
+    one line and exits with status 130. Any other exception is a bug: it prints the traceback and how to report it, and
+    exits with status 1.
 
     Args:
-        debug: let every exception through, with its traceback.
+        debug: if True, exceptions other than Ctrl-C are raised, with their traceback.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What is installed: commands under names of their own, our flagfiles, and packages that some commands need."""
+"""Looks up what is installed: the names of commands, the package's flagfiles, and optional packages."""
 
 import importlib.util
 import pathlib
@@ -11,13 +11,13 @@ PACKAGE = pathlib.Path(__file__).parent.parent
 
 
 def as_called(text):
-    """A command's help with `python -m module` as the name it was called by, `cdd-train` for instance."""
+    """Replaces `python -m module` in a help text by the name of the installed command, such as `cdd-train`."""
     called = pathlib.PurePath(sys.argv[0]).stem
     return re.sub(r"python -m [\w.]+", called, text) if called.startswith("cdd-") else text
 
 
 def with_own_flagfiles(arguments):
-    """The arguments with `--flagfile=keras_cdd/configs/...` as the package's own, where the folder has no such file."""
+    """Points `--flagfile=keras_cdd/configs/...` to the installed package if there is no such file in the folder."""
     return [_found(argument) for argument in arguments]
 
 
@@ -29,15 +29,15 @@ def _found(argument):
 
 
 def require_packages(purpose, packages):
-    """Checks that optional packages are there.
+    """Checks that optional packages are installed.
 
     Args:
-        purpose: what needs them, for the message.
+        purpose: what needs them, such as a flag; the error message starts with it.
         packages: name of the module -> name of the package to install.
 
     Raises:
-        UserError: naming the packages that are missing.
+        UserError: if packages are missing; the message names them.
     """
     missing = [package for module, package in packages.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise UserError(f"{purpose} needs what is not installed; pip install {' '.join(missing)}.")
+        raise UserError(f"{purpose} needs packages that are not installed; run pip install {' '.join(missing)}.")

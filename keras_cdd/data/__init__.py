@@ -1,4 +1,4 @@
-"""Images, data sets and samplers; what needs TensorFlow stays in `pipeline` and `augment`."""
+"""Images, data sets and samplers; only `pipeline`, `augment` and `training_data` need TensorFlow."""
 
 from keras_cdd.data.datasets.synthetic import write_synthetic
 from keras_cdd.data.image import load_image, read_image, resize

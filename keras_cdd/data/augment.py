@@ -1,4 +1,4 @@
-"""Random changes that leave the identity as it is; whole batches at once, seeded."""
+"""Seeded augmentation of whole batches."""
 
 import dataclasses
 import math
@@ -11,19 +11,19 @@ from keras_cdd.data.crop import crop, erase
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How strongly training images are changed; every part is off at its default.
+    """Random changes of training images; by default, none.
 
     Attributes:
-        shift: largest move in whole pixels, in each direction (pad and crop).
-        rotation: largest angle in degrees, either way.
-        scale: (smallest, largest) factor on the subject's size.
-        flip: mirror every other image.
-        erasing: probability that a random rectangle is painted over (Zhong et al., AAAI 2020).
-        background: RGB 0..255 shown where the image has moved away, and in erased rectangles.
+        shift: largest shift in whole pixels, in each direction (pad and crop).
+        rotation: largest angle in degrees, in either direction.
+        scale: (smallest, largest) factor on the size of the subject.
+        flip: mirror each image with probability 0.5.
+        erasing: probability of erasing a random rectangle (Zhong et al., AAAI 2020).
+        background: RGB 0..255 of uncovered borders and erased rectangles.
 
     Raises:
-        ValueError: for a negative strength, a probability above 1, or a scale that is not (0 < smallest <=
-            largest).
+        ValueError: if `shift` or `rotation` is negative, `erasing` is outside 0..1, or not 0 < smallest <= largest
+            `scale`.
     """
 
     shift: int = 0
@@ -43,13 +43,13 @@ class Augmentation:
             raise ValueError(f"Argument `scale` must be (smallest, largest), above 0. Received: scale={self.scale}")
 
     def __call__(self, images, seed):
-        """Changes a batch.
+        """Augments a batch.
 
-        Without rotation and scale every change is a copy of bytes: uint8 images stay so until the end.
+        Without rotation and scale, every change only copies values, in the type of the images.
 
         Args:
             images: uint8 or float32 (N, H, W, 3) in 0..255.
-            seed: integers (2,); the same seed gives the same changes.
+            seed: integer tensor (2,); the same seed gives the same changes.
 
         Returns:
             float32 (N, H, W, 3) in 0..255.
@@ -60,7 +60,7 @@ class Augmentation:
         return tf.cast(self._cropped(images, seeds) if self.shift or self.flip or self.erasing else images, tf.float32)
 
     def _cropped(self, images, seeds):
-        """Moved, mirrored and erased in NumPy; a graph holds one node for it all."""
+        """Shifts, mirrors and erases in NumPy, which is one node of the graph."""
         shape = tf.shape(images)
         _, _, right, down = self._draw(shape[0], seeds[0])
         changes = [tf.cast(down, tf.int32), tf.cast(right, tf.int32), self._mirrored(shape[0], seeds[1])]
@@ -78,8 +78,8 @@ class Augmentation:
         return tf.ensure_shape(changed, images.shape)
 
     def _resampled(self, images, seeds):
-        """Turned and scaled as well, bilinearly."""
-        # Relative to the background, so that the one fill value of the transform, 0, is the background.
+        """Shifts, mirrors, rotates and scales by bilinear resampling, then erases."""
+        # Relative to the background, because the transform fills borders with a single value, 0.
         images = images - tf.constant(self.background, tf.float32)
         images = _transform(images, self._matrices(tf.shape(images), seeds[0], seeds[1]))
         if self.erasing:
@@ -88,7 +88,7 @@ class Augmentation:
         return images + tf.constant(self.background, tf.float32)
 
     def _draw(self, count, seed):
-        """float32 (count,) each: angle in radians, factor from output to input, move in whole pixels right and down."""
+        """Four tensors float32 (count,): angle in radians, factor from output to input, whole pixels right and down."""
         angle, scale, dx, dy = tf.unstack(tf.random.stateless_uniform([4, count], seed, -1.0, 1.0))
         small, large = self.scale
         scale = 1.0 / ((small + large + scale * (large - small)) / 2.0)
@@ -96,11 +96,11 @@ class Augmentation:
         return angle * math.radians(self.rotation), scale, dx, dy
 
     def _mirrored(self, count, seed):
-        """bool (count,)."""
+        """Which images to mirror, bool (count,)."""
         return (tf.random.stateless_uniform([count], seed) < 0.5) & self.flip
 
     def _matrices(self, shape, seed, flip_seed):
-        """(N, 8) projective transforms from output to input pixels: about the centre, moved, mirrored."""
+        """(N, 8), projective transforms from output to input pixels: rotation about the centre, shift, mirroring."""
         angle, scale, dx, dy = self._draw(shape[0], seed)
         cy, cx = (tf.cast(shape[1], tf.float32) - 1) / 2, (tf.cast(shape[2], tf.float32) - 1) / 2
         cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
@@ -112,7 +112,7 @@ class Augmentation:
 
 
 def _transform(images, matrices):
-    """One bilinear resampling of the whole batch, 0 outside."""
+    """Resamples the whole batch once, bilinearly, with 0 outside the images."""
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=matrices,
@@ -124,7 +124,7 @@ def _transform(images, matrices):
 
 
 def _holes(shape, probability, which, where):
-    """bool (N, H) and (N, W): a rectangle of 2 to 25 % of the area in a random choice of images."""
+    """bool (N, H) and (N, W): rows and columns of a rectangle of 2 to 25 % of the area, in randomly chosen images."""
     count, height, width, _ = tf.unstack(shape)
     area, ratio, top, left = tf.unstack(tf.random.stateless_uniform([4, count], where))
     area, ratio = 0.02 + 0.23 * area, tf.exp((2.0 * ratio - 1.0) * math.log(3.0))

@@ -1,22 +1,22 @@
-"""Moves by whole pixels, mirrors and painted rectangles: copies of bytes, no resampling (NumPy)."""
+"""Shifts by whole pixels, mirroring and erasing, without resampling (NumPy)."""
 
 import numpy as np
 
 
 def crop(images, down, right, mirrored, background):
-    """Moves every image by whole pixels and mirrors some.
+    """Shifts every image by whole pixels and mirrors some.
 
-    An output pixel (y, x) is the input pixel (y - down, x - right); a mirrored image is the same with the columns
-    counted from the right: (y - down, width - 1 - (x - right)).
+    An output pixel (y, x) is the input pixel (y - down, x - right), or (y - down, width - 1 - (x - right)) in a
+    mirrored image.
 
     Args:
         images: (N, H, W, 3) of any number type.
-        down, right: integers (N,), pixels.
+        down, right: integer arrays (N,), shifts in pixels.
         mirrored: bool (N,).
-        background: (3,) of the images' type, shown where an image has moved away.
+        background: (3,) of the images' type, the colour of uncovered borders.
 
     Returns:
-        a new array like `images`.
+        A new array like `images`.
     """
     height, width = images.shape[1:3]
     moved = np.empty_like(images)
@@ -28,7 +28,7 @@ def crop(images, down, right, mirrored, background):
         _paint(result[to_y, : to_x.start], background)
         _paint(result[to_y, to_x.stop :], background)
         if mirror:
-            # Channel by channel: backwards through groups of three bytes takes far longer.
+            # Channel by channel, because copying groups of three bytes backwards is much slower.
             for channel in range(3):
                 result[to_y, to_x, channel] = source[from_y, from_x, channel]
         else:
@@ -37,11 +37,12 @@ def crop(images, down, right, mirrored, background):
 
 
 def erase(images, rows, columns, background):
-    """Paints one rectangle of every image, in place.
+    """Paints one rectangle in every image, in place.
 
     Args:
         images: (N, H, W, 3).
-        rows, columns: bool (N, H) and (N, W), each True in one run or nowhere; the rectangle is where both are.
+        rows, columns: bool (N, H) and (N, W), each True in one contiguous range or nowhere; the rectangle is where both
+            are True.
         background: (3,) of the images' type.
     """
     top, left = rows.argmax(axis=1), columns.argmax(axis=1)
@@ -51,7 +52,7 @@ def erase(images, rows, columns, background):
 
 
 def _overlap(side, move):
-    """What an axis of `side` pixels shows after a move: slices of the output and of the input."""
+    """Slices of output and input that correspond after a shift along an axis of `side` pixels."""
     move = max(-side, min(side, move))
     return slice(max(move, 0), side + min(move, 0)), slice(max(-move, 0), side - max(move, 0))
 

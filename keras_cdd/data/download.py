@@ -1,4 +1,4 @@
-"""Fetching a data set that is not there yet."""
+"""Downloads data sets."""
 
 import pathlib
 
@@ -7,16 +7,17 @@ from keras_cdd.errors import UserError
 
 
 def fetch_missing(data_dir, content, url, md5=None):
-    """Downloads an archive into a folder unless the folder holds its content already.
+    """Downloads an archive to a folder, unless its content is already there.
 
     Args:
-        data_dir: folder, made if need be.
-        content: a file or folder of the archive; when it is below `data_dir`, packed or not, nothing is done.
-        url: of the archive.
-        md5: checksum of the archive, or None if none is published.
+        data_dir: the folder; it is created if it is missing.
+        content: name of a file or folder in the archive. If it exists below `data_dir`, unpacked or in a zip archive,
+            nothing is downloaded.
+        url: address of the archive.
+        md5: hex MD5 sum of the archive, or None (the default) if none is published.
 
     Raises:
-        UserError: if it cannot be fetched, or has another checksum; the file is not kept then.
+        UserError: if the download fails or has another checksum; no file is kept then.
     """
     if data_dir is None:
         raise UserError("A download needs a folder; name it with `data_dir`. Received: data_dir=None")
@@ -24,7 +25,7 @@ def fetch_missing(data_dir, content, url, md5=None):
     folder.mkdir(parents=True, exist_ok=True)
     if FileTree(folder).holds(content):
         return
-    import keras  # Not at the top: reading data that is there needs no Keras.
+    import keras  # Not at the top, because reading existing data needs no Keras.
 
     target = folder / url.rsplit("/", 1)[1]
     part = target.with_name(f"{target.name}.part")
@@ -32,7 +33,7 @@ def fetch_missing(data_dir, content, url, md5=None):
         keras.utils.get_file(part.name, url, file_hash=md5, hash_algorithm="md5", cache_dir=folder, cache_subdir="")
         part.replace(target)
     except Exception as error:
-        # Keras raises a bare Exception where there is no network, and ValueError for another checksum.
+        # Keras raises a bare Exception without a network, and ValueError for another checksum.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{url} cannot be fetched into {folder} ({reason}); try again, or fetch it by hand.") from error
     finally:

@@ -1,4 +1,4 @@
-"""Files of a data set, in folders and in zip archives alike."""
+"""Finds the files of a data set, in folders and in zip archives."""
 
 import os
 import pathlib
@@ -9,17 +9,16 @@ from keras_cdd.errors import MissingFileError, UserError
 
 
 class FileTree:
-    """Everything below a folder, the contents of the zip archives in it included.
+    """All files below a folder, including those in zip archives.
 
-    Names are looked up by their end, so it does not matter how deep below `root` a data set was unpacked, or
-    whether it was unpacked at all.
+    Files are looked up by the end of their path, so that a data set may be at any depth below `root`, unpacked or not.
 
     Args:
         root: the folder.
 
     Raises:
-        FileNotFoundError: naming the folder, if it is missing.
-        ValueError: if an archive is damaged.
+        MissingFileError: if the folder is missing.
+        UserError: if `root` is None or an archive is damaged.
     """
 
     def __init__(self, root):
@@ -38,16 +37,23 @@ class FileTree:
                 if path.suffix.lower() == ".zip":
                     archives.append(path)
         for archive in archives:
-            # Unpacked files win over packed ones; archives made on a Mac carry a shadow of every file.
+            # Unpacked files have precedence. Archives made on a Mac contain a metadata file in __MACOSX for every file.
             for name in _entries(archive):
                 if not name.endswith("/") and "__MACOSX/" not in name:
                     self._paths.setdefault(name, f"{archive}{ZIP_MARK}{name}")
 
     def images(self, folder, required=True):
-        """Sorted (name below `folder`, path) of the images under a folder, wherever in the tree it lies.
+        """The images below a folder of the tree.
+
+        Args:
+            folder: end of the folder's path.
+            required: whether missing images are an error; True by default.
+
+        Returns:
+            Sorted list of (name below `folder`, path).
 
         Raises:
-            FileNotFoundError: if there is none, unless `required` is False.
+            MissingFileError: if there are no images and `required` is True.
         """
         found = {}
         for name, path in self._paths.items():
@@ -59,33 +65,33 @@ class FileTree:
         return sorted(found.items())
 
     def beside(self, file):
-        """{name: path} of everything below the folder in which the file of that name lies.
+        """{name: path} of all files below the folder that contains the file with this name.
 
         Raises:
-            FileNotFoundError: if there is no such file.
+            MissingFileError: if there is no such file.
         """
         base = self._name(file).removesuffix(file)
         return {name.removeprefix(base): path for name, path in self._paths.items() if name.startswith(base)}
 
     def lines(self, file):
-        """The lines of a text file whose name ends so, without blank ones.
+        """The stripped, non-blank lines of the text file whose path ends with `file`.
 
         Raises:
-            FileNotFoundError: if there is none.
+            MissingFileError: if there is no such file.
         """
         text = read_bytes(self.path(file)).decode("utf-8-sig", "replace")
         return [line.strip() for line in text.splitlines() if line.strip()]
 
     def path(self, name):
-        """The path of the file whose name ends so.
+        """The path of the file whose path in the tree ends with `name`.
 
         Raises:
-            FileNotFoundError: if there is none.
+            MissingFileError: if there is no such file.
         """
         return self._paths[self._name(name)]
 
     def holds(self, name):
-        """Whether there is a file or a folder whose name ends so."""
+        """Whether the path of a file or folder in the tree ends with `name`."""
         return any(f"/{name}/" in f"/{other}/" for other in self._paths)
 
     def _name(self, end):

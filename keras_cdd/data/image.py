@@ -1,4 +1,4 @@
-"""From a file to pixels: the one preprocessing, the same everywhere (NumPy and Pillow only)."""
+"""Reads and resizes images; this is the only preprocessing, used everywhere (NumPy and Pillow only)."""
 
 import functools
 import io
@@ -21,26 +21,30 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 _OPEN_ZIPS = threading.local()
-# Few enough that what lies between two products stays in the cache, and needs no fresh pages for every image.
+# Small enough that intermediate results stay in the cache and need no new memory pages for every image.
 _ROWS_AT_ONCE = 128
 _SOURCES: dict[str, Callable[[str], np.ndarray]] = {}
 
 
 def load_image(path, size):
-    """Reads an image and resizes it: uint8 RGB (height, width, 3) for `size` = (height, width)."""
+    """Reads an image and resizes it to `size` = (height, width): uint8 RGB (height, width, 3).
+
+    Raises:
+        MissingFileError: if there is no such file.
+        UserError: if the image cannot be decoded.
+    """
     return resize(read_image(path), size)
 
 
 def read_image(path):
-    """Reads one image as uint8 RGB (H, W, 3), turned upright as its EXIF tag says.
+    """Reads an image as uint8 RGB (H, W, 3), upright according to its EXIF tag.
 
     Args:
-        path: a file, an entry of an archive `archive.zip!/inner/path.png`, or `scheme://...` of a registered
-            source.
+        path: a file, an entry of an archive `archive.zip!/inner/path.png`, or `scheme://...` of a registered source.
 
     Raises:
-        FileNotFoundError: if there is no such file or entry.
-        ValueError: if it cannot be decoded.
+        MissingFileError: if there is no such file or entry.
+        UserError: if the image cannot be decoded.
     """
     path = str(path)
     scheme, mark, _ = path.partition("://")
@@ -60,11 +64,11 @@ def read_image(path):
 
 
 def read_bytes(path):
-    """The bytes of a file or of an entry `archive.zip!/inner/path`.
+    """Reads the bytes of a file or of an archive entry `archive.zip!/inner/path`.
 
     Raises:
-        FileNotFoundError: if there is no such file or entry.
-        ValueError: if the archive is damaged.
+        MissingFileError: if there is no such file or entry.
+        UserError: if the archive is damaged.
     """
     archive, mark, entry = str(path).partition(ZIP_MARK)
     try:
@@ -76,7 +80,7 @@ def read_bytes(path):
 
 
 def open_zip(archive):
-    """The opened archive, kept for the next call: one for each thread, process and version of the file."""
+    """Opens an archive, or returns the one that this thread of this process has opened for this version of the file."""
     status = os.stat(archive)
     key = (os.getpid(), str(archive), status.st_mtime_ns, status.st_size)
     opened = _OPEN_ZIPS.__dict__.setdefault("archives", {})
@@ -86,11 +90,11 @@ def open_zip(archive):
 
 
 def file_identity(path):
-    """What changes when an image's bytes change, without reading them.
+    """A key that changes when the bytes of an image change, computed without reading them.
 
     Returns:
-        (path, bytes, time of the last change in ns), for an entry of an archive also the entry's name and CRC-32;
-        None for what is no readable file or entry, such as images of a registered source.
+        (path, size in bytes, time of the last change in ns), followed by the name and CRC-32 of an archive entry; None
+        if there is no readable file or entry, as for images of a registered source.
     """
     archive, mark, entry = str(path).partition(ZIP_MARK)
     try:
@@ -102,36 +106,36 @@ def file_identity(path):
 
 
 def register_source(scheme, reader):
-    """Lets `read_image` answer paths `scheme://...` with `reader(path)`, a uint8 (H, W, 3) array."""
+    """Makes `read_image` call `reader(path)`, which returns uint8 (H, W, 3), for paths `scheme://...`."""
     _SOURCES[scheme] = reader
 
 
 def is_image_name(name):
-    """True for the endings that are looked for in folders and archives."""
+    """Whether a name has one of `IMAGE_SUFFIXES`, which are searched for in folders and archives."""
     return pathlib.PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def resize(image, size):
-    """Exact area averaging in integer arithmetic, to smaller and to larger sizes.
+    """Resizes an image to a smaller or larger size by exact area averaging in integers.
 
-    Along an axis of `in` input and `out` output pixels, lay both on one line of `in * out` units. An input
-    pixel spans `out` units there, an output pixel `in` units. An output value is the sum S of all inputs,
-    each weighted by the area (units of height times units of width) that it shares with the output pixel,
-    divided by the area of an output pixel and rounded to the nearest integer, halves up:
+    Place an axis with `in` input and `out` output pixels on a line of `in * out` units: an input pixel covers `out`
+    units, an output pixel `in` units. An output value is the sum S of all input values, weighted by the area (units of
+    height times units of width) that they share with the output pixel, divided by the area of an output pixel and
+    rounded to the nearest integer, halves up:
 
         (2 * S + total) // (2 * total)    with total = in_height * in_width
 
-    Nothing is rounded in between, so every implementation gives the same bytes.
+    Intermediate values are not rounded, so that every implementation gives the same bytes.
 
     Args:
         image: uint8 (H, W, C).
-        size: (height, width).
+        size: (height, width) in pixels.
 
     Returns:
-        uint8 (height, width, C); the image itself if it has that size already.
+        uint8 (height, width, C); `image` itself if it already has that size.
 
     Raises:
-        ValueError: for a size below one pixel.
+        ValueError: if the height or width is below 1.
     """
     height, width = size
     if height < 1 or width < 1:
@@ -142,9 +146,9 @@ def resize(image, size):
 def _area_averages(image, height, width):
     rows, columns, channels = image.shape
     total = (rows // math.gcd(rows, height)) * (columns // math.gcd(columns, width))
-    # Whole numbers below 2^24 are exact in float32, below 2^53 in float64, in whatever order they are added.
+    # Integers below 2^24 are exact in float32, and below 2^53 in float64, in any order of addition.
     kind = np.float32 if 255 * total < 1 << 24 else np.float64
-    # A quotient lies below the next whole number by 1 / (2 * total) at least, which 24 bits show up to a total of 2^15.
+    # A quotient is below the next integer by at least 1 / (2 * total); 24 bits resolve this for a total below 2^15.
     exact = np.float32 if total < 1 << 15 else np.float64
     pixels = image.reshape(rows, columns * channels)
     down, down_bands = np.empty((_ROWS_AT_ONCE, columns * channels), kind), _bands(rows, height, 1, kind)
@@ -167,21 +171,21 @@ def _area_averages(image, height, width):
 
 @functools.lru_cache(maxsize=64)
 def _bands(inputs, outputs, channels, kind):
-    """The overlaps of output with input pixels along an axis, in products as small as they are.
+    """The overlaps of output and input pixels along an axis, split into small matrix products.
 
-    Products of this size run on one thread of NumPy's, so images can be resized in several threads at once.
+    NumPy computes products of this size on one thread, so that several threads can resize images at once.
 
     Args:
-        inputs, outputs: pixels along the axis.
-        channels: values of a pixel, side by side.
+        inputs, outputs: number of pixels along the axis.
+        channels: number of adjacent values per pixel.
         kind: NumPy type of the weights.
 
     Returns:
-        list of (slice of output values, slice of input values, weights of that shape), in units as large as
-        the two sizes allow.
+        List of (slice of output values, slice of input values, weights (outputs, inputs) of these slices). Weights are
+        in the largest unit that divides both pixel sizes.
     """
     common = math.gcd(inputs, outputs)
-    # Few outputs where they span many inputs: the products hold few zeros either way.
+    # Fewer outputs per product if each covers many inputs, so that the weights have few zeros.
     count = min(outputs, max(1, 8 * outputs // max(inputs, outputs)))
     first = np.arange(0, outputs, count)
     begin = first * inputs // outputs

@@ -1,4 +1,4 @@
-"""The images of a list of records, decoded once where they fit into memory or on disk (NumPy)."""
+"""The images of a list of records, decoded only once if they fit into memory or on disk (NumPy)."""
 
 import collections
 import concurrent.futures
@@ -13,35 +13,36 @@ from keras_cdd.data.pixel_cache import PixelCache
 from keras_cdd.data.records import MEAN_COLOUR
 from keras_cdd.errors import UserError
 
-# Pixels of a file from which on decoding in threads pays; below, two threads took twice the time of one.
+# Pixels per file above which decoding in threads is faster; below, two threads took twice as long as one.
 LARGE_IMAGE = 100_000
 
 
 class ImageStore:
-    """Gives uint8 batches by position; large files are decoded in parallel threads.
+    """Returns uint8 batches by position; large files are decoded in parallel threads.
 
-    Images that fit into `cache_bytes` together are decoded at once and kept in memory; else, where there is a
-    `cache_dir`, on disk (`PixelCache`), for later runs as well. Unreadable ones are then reported and left out of
-    `records`, so that positions, records and images always agree. Images that are not kept, for want of a folder or
-    of space, are decoded batch by batch; an unreadable one is reported when it is met and shows one grey.
+    If all images fit into `cache_bytes`, they are decoded at the start and kept in memory; otherwise, if there is a
+    `cache_dir`, they are kept on disk (`PixelCache`), also for later runs. In both cases, unreadable images are
+    reported and left out of `records`, so that positions, records and images agree. Images that are not kept, because
+    there is no folder or no space, are decoded for every batch; an unreadable one is reported then and is replaced by a
+    uniform colour.
 
     Args:
         records: sequence of `ImageRecord`.
-        image_size: (height, width).
-        strict: an unreadable image is an error.
-        cache_bytes: how much memory may be used to keep images.
-        cache_dir: folder for what does not fit into memory; None to decode it whenever it is needed.
-        cache_gib: how much that folder may hold, in GiB.
+        image_size: (height, width) in pixels.
+        strict: if True, an unreadable image is an error; by default it is reported.
+        cache_bytes: largest size of the images in memory in bytes; 4 GiB by default.
+        cache_dir: folder for images that do not fit into memory; None (the default) decodes them for every batch.
+        cache_gib: largest size of that folder in GiB; 64.0 by default.
 
     Attributes:
         records: tuple of `ImageRecord`; positions refer to it.
-        image_size: (height, width).
+        image_size: (height, width) in pixels.
         cached: whether all images are kept, in memory or on disk.
 
     Raises:
-        FileNotFoundError: for a missing image, if `strict`.
-        ValueError: for an unreadable image, if `strict`; if none of the images can be read.
-        UserError: if `cache_dir` cannot be written to.
+        MissingFileError: if an image is missing and `strict` is set.
+        UserError: if an image is unreadable and `strict` is set, if none of the images can be read, or if `cache_dir`
+            cannot be written to.
     """
 
     def __init__(self, records, image_size, strict=False, cache_bytes=4 << 30, cache_dir=None, cache_gib=64.0):
@@ -65,7 +66,7 @@ class ImageStore:
         return len(self.records)
 
     def take(self, positions):
-        """uint8 (len(positions), height, width, 3)."""
+        """The images at the given positions, uint8 (len(positions), height, width, 3)."""
         if self._pixels is not None:
             return self._pixels[positions]
         records = [self.records[position] for position in positions]
@@ -80,7 +81,7 @@ class ImageStore:
         return None if self._disk is None else self._disk.get(record.path)
 
     def _keep(self, readable):
-        """Leaves out the records that cannot be read."""
+        """Removes the records that cannot be read."""
         _report(self.records, readable)
         if self.records and not readable.any():
             raise UserError(
@@ -89,7 +90,10 @@ class ImageStore:
         self.records = tuple(itertools.compress(self.records, readable))
 
     def _fill_disk(self):
-        """Decodes what is not on disk yet, a pack in each thread at a time; which images can be read, bool."""
+        """Decodes the images that are not on disk yet, one pack at a time per thread.
+
+        Returns bool (len(records),), which images can be read.
+        """
         readable = np.ones(len(self.records), bool)
         missing = [number for number, record in enumerate(self.records) if self._on_disk(record) is None]
         size = self._disk.images_per_pack
@@ -110,13 +114,13 @@ class ImageStore:
         return readable
 
     def _read(self, records):
-        """uint8 pixels (len(records), height, width, 3) and which could be read, bool (len(records),)."""
+        """`(pixels, readable)`: uint8 (n, height, width, 3), and which images could be read, bool (n,)."""
         pixels = np.empty((len(records), *self.image_size, 3), np.uint8)
         readable = self._threads.map(self._decode, records, pixels)
         return pixels, np.fromiter(readable, bool, len(records))
 
     def _decode(self, record, pixels):
-        """Fills `pixels`, with one grey if the image cannot be read; whether it could."""
+        """Fills `pixels` with an image, or with MEAN_COLOUR if it cannot be read; returns whether it could be read."""
         try:
             kept = self._on_disk(record)
             pixels[...] = load_image(record.path, self.image_size) if kept is None else kept
@@ -129,7 +133,7 @@ class ImageStore:
 
 
 def _workers(records):
-    """How many threads to decode with; on small images, waiting for the interpreter costs more."""
+    """Number of decoding threads; one for small images, where waiting for the interpreter lock costs more."""
     for record in records:
         try:
             height, width, _ = read_image(record.path).shape

@@ -1,4 +1,4 @@
-"""Deterministic batches: the same seed and epoch give the same images, also after a resume."""
+"""Deterministic batches: the same seed and epoch give the same images, also in a resumed run."""
 
 import functools
 
@@ -9,22 +9,22 @@ from keras_cdd.data.augment import Augmentation
 
 
 def training_batches(store, labels, sampler, augmentation=None, seed=0, start_epoch=0):
-    """Endless batches, epoch after epoch of `sampler.steps_per_epoch` steps.
+    """Infinite batches; an epoch has `sampler.steps_per_epoch` of them.
 
     Args:
         store: `ImageStore` of the training images.
-        labels: (len(store),) contiguous classes of `store.records`, which the sampler was made from too.
+        labels: (len(store),), contiguous classes of `store.records`; the same that the sampler was made from.
         sampler: `PKSampler`.
-        augmentation: an `Augmentation`, which takes the uint8 images, or any function of float32 images and a
-            seed (2,) that keeps their shape.
-        seed: of the augmentation; every step has random numbers of its own.
-        start_epoch: the epoch to begin with.
+        augmentation: an `Augmentation`, which takes the uint8 images, or any function of float32 images and a seed (2,)
+            that keeps their shape; None by default.
+        seed: seed of the augmentation, 0 by default; each step draws other random numbers.
+        start_epoch: epoch to start with, 0 by default.
 
     Returns:
         A `tf.data.Dataset` of float32 images (P * K, height, width, 3) in 0..255 and int32 labels (P * K,).
 
     Raises:
-        ValueError: if there is not one label for each image.
+        ValueError: if the numbers of labels and images differ.
     """
     labels = np.asarray(labels, np.int32)
     if len(labels) != len(store):
@@ -49,16 +49,16 @@ def training_batches(store, labels, sampler, augmentation=None, seed=0, start_ep
             images = tf.cast(images, tf.float32)
         return (images if augmentation is None else augmentation(images, step_seed)), classes
 
-    # NumPy holds the interpreter, so only TensorFlow's part runs in parallel.
+    # NumPy holds the interpreter lock, so only TensorFlow's part runs in parallel.
     batches = tf.data.Dataset.counter(start=start_epoch * sampler.steps_per_epoch).map(load)
     return batches.map(augment, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
 def evaluation_batches(store, batch_size):
-    """All images of an `ImageStore` in order, once.
+    """All images of an `ImageStore`, once and in order.
 
     Returns:
-        A `tf.data.Dataset` of float32 (n, height, width, 3) in 0..255, n being `batch_size` but for the last
+        A `tf.data.Dataset` of float32 (n, height, width, 3) in 0..255, where n is `batch_size`, or less in the last
         batch.
     """
 

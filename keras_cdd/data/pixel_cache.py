@@ -1,4 +1,4 @@
-"""Decoded images on disk, so that a file is decoded and resized once and not in every epoch (NumPy)."""
+"""Caches decoded images on disk, so that files are decoded and resized once instead of in every epoch (NumPy)."""
 
 import contextlib
 import errno
@@ -16,12 +16,12 @@ import numpy as np
 from keras_cdd.data.image import file_identity
 from keras_cdd.errors import UserError
 
-# Goes up whenever the same file is to give other pixels.
+# Must be increased whenever the same file gives other pixels.
 VERSION = 1
 KEY_BYTES = 32
-# A pack is written in one piece, so a run that is killed loses at most one for each thread.
+# Size of a pack. A pack is written as a whole, so a killed run loses at most one per thread.
 PACK_BYTES = 64 << 20
-# Left free on the disk for others.
+# Space that is left free on the disk.
 RESERVE_BYTES = 1 << 30
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -29,24 +29,24 @@ _ABANDONED_SECONDS = 24 * 3600
 
 
 class PixelCache:
-    """uint8 images of one size in memory-mapped files, shared by all runs that name the folder.
+    """uint8 images of one size in memory-mapped files, shared by all runs that use the folder.
 
-    An image is found by what its file is (path, size, time of the last change; for an entry of an archive the
-    archive's and the entry's checksum), so a changed file is a new image. Images lie in packs: pixels, then keys.
-    A pack is written under another name, flushed and renamed, and never changed; processes need no locks. Packs that
-    none of the images asked for lie in make room for new ones, those first that were not used for longest.
+    The key of an image is its `file_identity` (path, size and time of the last change of the file; for an archive entry
+    also its name and checksum), so that a changed file is a new image. Images are stored in packs: pixels, then keys. A
+    pack is written under a temporary name, flushed, renamed and never changed, so that processes need no locks. If
+    space is needed, packs without images in `paths` are removed, the least recently used first.
 
     Args:
-        folder: made if it is missing; `~` is the home folder.
-        image_size: (height, width).
-        paths: the images that will be asked for.
-        gib: how much the folder may hold, in GiB, all sizes together.
+        folder: the folder, created if it is missing; `~` is the home folder.
+        image_size: (height, width) in pixels.
+        paths: the images that will be requested.
+        gib: largest size of the folder in GiB, for all image sizes together.
 
     Attributes:
-        full: whether nothing can be added any more.
+        full: whether no more images can be added.
 
     Raises:
-        UserError: if the folder cannot be made or written to.
+        UserError: if the folder cannot be created or written to.
     """
 
     def __init__(self, folder, image_size, paths, gib):
@@ -67,18 +67,18 @@ class PixelCache:
         return max(1, PACK_BYTES // self._row_bytes)
 
     def can_hold(self, path):
-        """False for images that are made anew each time, and for files that are not there."""
+        """Whether an image can be cached; False for images of a registered source and for missing files."""
         return path in self._keys
 
     def get(self, path):
-        """uint8 (height, width, 3), memory-mapped; None if the image is not here."""
+        """The image as memory-mapped uint8 (height, width, 3), or None if it is not in the cache."""
         return self._images.get(self._keys.get(path))
 
     def add(self, paths, images):
-        """Writes images that `can_hold` is true for, unless the cache is full, which is logged once.
+        """Adds images as a pack; if the cache is full, it logs this once and adds nothing.
 
         Args:
-            paths: of n images.
+            paths: paths of n images for which `can_hold` is True.
             images: uint8 (n, height, width, 3).
         """
         size = len(paths) * (self._row_bytes + KEY_BYTES)
@@ -121,14 +121,14 @@ class PixelCache:
         return self._folder / f"{uuid.uuid4().hex}.part"
 
     def _register(self, pack):
-        """Takes up the images of a pack that are asked for."""
+        """Adds the images of a pack that are in `paths`."""
         try:
             count, rest = divmod(pack.stat().st_size, self._row_bytes + KEY_BYTES)
             if rest or not count:
                 return
             content = np.asarray(np.memmap(pack, np.uint8, "r"))
         except OSError:
-            # Another process made room.
+            # Another process has removed the pack.
             return
         pixels = content[: count * self._row_bytes].reshape(count, *self._shape)
         keys = content[count * self._row_bytes :].reshape(count, KEY_BYTES)
@@ -155,7 +155,7 @@ class PixelCache:
         return pack
 
     def _reserve(self, size):
-        """Whether there is room for so many bytes, made if need be."""
+        """Reserves space for `size` bytes, removing unused packs if necessary; returns whether there is enough."""
         with self._lock:
             if self.full:
                 return False

@@ -8,21 +8,22 @@ from keras_cdd.errors import UserError
 class PKSampler:
     """Draws batches for the triplet loss; the same seed and epoch give the same batches.
 
-    An epoch walks through shuffled identities and through each identity's shuffled images, so that all are
-    used about equally often. An identity with fewer than K images repeats some.
+    An epoch draws from shuffled identities, and from the shuffled images of each identity, so that all are used about
+    equally often. Images of an identity with fewer than K images are repeated.
 
     Args:
-        labels: (images,) class of every image.
+        labels: (images,), class of every image.
         identities_per_batch: P.
         images_per_identity: K.
-        seed: an integer from 0 on.
+        seed: integer, at least 0; 0 by default.
 
     Attributes:
         batch_size: P * K.
-        steps_per_epoch: as many batches as make about one use of every image, at least 1.
+        steps_per_epoch: number of images // (P * K), at least 1.
 
     Raises:
-        ValueError: if there are fewer identities than P, or P or K is below 1.
+        ValueError: if P or K is below 1.
+        UserError: if there are fewer than P identities.
     """
 
     def __init__(self, labels, identities_per_batch, images_per_identity, seed=0):
@@ -45,7 +46,7 @@ class PKSampler:
         self.steps_per_epoch = max(1, len(labels) // self.batch_size)
 
     def batches(self, epoch):
-        """Image positions, int64 (steps_per_epoch, P * K), of an epoch; a batch is grouped by identity."""
+        """Positions of the images of an epoch, int64 (steps_per_epoch, P * K); batches are grouped by identity."""
         rng = np.random.default_rng([self.seed, epoch])
         waiting = [np.empty(0, np.int64) for _ in self._images]
         identities = np.empty(0, np.int64)
@@ -61,10 +62,10 @@ class PKSampler:
 
 
 def _deal(waiting, everything, count, rng):
-    """Takes `count` from the shuffled ones that wait, shuffling everything anew when they run out.
+    """Takes `count` items from the shuffled `waiting` ones; if they run out, appends a new shuffle of everything.
 
-    A new round puts those that are about to be taken from the last one at its end, so nothing comes twice in
-    a hand unless there are fewer than `count` altogether. Returns the hand and those that wait now.
+    A new shuffle puts the items that are still waiting at its end, so that no item is taken twice at once unless there
+    are fewer than `count`. Returns the taken items and the waiting ones.
     """
     while len(waiting) < count:
         fresh = rng.permutation(everything)

@@ -1,4 +1,4 @@
-"""What a retrieval data set is: images with an identity and a camera, in three splits."""
+"""A retrieval data set: images with identities and cameras, in three splits."""
 
 import collections
 import dataclasses
@@ -18,11 +18,11 @@ class ImageRecord:
     """One image.
 
     Attributes:
-        path: what `read_image` takes: a file, `archive.zip!/inner/path.png`, or `scheme://...`.
-        identity: what is shown (an int or a string); training and test identities never meet.
-        camera: who took it (an int or a string), or None. Same identity and same camera is junk in
-            evaluation.
-        split: "train", "query" or "gallery".
+        path: path for `read_image`: a file, `archive.zip!/inner/path.png`, or `scheme://...`.
+        identity: int or str, the person or object in the image; training and test identities are disjoint.
+        camera: int or str, or None (the default) if unknown. In evaluation, a gallery image with the identity and the
+            camera of the query is junk.
+        split: "train" (the default), "query" or "gallery".
     """
 
     path: str
@@ -33,15 +33,17 @@ class ImageRecord:
 
 @dataclasses.dataclass(frozen=True)
 class RetrievalDataset:
-    """A protocol: what to train on, what to search with, what to search in.
+    """A protocol: training images, queries and gallery.
 
     Attributes:
-        name: of the protocol.
+        name: name of the protocol.
         train, query, gallery: tuples of `ImageRecord`.
-        flip: whether a mirrored image still shows the same identity.
-        background: RGB 0..255 that shifted and rotated images show where they have moved away.
-        inverted: the subject is dark on white paper; networks negate the pixels in their first layer.
-        published: a protocol of the literature, whose oddities are kept and reported instead of refused.
+        flip: whether a mirrored image still shows the same identity; True by default.
+        background: RGB 0..255 of the borders of shifted and rotated images; the mean colour of ImageNet by default.
+        inverted: True if subjects are dark on white paper; networks then negate the pixels in their first layer. False
+            by default.
+        published: True for a protocol of the literature; identities with a single image are then reported instead of
+            refused. False by default.
     """
 
     name: str
@@ -55,7 +57,13 @@ class RetrievalDataset:
 
     @classmethod
     def from_records(cls, name, records, **options):
-        """Sorts records into the three splits by their `split`, keeping their order."""
+        """Makes a data set from records, which are distributed by their `split` in their order.
+
+        Args:
+            name: name of the protocol.
+            records: iterable of `ImageRecord`s.
+            **options: other attributes of the data set.
+        """
         splits = {split: [] for split in SPLITS}
         for record in records:
             splits[record.split].append(record)
@@ -63,35 +71,41 @@ class RetrievalDataset:
 
     @functools.cached_property
     def identities(self):
-        """The training identities, sorted so that labels, their positions, never depend on file order."""
+        """List of the training identities, sorted, so that labels (their positions) do not depend on file order."""
         return sorted({record.identity for record in self.train}, key=lambda i: (isinstance(i, str), i))
 
     @property
     def num_identities(self):
-        """How many identities there are to train on."""
+        """Number of training identities."""
         return len(self.identities)
 
     @property
     def labels(self):
-        """Contiguous class of every training image, int32 (len(train),)."""
+        """Label (contiguous class) of every training image, int32 (len(train),)."""
         return self.labels_of(self.train)
 
     def labels_of(self, records):
-        """Contiguous classes of some training records, int32 (len(records),)."""
+        """Labels (contiguous classes) of the given training records, int32 (len(records),)."""
         classes = {identity: label for label, identity in enumerate(self.identities)}
         return np.array([classes[record.identity] for record in records], np.int32)
 
     @property
     def rescaling(self):
-        """(scale, offset) that takes pixels 0..255 to -1..1 in a network's first layer, ink bright."""
+        """(scale, offset) from pixels 0..255 to -1..1 in a network's first layer; inverted if `inverted` is set."""
         return (-1 / 127.5, 1.0) if self.inverted else (1 / 127.5, -1.0)
 
     def validate(self, splits=SPLITS):
-        """Returns itself if the named splits can be used.
+        """Checks that the given splits can be used.
+
+        Args:
+            splits: names of the splits; all three by default.
+
+        Returns:
+            The data set itself.
 
         Raises:
-            ValueError: for an empty split, training identities with one image only, queries without a camera
-                beside a gallery with cameras, or identities that are both trained on and tested.
+            UserError: if a split is empty, a training identity has only one image (a warning if `published`), a query
+                has no camera but gallery images do, or training and test share identities.
         """
         for split in splits:
             if not getattr(self, split):
@@ -130,5 +144,5 @@ class RetrievalDataset:
         if both:
             raise UserError(
                 f"Data set {self.name!r} tests {len(both)} identities that it trains on, as {both[0]!r}; "
-                "give training and test different identities."
+                "use different identities for training and testing."
             )

@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""Finds data sets by name."""
 
 import functools
 import inspect
@@ -42,23 +42,22 @@ DATASETS = tuple(LOADERS)
 
 
 def load_dataset(name, data_dir=None, csv=None, seed=0, download=False, gallery_trial=0):
-    """Loads a data set; what it holds is checked by its `validate`, for the splits one needs.
+    """Loads a data set; call its `validate` to check the splits that you need.
 
     Args:
-        name: one of `DATASETS`. Without a size, `vehicleid` and `veri_wild` are searched on their small test
-            lists.
+        name: one of `DATASETS`. Without a size, `vehicleid` and `veri_wild` use their small test lists.
         data_dir: folder of the data set, unpacked or in zip archives; not used by `synthetic` and `csv`.
-        csv: the list that `csv` reads.
-        seed: of `synthetic`; other seeds are other vehicles.
-        download: fetch `omniglot` and `grocery` into `data_dir` if they are not there.
-        gallery_trial: which of the ten random galleries of `vehicleid`.
+        csv: path of the CSV file of `csv`.
+        seed: seed of `synthetic`, 0 by default; other seeds give other vehicles.
+        download: True downloads `omniglot` or `grocery` to `data_dir` if it is missing; False by default.
+        gallery_trial: number of the random gallery of `vehicleid`, 0 (the default) to 9.
 
     Returns:
         A `RetrievalDataset`.
 
     Raises:
-        ValueError: for an unknown name, or contents that cannot be used.
-        FileNotFoundError: for a missing folder, list or image.
+        UserError: if the name is unknown, or the content is invalid.
+        MissingFileError: if a folder, list or image is missing.
     """
     if name not in LOADERS:
         raise UserError(f"There is no data set {name!r}; take one of {', '.join(DATASETS)}.")

@@ -1,4 +1,4 @@
-"""Photos of toy vehicles: what a camera and chance add to a drawing (Pillow and NumPy)."""
+"""Synthetic photos of toy vehicles: adds viewpoint, background and noise to a drawing (Pillow and NumPy)."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -11,15 +11,18 @@ SCHEME = "synthetic"
 
 
 def photo_path(seed, identity, camera, shot):
-    """The path by which `read_image` takes that photo."""
+    """The path of a photo for `read_image`."""
     return f"{SCHEME}://{seed}/{identity}/{camera}/{shot}"
 
 
 def take_photo(path):
-    """Draws the photo of a path `synthetic://seed/identity/camera/shot`: uint8 (64, 64, 3), always the same.
+    """Draws the photo with the path `synthetic://seed/identity/camera/shot`.
+
+    Returns:
+        uint8 (64, 64, 3), always the same for a path.
 
     Raises:
-        ValueError: for a path of another form.
+        UserError: if the path has another form.
     """
     try:
         seed, identity, camera, shot = (int(part) for part in path.removeprefix(f"{SCHEME}://").split("/"))
@@ -39,7 +42,7 @@ def take_photo(path):
 
 
 def _viewpoint(place, chance):
-    """The eight numbers that take a point of the photo to a point of the drawing."""
+    """The eight numbers of the perspective transform from points of the photo to points of the drawing."""
     facing = -1.0 if place.random() < 0.5 else 1.0
     squeeze = 1.0 / np.clip(place.uniform(0.7, 1.0) + chance.normal(0, 0.04), 0.6, 1.05)
     zoom = 1.0 / np.clip(place.uniform(1.0, 1.3) + chance.normal(0, 0.06), 0.9, 1.4)
@@ -81,7 +84,7 @@ def _expose(pixels, place, chance):
 
 
 def _grey(rng, darkest, brightest):
-    """A muted colour, so that paint is told from walls and streets."""
+    """A muted colour, so that walls and streets differ from the paint of vehicles."""
     return tuple(int(value) for value in rng.uniform(darkest, brightest) + rng.uniform(-18, 18, 3))
 
 

@@ -1,4 +1,4 @@
-"""Drawings of toy vehicles: what identifies one, seen from the side (Pillow and NumPy)."""
+"""Drawings of toy vehicles from the side, with all that identifies them (Pillow and NumPy)."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ PAINTS = (
     (224, 180, 40),
 )
 TRIMS = ((240, 240, 240), (24, 24, 28), (230, 120, 20), (250, 215, 60), (60, 150, 220), (160, 40, 120))
-# Where a body's cabin begins and ends (0 the tail, 1 the nose), and how far its windows lean.
+# Per body: start and end of the cabin (0 is the tail, 1 the nose), and the slant of its windows.
 BODIES = {
     "saloon": (0.18, 0.70, 0.10),
     "hatchback": (0.03, 0.70, 0.12),
@@ -31,10 +31,9 @@ BODIES = {
 
 @functools.lru_cache(maxsize=4096)
 def draw_vehicle(seed, identity):
-    """One vehicle as an RGBA picture (128 x 128), nose to the right, nothing around it.
+    """Draws a vehicle as an RGBA picture (128 x 128) on a transparent background, with its nose to the right.
 
-    Few paints and bodies are shared by many vehicles; proportions, wheels, windows, stripes and signs tell
-    them apart.
+    Vehicles share a few paints and bodies; they differ in proportions, wheels, windows, stripes and signs.
     """
     rng = np.random.default_rng([seed, 1, identity])
     picture = Image.new("RGBA", (SIDE, SIDE))
@@ -70,7 +69,7 @@ def _draw_cabin(draw, rng, box, high, paint):
     sill, lintel, panes, pillar = top - 1, roof + rng.uniform(2, 5), rng.integers(1, 5), rng.uniform(1.5, 4)
 
     def at(share, height):
-        """The point that far along the cabin, between its leaning ends."""
+        """The point at a share (0..1) of the cabin's length, between its slanted ends."""
         rise = (top - height) / high
         return begin + lean_back * rise + share * (end - begin - (lean_back + lean_front) * rise), height
 

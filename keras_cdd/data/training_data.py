@@ -1,4 +1,4 @@
-"""The training side of a run: images, sampler, augmentation."""
+"""The training data of a run: images, sampler, augmentation."""
 
 import dataclasses
 import functools
@@ -11,13 +11,12 @@ from keras_cdd.data.pk_sampler import PKSampler
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """What `batches` draws from.
+    """Makes the training batches of a run.
 
     Attributes:
         dataset: `RetrievalDataset`.
-        config: the run's settings of its data: image size, batches, augmentation, `strict_data`, `cache_dir` and
-            `cache_gib`.
-        seed: of sampling and augmentation.
+        config: the run's data settings: image size, batches, augmentation, `strict_data`, `cache_dir` and `cache_gib`.
+        seed: seed of sampling and augmentation.
     """
 
     dataset: object
@@ -44,7 +43,7 @@ class TrainingData:
         return self.sampler.steps_per_epoch
 
     def batches(self, start_epoch=0):
-        """Endless (images, labels), from an epoch on."""
+        """Infinite `tf.data.Dataset` of (images, labels) from an epoch on, see `training_batches`."""
         config = self.config
         augmentation = Augmentation(
             shift=config.shift,

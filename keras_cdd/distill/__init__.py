@@ -1,4 +1,4 @@
-"""Distillation: the training step and the parts that take part in it."""
+"""Distillation: the training step, and the parts of training that it calls."""
 
 from keras_cdd.distill.bn_reestimate import reestimate_batch_norm
 from keras_cdd.distill.channel_fade import ChannelFade

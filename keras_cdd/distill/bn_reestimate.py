@@ -1,12 +1,16 @@
-"""BatchNorm statistics anew, after a cut."""
+"""Re-estimates BatchNorm statistics after cuts."""
 
 import tensorflow as tf
 
 
 def reestimate_batch_norm(model, batches):
-    """Runs images (N, H, W, 3) through the model in training mode, forward only: the moving statistics follow.
+    """Updates the moving statistics by forward passes in training mode; no weights are trained.
 
-    The moving averages of Keras forget: after a few dozen batches nothing of the old statistics is left.
+    The statistics are moving averages, so that a few dozen batches replace the old values.
+
+    Args:
+        model: `keras.Model`; its statistics are changed in place.
+        batches: finite iterable of images (N, H, W, 3) in 0..255.
     """
     forward = tf.function(lambda images: model(images, training=True), reduce_retracing=True)
     for images in batches:

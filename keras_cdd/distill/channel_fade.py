@@ -1,4 +1,4 @@
-"""Channels that leave fade out: their indicators fall to exact zeros in equal steps while training goes on."""
+"""Fades out the channels of a cut: their indicator entries fall to exact zeros in equal steps during training."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -12,14 +12,14 @@ from keras_cdd.distill.replicas import local
 
 
 class ChannelFade(Part):
-    """Multiplies the leaving entries of the indicators, step by step, with factors that make them fall linearly to 0.
+    """After every update, multiplies the leaving entries of the indicators so that they fall linearly to 0.
 
     Args:
         shapes: site -> (inputs, outputs) of the indicator.
 
     Attributes:
-        leaving: site -> (inputs, outputs) variable, 1 for entries that leave, else 0.
-        steps_left: variable, steps until the leaving entries are exactly zero; 0 when nothing leaves.
+        leaving: site -> variable (inputs, outputs), 1 for leaving entries, otherwise 0.
+        steps_left: scalar variable, steps until the leaving entries are exactly zero; 0 if there are none.
     """
 
     name = "fade"
@@ -47,11 +47,11 @@ class ChannelFade(Part):
         return slim
 
     def start(self, staying: Mapping[str, np.ndarray], steps: int) -> None:
-        """Lets entries leave within the next `steps` updates; a fade under way is forgotten.
+        """Starts to fade out entries over the next `steps` updates; replaces an unfinished fade.
 
         Args:
-            staying: site -> bool (inputs, outputs), as `staying_entries` gives.
-            steps: at least 1.
+            staying: site -> bool (inputs, outputs), False for entries to fade out; the result of `staying_entries`.
+            steps: number of updates, at least 1.
         """
         for site, variable in self.leaving.items():
             variable.assign(~staying[site])

@@ -1,4 +1,4 @@
-"""What pushes channel indicators down in every step: the paper's lasso, or its proximal form."""
+"""Compresses the channel indicators in every step, by the paper's group lasso or by proximal steps."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,15 +13,15 @@ COMPRESSIONS = ("none", "lasso", "proximal")
 
 
 class CompressionRule(Part):
-    """Adds the gradient of the compression loss to the indicators' own, or shrinks them after every update.
+    """Adds the gradient of the compression loss to those of the indicators, or shrinks them after every update.
 
     Args:
-        kind: "lasso" (CDD, eq. 8: `gradient_mask * task gradient + weight * K / ||K||` per output channel), "proximal"
-            (exact zeros on short schedules) or "none".
-        weight: of the compression loss, at least 0.
+        kind: "lasso" (CDD, eq. 8: `gradient_mask * task gradient + weight * K / ||K||` per output channel),
+            "proximal" (a proximal step after every update, which reaches exact zeros on short schedules) or "none".
+        weight: weight of the compression loss, at least 0.
 
     Raises:
-        ValueError: for an unknown `kind`.
+        ValueError: if `kind` is unknown.
     """
 
     name = "compression"

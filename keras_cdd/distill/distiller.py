@@ -17,7 +17,7 @@ from keras_cdd.models.gated_units import gated_units
 
 
 class Distiller(keras.Model):
-    """Trains a student, with a teacher or (for the teacher itself) without.
+    """Trains a student with a teacher, or any retrieval model, such as the teacher itself, without one.
 
     ```python
     distiller = keras_cdd.Distiller(student, teacher)
@@ -26,20 +26,21 @@ class Distiller(keras.Model):
     ```
 
     Args:
-        student: retrieval model with outputs `features`, `embedding`, `logits`; only its weights train.
-        teacher: one with the same block names, frozen and always in inference mode. None trains without.
-        weights: `LossWeights`; those of losses that need a teacher count only where there is one.
-        parts: what else takes part in every step, in the order in which it acts: `GradientReset`, `CompressionRule`,
-            `FisherScore`, `ChannelFade`, or a `Part` of your own.
-        own_losses: name -> (weight, function) of further losses; a function of the labels, the student's outputs and
-            the teacher's (None without a teacher) that gives a scalar.
+        student: retrieval model with outputs `features`, `embedding`, `logits`; only its weights are trained.
+        teacher: retrieval model with the same block names; it is frozen and always called in inference mode. None
+            (the default) trains without a teacher.
+        weights: `LossWeights`, with its defaults if None. Losses that need a teacher are skipped without one.
+        parts: iterable of `Part`s (`GradientReset`, `CompressionRule`, `FisherScore`, `ChannelFade` or your own) that
+            take part in every step, in this order. None by default.
+        own_losses: name -> (weight, function) of additional losses. `function(labels, outputs, teacher_outputs)` takes
+            the teacher's outputs, None without a teacher, as the last argument and returns a scalar.
 
     Attributes:
         parts: name -> `Part`.
 
     Raises:
-        ValueError: for two parts of one name, a part that needs a teacher where there is none, or a teacher that lacks
-            a block of the student while feature distillation counts.
+        ValueError: if two parts have the same name, if a part needs a teacher and there is none, or if the teacher
+            lacks a block of the student and the feature loss has a weight.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Distiller(keras.Model):
                 self._pairs.check(teacher)
         names = ["loss", *(f"{name}_loss" for name in (*self._losses_that_count(), *self.own_losses))]
         names += ["compression_loss"] if "compression" in self.parts else []
-        # Made here and not in the first step: on several devices a traced step may not make variables.
+        # Created here, because a traced step cannot create variables on several devices.
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self.built = True
 
@@ -77,16 +78,19 @@ class Distiller(keras.Model):
         auto_scale_loss: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Like `keras.Model.compile`, but without XLA (compiling anew after a surgery costs more than it gains)."""
+        """Like `keras.Model.compile`, but without XLA by default: recompiling after a surgery costs more than it saves.
+
+        Automatic loss scaling is also off by default; wrap the optimizer in a `LossScaleOptimizer` instead.
+        """
         super().compile(optimizer, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
 
     def make_train_function(self, force: bool = False) -> Any:
-        """Like `keras.Model.make_train_function`; parts that have finished are left out of what is traced."""
+        """Like `keras.Model.make_train_function`; finished parts are not traced."""
         self._working = [part for part in self.parts.values() if not part.finished]
         return super().make_train_function(force)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # There is nothing to infer from data; without this, `fit` fails under several workers.
+        # Nothing has to be inferred from data, and with several workers Keras' own method makes `fit` fail.
         if not self.optimizer.built:
             self.optimizer.build(self.student.trainable_variables)
 
@@ -126,21 +130,21 @@ class Distiller(keras.Model):
         return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in values.items()}})
 
     def _teach(self, images: Tensor) -> tuple[Any, Any]:
-        """The teacher's outputs and its `FeatureRecorder`, None both without a teacher."""
+        """`(outputs, FeatureRecorder)` of the teacher, or `(None, None)` without a teacher."""
         if self.teacher is None:
             return None, None
         with FeatureRecorder() as record:
             return self.teacher(images, training=False), record
 
     def _losses_that_count(self) -> list[str]:
-        """Names of the losses with a weight; those that need a teacher only where there is one."""
+        """Names of the losses with a nonzero weight, without a teacher only those that need none."""
         possible = [name for name, loss in LOSSES.items() if self.teacher is not None or not loss.needs_teacher]
         return [name for name in possible if getattr(self.weighting, name)]
 
     def _loss_values(
         self, labels: Tensor, outputs: Mapping[str, Tensor], taught: Any, pairs: Callable[[], Any]
     ) -> dict[str, tuple[float, Tensor]]:
-        """Name -> (weight, value) of every loss that counts."""
+        """Name -> (weight, value) of all losses with a nonzero weight, and of `own_losses`."""
         inputs = LossInputs(labels, outputs, taught, pairs, self.weighting)
         values = {
             name: (getattr(self.weighting, name), LOSSES[name].function(inputs)) for name in self._losses_that_count()
@@ -148,7 +152,7 @@ class Distiller(keras.Model):
         return values | {name: (by, loss(labels, outputs, taught)) for name, (by, loss) in self.own_losses.items()}
 
     def _is_taken(self, gradients: Sequence[Tensor]) -> Tensor:
-        """Whether the optimizer will take the step: on any replica, an overflow of scaled gradients leaves it out."""
+        """Whether the optimizer takes the step: it skips a step whose scaled gradients overflow on any replica."""
         if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             return tf.constant(True)
         overflowed = 1.0 - tf.cast(self.optimizer.check_finite(gradients), tf.float32)
@@ -159,7 +163,7 @@ class Distiller(keras.Model):
     def _with_indicator_rules(
         self, variables: Sequence[Tensor], gradients: Sequence[Tensor], scale: Tensor
     ) -> list[Tensor]:
-        """Gradients with those of the indicators as the parts want them; what is zero stays zero."""
+        """The gradients, after the parts have changed those of the indicators; zero channels get zero gradients."""
         sites = {id(kernel): site for site, kernel in self._kernels.items()}
         ruled = []
         for variable, gradient in zip(variables, gradients, strict=True):
@@ -187,7 +191,7 @@ def _by_name(parts: Iterable[Part], teacher: keras.Model | None) -> dict[str, Pa
     named: dict[str, Part] = {}
     for part in parts:
         if part.name in named:
-            raise ValueError(f"Parts need names of their own. Received: {part.name!r} twice")
+            raise ValueError(f"Parts must have unique names. Received: {part.name!r} twice")
         if part.needs_teacher and teacher is None:
             raise ValueError(f"A {type(part).__name__} needs a teacher. Received: teacher=None")
         named[part.name] = part

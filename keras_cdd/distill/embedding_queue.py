@@ -1,4 +1,4 @@
-"""The teacher's memory: pooled convolution outputs of the last images (CDD, section 3.3)."""
+"""Embedding queue: the teacher's pooled convolution outputs for the most recent images (CDD, section 3.3)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,19 +12,20 @@ from keras_cdd.distill.replicas import local
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class EmbeddingQueue(keras.layers.Layer):
-    """A ring buffer a site, kept where the computing is: rows are written in place, never copied or sorted.
+    """A ring buffer per site, on the device that computes; rows are written in place, never moved or sorted.
 
     Args:
-        capacity: images remembered.
+        capacity: number of images to store.
         channels: site -> length of its vectors (the teacher's width).
-        dtype: "float32", or "float16" for half the memory; larger values are stored as the largest it has.
+        dtype: "float32" (the default), or "float16" for half the memory, which clips larger values to its range.
 
     Attributes:
         rows: site -> variable (capacity, channels).
-        written: how many images were enqueued (a long run counts on within two rounds).
+        written: scalar int32 variable, number of enqueued images. From 2 * capacity on it wraps to capacity, which
+            keeps the write position.
 
     Raises:
-        ValueError: for a capacity below 1, no sites, or another dtype.
+        ValueError: if `capacity` is below 1, `channels` is empty or `dtype` is another one.
     """
 
     def __init__(
@@ -61,17 +62,17 @@ class EmbeddingQueue(keras.layers.Layer):
 
     @property
     def filled(self) -> Tensor:
-        """How many rows hold a vector."""
+        """Number of rows that contain a vector, scalar int32."""
         return tf.minimum(tf.convert_to_tensor(local(self.written.value)), self.capacity)
 
     def enqueue(self, batch: Mapping[str, Tensor]) -> None:
-        """Overwrites the oldest images by these; of more than `capacity` the last stay.
+        """Overwrites the oldest images; if N exceeds `capacity`, the last `capacity` images are stored.
 
         Args:
-            batch: site -> (N, channels), the same images at every site.
+            batch: site -> (N, channels), for the same N images at every site.
 
         Raises:
-            ValueError: if the sites are not the queue's, since all sites share one write position.
+            ValueError: if the sites differ from those of the queue, because all sites share one write position.
         """
         if batch.keys() != self.rows.keys():
             sites = sorted(self.rows)
@@ -84,7 +85,7 @@ class EmbeddingQueue(keras.layers.Layer):
         for site, vectors in batch.items():
             rows = tf.saturate_cast(tf.stop_gradient(vectors)[first:], self.variable_dtype)
             local(self.rows[site].value).scatter_nd_update(positions[:, None], rows)
-        # Counts up to two rounds only, so that an endless run cannot overflow.
+        # Wraps after two rounds, so that the counter cannot overflow in a long run.
         total = written + count
         counter.assign(tf.where(total >= 2 * self.capacity, total % self.capacity + self.capacity, total))
 

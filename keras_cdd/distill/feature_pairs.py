@@ -1,4 +1,4 @@
-"""Which pooled convolution outputs of teacher and student feature distillation compares."""
+"""Selects the pooled convolution outputs of teacher and student that feature distillation compares."""
 
 import keras
 import tensorflow as tf
@@ -9,13 +9,13 @@ from keras_cdd.models.gated_units import gated_blocks, units_by_site
 
 
 class FeaturePairs:
-    """The output of each block's last inner convolution, before its indicator (CDD, section 3.2).
+    """Pairs the outputs of each block's last inner convolution, before its indicator (CDD, section 3.2).
 
-    Called with the `FeatureRecorder`s of teacher and student it gives two lists of (N, C), a pair a block, C being the
-    filters that the student still has; filters whose indicator row is zero are 0 on both sides.
+    Called with the `FeatureRecorder`s of teacher and student, it returns two lists of (N, C), one pair per block, where
+    C is the number of filters that the student still has. Filters whose indicator row is zero are 0 on both sides.
 
     Args:
-        student: model with gated blocks, with indicators or without.
+        student: model of gated blocks, with or without indicators.
     """
 
     def __init__(self, student: keras.Model) -> None:
@@ -41,10 +41,10 @@ class FeaturePairs:
 
 
 def alive_inputs(kernel: Tensor) -> Tensor:
-    """Bool (inputs,): the rows of an indicator kernel (1, 1, inputs, outputs) that are not exactly zero."""
+    """Bool (inputs,): True for rows of an indicator kernel (1, 1, inputs, outputs) that are not exactly zero."""
     return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=1)
 
 
 def alive_outputs(kernel: Tensor) -> Tensor:
-    """Bool (outputs,): the columns that are not exactly zero."""
+    """Bool (outputs,): True for columns of such a kernel that are not exactly zero."""
     return tf.reduce_any(tf.convert_to_tensor(kernel)[0, 0] != 0, axis=0)

@@ -1,4 +1,4 @@
-"""The Fisher score of every gated channel, gathered in the ordinary training step."""
+"""Gathers the Fisher score of every gated channel during training."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -10,16 +10,17 @@ from keras_cdd.distill.step_record import StepRecord
 
 
 class FisherScore(Part):
-    """Sums `(d loss / d gate)^2` over images, a gate being a factor of 1 on a channel after its ReLU.
+    """Sums `(d loss / d gate)^2` over images, where a gate is a factor of 1 on a channel after its ReLU.
 
-    Steps that loss scaling leaves out because their gradients overflowed do not count.
+    `keras_cdd.surgery.importance.fisher_importance` makes the score from the sums (Molchanov et al., CVPR 2019). Steps
+    that the optimizer skips because scaled gradients overflowed are not counted.
 
     Args:
         channels: site -> number of channels.
 
     Attributes:
-        sums: site -> (channels,) variable.
-        images: how many images were summed.
+        sums: site -> variable (channels,), sums over images.
+        images: scalar variable, number of images in the sums.
     """
 
     name = "fisher"
@@ -48,7 +49,7 @@ class FisherScore(Part):
         taken = tf.cast(step.taken, tf.float32)
         count = tf.cast(tf.shape(next(iter(step.gate_gradients.values())))[0], tf.float32)
         for site, gradient in step.gate_gradients.items():
-            # Times N: the loss is a mean, the score asks for each image's own.
+            # Times N, because the loss is a mean over the batch and the score needs the loss of each image.
             squares = tf.reduce_sum((gradient * count) ** 2, axis=0)
             self.sums[site].assign_add(tf.where(step.taken, squares, 0.0))
         self.images.assign_add(count * taken)
@@ -58,7 +59,7 @@ class FisherScore(Part):
             variable.assign(tf.zeros_like(variable))
 
     def evidence(self) -> dict[str, Any]:
-        """`sums`: site -> (channels,); `images`: how many were summed. Empty before the first one."""
+        """Dict of `sums`, site -> (channels,), and `images`, their number; empty before the first counted image."""
         if not float(tf.convert_to_tensor(self.images)):
             return {}
         sums = {site: tf.convert_to_tensor(variable).numpy() for site, variable in self.sums.items()}

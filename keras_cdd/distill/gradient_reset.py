@@ -1,4 +1,4 @@
-"""The retrieval-guided gradient reset (CDD, section 3.3): which channels lose the task's pull."""
+"""The retrieval-guided gradient reset (CDD, section 3.3): masks the task gradient of unimportant channels."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -15,22 +15,26 @@ METRICS = ("cosine", "l2")
 
 
 def nearest_rows(queue: Tensor, filled: Tensor, batch: Tensor, neighbours: int, metric: str = "cosine") -> Tensor:
-    """Indices (N, neighbours) of the remembered vectors nearest to each of the batch's, the nearest first.
+    """Finds the rows of the queue that are nearest to each vector of a batch.
 
-    While fewer than `neighbours` rows are filled, the nearest one stands in for those that are missing.
+    While fewer than `neighbours` rows are filled, the nearest row takes the places of the missing ones.
 
     Args:
-        queue: (capacity, C); only the first `filled` rows count, at least one.
+        queue: (capacity, C), of which the first `filled` rows are searched.
+        filled: scalar int32, at least 1.
         batch: (N, C).
-        neighbours: at most `capacity`.
-        metric: "cosine" or "l2".
+        neighbours: number of rows per vector, at most `capacity`.
+        metric: "cosine" (the default) or "l2".
+
+    Returns:
+        int32 (N, neighbours), indices of rows, the nearest first.
     """
     queue, batch = tf.cast(queue, tf.float32), tf.cast(batch, tf.float32)
     if metric == "cosine":
         units = tf.math.l2_normalize(queue, axis=-1)
         similarity = tf.matmul(tf.math.l2_normalize(batch, axis=-1), units, transpose_b=True)
     else:
-        # Less the image's own square, the same for all rows, this is the negative squared distance.
+        # The negative squared distance plus the square of the image's vector, which is the same for all rows.
         similarity = 2.0 * tf.matmul(batch, queue, transpose_b=True) - tf.reduce_sum(queue**2, axis=-1)
     similarity = tf.where(tf.range(tf.shape(queue)[0]) < filled, similarity, similarity.dtype.min)
     indices = tf.math.top_k(similarity, neighbours, sorted=True).indices
@@ -38,13 +42,13 @@ def nearest_rows(queue: Tensor, filled: Tensor, batch: Tensor, neighbours: int, 
 
 
 def unimportant_channels(neighbours: Tensor, student: Tensor, ratio: float, alive: Tensor | None = None) -> Tensor:
-    """For every image and neighbour, the channels that contribute least to `sum |t * s|`; ties by index.
+    """For every image and neighbour, finds the channels that contribute least to `sum |t * s|`; ties by index.
 
     Args:
-        neighbours: (N, k, C) teacher vectors.
-        student: (N, C) pooled indicator outputs of the images themselves.
-        ratio: share of the living channels that is called unimportant, rounded down.
-        alive: bool (C,); channels already cut take no part. All by default.
+        neighbours: (N, k, C), teacher vectors of the neighbours.
+        student: (N, C), pooled indicator outputs of the images.
+        ratio: fraction of the living channels to call unimportant, in [0, 1); their number is rounded down.
+        alive: bool (C,), False for channels that have been cut and are ignored. Default: all True.
 
     Returns:
         bool (N, k, C).
@@ -60,39 +64,40 @@ def unimportant_channels(neighbours: Tensor, student: Tensor, ratio: float, aliv
 
 
 def reset_mask(unimportant: Tensor) -> tuple[Tensor, Tensor]:
-    """What a batch says of every channel.
+    """The gradient mask of a batch, and how often each channel is unimportant.
 
     Args:
-        unimportant: bool (N, k, C), of `unimportant_channels`.
+        unimportant: bool (N, k, C), the result of `unimportant_channels`.
 
     Returns:
-        `(mask, frequency)`, float32 (C,) both: the mask is 0 where a channel is unimportant for all images
-        and all neighbours, else 1; the frequency is the share of them that find it unimportant.
+        `(mask, frequency)`, both float32 (C,). The mask is 0 if a channel is unimportant for all images and all
+        neighbours, otherwise 1. The frequency is the fraction of (image, neighbour) pairs for which it is unimportant.
     """
     mask = tf.cast(~tf.reduce_all(unimportant, axis=[0, 1]), tf.float32)
     return mask, tf.reduce_mean(tf.cast(unimportant, tf.float32), axis=[0, 1])
 
 
 class GradientReset(Part):
-    """Finds, batch by batch, the channels that no image needs for retrieval, and takes the task's pull from them.
+    """Finds the channels that no image of a batch needs for retrieval, and removes the task gradient from them.
 
     Args:
         queue: `EmbeddingQueue` of the teacher.
         kept_channels: site -> indices of the student's channels in the teacher's width.
-        ratio: share of channels called unimportant for one image and neighbour.
-        neighbours: k; the first neighbour of an image is itself.
-        metric: "cosine" or "l2".
-        first_step: the optimizer step from which the reset works; the queue starts to fill there as well.
-        every: takes part in every n-th step only.
+        ratio: fraction of channels to call unimportant for one image and neighbour; 0.5 by default.
+        neighbours: number of neighbours k, 2 by default; the first neighbour of an image is the image itself.
+        metric: "cosine" (the default) or "l2".
+        first_step: optimizer step at which the reset starts, and the queue starts to fill; 0 by default.
+        every: masks and queue are updated every n steps; 1 by default.
 
     Attributes:
-        masks: site -> (channels,) variable, the gradient masks: 1 until every image and neighbour of one batch found
-            the channel unimportant, 0 ever after.
-        counts: site -> (channels,) variable, the sum over batches of `reset_mask`'s frequency.
-        updates: how many batches were counted.
+        masks: site -> variable (channels,), the gradient masks: 1 until a channel is unimportant for all images and
+            neighbours of one batch, and 0 from then on.
+        counts: site -> variable (channels,), the sum over batches of the frequency from `reset_mask`.
+        updates: scalar variable, number of batches in `counts`.
 
     Raises:
-        ValueError: for a ratio outside [0, 1), an unknown metric, neighbours below 1 or beyond the capacity.
+        ValueError: if `ratio` is outside [0, 1), `metric` is unknown, or `neighbours` is below 1 or exceeds the
+            capacity of the queue.
     """
 
     name = "reset"
@@ -141,7 +146,7 @@ class GradientReset(Part):
         }
 
     def cut(self, plan: Any) -> Self:
-        """The reset of the slim student; it shares the queue, since the teacher stays as it is."""
+        """The reset for the slim student; it shares the queue, because the teacher does not change."""
         kept = {
             site: [channels[position] for position in plan.cuts[site].outputs]
             for site, channels in self.kept_channels.items()
@@ -156,7 +161,7 @@ class GradientReset(Part):
         return slim
 
     def observe(self, step: StepRecord) -> None:
-        # Replicas meet here, outside of the condition: a branch may not wait for other devices.
+        # Replicas are gathered outside the condition, because a branch cannot wait for other devices.
         taught, learnt = of_all_replicas(step.teacher.convolution), of_all_replicas(step.student.indicator)
 
         def update() -> int:
@@ -174,7 +179,7 @@ class GradientReset(Part):
         return tf.convert_to_tensor(local(self.masks[site])) * gradient
 
     def evidence(self) -> dict[str, Any]:
-        """`counts`: site -> (channels,); `updates`: how many batches were counted. Empty before the first one."""
+        """Dict of `counts`, site -> (channels,), and `updates`, the number of batches; empty before the first batch."""
         if not float(tf.convert_to_tensor(self.updates)):
             return {}
         counts = {site: tf.convert_to_tensor(variable).numpy() for site, variable in self.counts.items()}
@@ -186,12 +191,12 @@ class GradientReset(Part):
         student: Mapping[str, Tensor],
         alive: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Enqueues the teacher's vectors and judges the student's channels by them.
+        """Enqueues the teacher's vectors, and updates masks and counts of the student's channels.
 
         Args:
-            teacher: site -> (N, C) pooled convolution outputs of the teacher.
-            student: site -> (N, kept) pooled indicator outputs of the student.
-            alive: site -> bool (kept,).
+            teacher: site -> (N, C), pooled convolution outputs of the teacher.
+            student: site -> (N, kept), pooled indicator outputs of the student.
+            alive: site -> bool (kept,), False for channels that have been cut. Default: all True.
         """
         self.queue.enqueue({site: teacher[site] for site in self.queue.rows})
         for site, kept in self.kept_channels.items():
@@ -206,6 +211,6 @@ class GradientReset(Part):
         local(self.updates).assign_add(1.0)
 
     def _retrieve(self, site: str, teacher: Tensor) -> Tensor:
-        """The remembered neighbours (N, k, teacher's width) of the teacher's vectors (N, teacher's width)."""
+        """The neighbours (N, k, teacher's width) in the queue of the teacher's vectors (N, teacher's width)."""
         queue = tf.convert_to_tensor(local(self.queue.rows[site].value))
         return tf.gather(queue, nearest_rows(queue, self.queue.filled, teacher, self.neighbours, self.metric))

@@ -1,4 +1,4 @@
-"""What training remembers beside weights and optimizer."""
+"""Base class of the parts of training, which own the state beside weights and optimizer."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -11,15 +11,15 @@ from keras_cdd.distill.step_record import StepRecord
 
 
 class Part:
-    """A part of training that takes part in every step and owns what it remembers.
+    """A part of training: it takes part in every step and owns its variables.
 
-    A run has the same parts from its first to its last step, so that every checkpoint holds the same variables. A part
-    that has nothing left to do says so by `finish` and costs nothing from the next traced step on.
+    A run has the same parts from its first to its last step, so that every checkpoint contains the same variables. A
+    part that has nothing left to do calls `finish`, and costs nothing once the step is traced again.
 
     Attributes:
-        name: unique among the parts of a `Distiller`.
-        needs_teacher: whether it reads what the teacher computes.
-        needs_gates: whether it reads `StepRecord.gate_gradients`.
+        name: unique name among the parts of a `Distiller`.
+        needs_teacher: whether the part reads the teacher's features; False by default.
+        needs_gates: whether the part reads `StepRecord.gate_gradients`; False by default.
     """
 
     name: str
@@ -31,59 +31,65 @@ class Part:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the part has nothing left to do."""
         return bool(tf.convert_to_tensor(self._finished).numpy())
 
     def finish(self) -> None:
-        """Nothing is left to do until the end of training."""
+        """Declares that the part has nothing left to do until the end of training."""
         self._finished.assign(True)
 
     def variables(self) -> dict[str, Any]:
-        """Name -> variable of all that it remembers; what a checkpoint keeps."""
+        """Name -> variable; all state of the part, which a checkpoint saves."""
         return {"finished": self._finished, **self.own_variables()}
 
     def own_variables(self) -> dict[str, Any]:
-        """Name -> variable, without `finished`; none by default."""
+        """Name -> variable, without `finished`; empty by default. Subclasses with variables override it."""
         return {}
 
     def cut(self, plan: Any) -> Self:
-        """The same part for the network that a `SurgeryPlan` leaves; this one stays as it is.
+        """Returns the part for the slim network after a `SurgeryPlan`; this object is not changed.
 
-        Subclasses whose variables run over channels override it; by default the part goes on as it is.
+        Subclasses whose variables have a channel axis override it. By default it returns the part itself.
         """
         return self
 
     def observe(self, step: StepRecord) -> None:
-        """Sees a step after its gradients are known and before the weights change."""
+        """Called in every step, after the gradients are computed and before the weights are updated."""
 
     def indicator_gradient(self, site: str, kernel: Tensor, gradient: Tensor, scale: Tensor) -> Tensor:
-        """The gradient that the indicator of a site shall follow instead.
+        """Returns the gradient to use for the indicator of a site; by default the given one.
 
         Args:
-            site: name.
-            kernel, gradient: (1, 1, inputs, outputs).
-            scale: factor that all gradients of the step carry (loss scaling, replicas).
+            site: name of the site.
+            kernel: indicator kernel, (1, 1, inputs, outputs).
+            gradient: its gradient so far, of the same shape, multiplied by `scale`.
+            scale: scalar factor of all gradients of the step (loss scale / number of replicas).
         """
         return gradient
 
     def after_update(self, kernels: Mapping[str, Any], learning_rate: Tensor) -> None:
-        """Changes site -> indicator kernel variables in place, after the optimizer has."""
+        """Called after the optimizer's update; may change the kernels in place.
+
+        Args:
+            kernels: site -> variable (1, 1, inputs, outputs), the indicator kernels.
+            learning_rate: scalar, the optimizer's learning rate.
+        """
 
     def restart(self) -> None:
-        """Forgets what it knew of the network before a cut."""
+        """Called after a cut; discards the evidence that was gathered before it."""
 
     def cuts_are_over(self) -> None:
-        """The last cut has been made; a part that serves cuts alone has finished."""
+        """Called after the last cut; parts that serve only cuts call `finish`."""
 
     def evidence(self) -> dict[str, Any]:
-        """What an importance score is computed from, as NumPy values; see `keras_cdd.surgery.importance`.
+        """The NumPy values from which `keras_cdd.surgery.importance` computes a score.
 
-        Empty as long as nothing has been gathered.
+        Empty if nothing has been gathered.
         """
         return {}
 
     def _carry(self, slim: Self, sliced: Callable[[str, np.ndarray], np.ndarray]) -> None:
-        """Gives every variable to the same one of a slimmer part, through `sliced(name, array)`."""
+        """Assigns every variable, cut by `sliced(name, array)`, to the variable of the same name of a slimmer part."""
         values = self.variables()
         for name, variable in slim.variables().items():
             variable.assign(sliced(name, tf.convert_to_tensor(values[name]).numpy()))

@@ -1,17 +1,17 @@
-"""Variables that every replica keeps for itself, equal because every replica sees the whole batch."""
+"""Variables with a local copy per replica; the copies stay equal because every replica sees the whole batch."""
 
 import tensorflow as tf
 
 
 def of_all_replicas(vectors):
-    """Name -> (N, C) of this replica's images gives name -> (all N, C) of every replica's, each with as many."""
+    """Gathers name -> (N, C) of all replicas as name -> (replicas * N, C); N must be the same on every replica."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if replicas == 1:
         return vectors
     context, number = tf.distribute.get_replica_context(), _number()
 
     def gathered(vector):
-        # A sum of vectors that each fill their own rows; `all_gather` branches, which CPU devices do not survive.
+        # A sum of tensors with disjoint nonzero rows, because `all_gather` has branches that fail on CPU devices.
         count = tf.shape(vector)[0]
         padded = tf.pad(tf.stop_gradient(vector), [[number * count, (replicas - 1 - number) * count], [0, 0]])
         return context.all_reduce(tf.distribute.ReduceOp.SUM, padded)
@@ -20,7 +20,7 @@ def of_all_replicas(vectors):
 
 
 def local(variable):
-    """This replica's copy of a `tf.Variable`, to be read and written without asking the others."""
+    """This replica's copy of a `tf.Variable`, which can be read and written without synchronisation."""
     strategy = tf.distribute.get_strategy()
     if strategy.num_replicas_in_sync == 1 or tf.distribute.get_replica_context() is None:
         return variable

@@ -1,4 +1,4 @@
-"""What one training step lets the parts of training see."""
+"""The data of one training step that the parts of training can read."""
 
 import dataclasses
 from typing import Any
@@ -9,16 +9,16 @@ from keras_cdd.layers import FeatureRecorder
 
 @dataclasses.dataclass(frozen=True)
 class StepRecord:
-    """One batch of N images, between its gradients and the update of the weights.
+    """A step with a batch of N images, after its gradients are computed and before the weights are updated.
 
     Attributes:
-        number: scalar int64, updates that the optimizer has made before.
-        taken: scalar bool; False where a scaled gradient overflowed, so that the optimizer leaves this step out.
+        number: scalar int64, number of updates that the optimizer has made before.
+        taken: scalar bool; False if a scaled gradient overflowed, so that the optimizer skips the step.
         student: `FeatureRecorder` of the student's forward pass.
-        teacher: the teacher's, None without a teacher.
-        gate_gradients: site -> (N, channels), derivative of the batch's mean loss by a factor of 1 on each channel of
-            each image; empty unless a part needs it.
-        alive: site -> bool (channels,), False for channels whose indicator kernel is exactly zero.
+        teacher: `FeatureRecorder` of the teacher's forward pass, None without a teacher.
+        gate_gradients: site -> (N, channels), derivative of the batch's mean loss with respect to a factor of 1 on each
+            channel of each image; empty unless a part needs it.
+        alive: site -> bool (channels,), False for output channels whose indicator column is exactly zero.
     """
 
     number: Tensor

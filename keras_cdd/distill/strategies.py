@@ -1,4 +1,4 @@
-"""On how many devices a run trains."""
+"""Strategies for training on several devices."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Wiring: teacher, then the phase loop fit -> plan -> rebuild -> fit, then evaluation."""
+"""A whole run: teacher, then the phase loop fit -> plan -> rebuild -> fit, then evaluation."""
 
 from keras_cdd.experiment.experiment import run_experiment
 

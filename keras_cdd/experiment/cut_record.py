@@ -1,4 +1,4 @@
-"""What a cut looked like: the importances of all channels, as two histograms and a line (NumPy)."""
+"""Records a cut: histograms of the importances of kept and removed channels, and a dividing line (NumPy)."""
 
 import numpy as np
 
@@ -7,19 +7,19 @@ UNITS = {"macs": 1e6, "params": 1e3, "norm": 1.0}
 
 
 def cut_record(plan, importance, costs, measure):
-    """A record for `cuts.jsonl`.
+    """Makes a record for `cuts.jsonl`.
 
     Args:
-        plan: `SurgeryPlan`.
-        importance: site -> (channels,), zero for channels that were gone before.
-        costs: the model's `CostModel` before the cut.
-        measure: "macs" or "params": a budget ranks importance per cost, so that is what is counted; "norm" takes
-            the importances as they are.
+        plan: `SurgeryPlan` of the cut.
+        importance: site -> (channels,), zero for channels that were removed before.
+        costs: `CostModel` of the model before the cut.
+        measure: "macs" or "params": the values are importance per cost, which is what a budget ranks by; "norm": the
+            values are the importances.
 
     Returns:
-        `measure`; `log10_range`, the ends of the equal bins of the values' decimal logarithm (per million MACs or
-        thousand parameters); `kept` and `removed`, channels a bin; `line`, between what stayed and what went. None
-        if no channel lives.
+        Dict of `measure`; `log10_range`, the ends of 40 equal bins of the decimal logarithm of the values (importance
+        per million MACs or per thousand parameters); `kept` and `removed`, channels per bin; and `line`, the value
+        that separates kept from removed channels. None if all channels were removed before.
     """
     values, kept = [], []
     for site, worth in importance.items():
@@ -44,7 +44,7 @@ def cut_record(plan, importance, costs, measure):
 
 
 def _cost_of_one(costs, site, widths, measure):
-    """What one more channel of a site costs beside the widths after the cut."""
+    """Cost of one more channel at a site, given the widths after the cut."""
     if measure == "norm":
         return 1.0
     total = costs.macs if measure == "macs" else costs.params
@@ -52,7 +52,7 @@ def _cost_of_one(costs, site, widths, measure):
 
 
 def _between(kept, removed):
-    """The line that puts fewest channels on the wrong side: costs change while channels go, so there may be some."""
+    """The value with the fewest channels on the wrong side; there may be some, because a cut changes the costs."""
     if not len(removed) or not len(kept):
         return min(kept, default=0.0) if len(kept) else removed.max()
     order = np.sort(np.concatenate([kept, removed]))

@@ -26,11 +26,18 @@ from keras_cdd.surgery import fuse
 
 
 def run_experiment(config, flagfile):
-    """Trains, shrinks, fuses and evaluates as `config` says; returns the summary that it wrote.
+    """Trains, shrinks, fuses and evaluates as `config` says.
 
     Args:
         config: `Config`.
-        flagfile: the settings as text, kept in the workdir.
+        flagfile: the settings as the text of a flagfile; saved in the workdir.
+
+    Returns:
+        The dict that is written as `summary.json`: metrics in percent, MACs, parameters, latency in milliseconds,
+        seconds of training, and the savings in percent.
+
+    Raises:
+        UserError: if the data, the workdir, the teacher or the budget cannot be used.
     """
     dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv, download=config.data.download)
     dataset.validate()
@@ -71,7 +78,7 @@ def _set_up(config):
 
 
 def _teacher(config, data, workdir, watch):
-    """The teacher: given, trained before, or trained now."""
+    """The teacher: given by `--teacher`, loaded from the workdir, or trained now."""
     if config.run.teacher is not None:
         return _load_teacher(config.run.teacher, config, data.dataset)
     if workdir.has("teacher.keras"):
@@ -79,7 +86,7 @@ def _teacher(config, data, workdir, watch):
     keras.utils.set_random_seed(config.training.seed)
     fresh = make_teacher(config, data.dataset)
     if config.run.student == "cdd":
-        # A budget out of reach is refused now, not when the teacher is there.
+        # Refuses an unreachable budget before the teacher is trained, not after.
         Surgeon(config, with_indicators(fresh, config.network.indicators), data.steps_per_epoch)
     teacher = PhaseLoop("teacher", config, data, workdir, config.training.teacher_epochs, watch).run(fresh)
     workdir.save_model("teacher.keras", teacher)
@@ -100,7 +107,7 @@ def _load_teacher(path, config, dataset):
 
 
 def _student(config, data, workdir, watch, teacher):
-    """The student: trained before, or trained and shrunk now."""
+    """The student: loaded from the workdir, or trained and shrunk now."""
     if workdir.has("student.keras"):
         return load_model(workdir / "student.keras", "Model", "remove it to train it again")
     keras.utils.set_random_seed(config.training.seed + 1)
@@ -119,7 +126,7 @@ def _student(config, data, workdir, watch, teacher):
 
 
 def _summary(models, metrics):
-    """What came out; savings are those of the deployed form against the heavy student's."""
+    """The summary; savings compare the deployed model with the deployed form of the heavy student."""
     summary = {}
     for name, model in models.items():
         macs, params = deployed_cost(model)

@@ -1,4 +1,4 @@
-"""How long one image takes."""
+"""Measures the latency of a model."""
 
 import statistics
 import time
@@ -7,11 +7,11 @@ import numpy as np
 
 
 def latency_ms(embedder, repeats=20):
-    """Median milliseconds of one image on all cores, after a warm-up.
+    """Median latency of one image on all cores in milliseconds, after three warm-up runs.
 
     Args:
         embedder: `KerasEmbedder`, or another function of images with an `image_size`.
-        repeats: runs that are timed.
+        repeats: number of timed runs, 20 by default.
     """
     image = np.zeros((1, *embedder.image_size, 3), np.float32)
     times = []

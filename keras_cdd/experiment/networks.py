@@ -1,4 +1,4 @@
-"""Teacher and student as the settings describe them."""
+"""Makes the teacher and the student that the settings describe."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from keras_cdd.surgery.plan import make_plan
 
 
 def make_teacher(config, dataset):
-    """A fresh plain network, with `--pretrained` weights where they are given."""
+    """A new network without indicators, with the weights of `--pretrained` if given."""
     network, rescaling, stride_on, arrays = config.network, dataset.rescaling, None, None
     if config.run.pretrained is not None:
         arrays = read_weights(config.run.pretrained)
@@ -39,7 +39,7 @@ def make_teacher(config, dataset):
 
 
 def make_heavy_student(config, teacher):
-    """The teacher's architecture with indicators; its weights too, or fresh ones, or `--pretrained` ones."""
+    """The teacher's architecture with indicators; its weights follow `--student_init`."""
     heavy = with_indicators(teacher, config.network.indicators)
     if config.run.student_init == "teacher":
         copy_weights(teacher, heavy)
@@ -49,26 +49,33 @@ def make_heavy_student(config, teacher):
 
 
 def _load_backbone(model, arrays):
-    """Loads what fits: a classifier of other identities stays behind."""
+    """Loads the weights, without a classifier for another number of identities."""
     classes = {weight.path: tuple(weight.shape) for weight in model.weights}.get("head_logits/kernel", (0, 0))[1]
     logits = "classifier.classifier.weight"
     load_pretrained(model, {n: a for n, a in arrays.items() if not (n.endswith(logits) and len(a) != classes)})
 
 
 def copy_weights(source, target):
-    """Gives every weight of `source` to the weight of the same path; what only `target` has stays as it is."""
+    """Copies every weight of `source` to the weight of `target` with the same path; other weights are unchanged."""
     places = {weight.path: weight for weight in target.weights}
     for weight in source.weights:
         places[weight.path].assign(weight)
 
 
 def static_student(heavy, kept, random):
-    """The heavy student cut to given widths at once.
+    """Cuts the heavy student to given widths at once.
 
     Args:
         heavy: gated model.
-        kept: a `.keras` file of a gated student whose channels to take, or counts separated by commas, a number a site.
-        random: start from fresh weights instead of the heavy model's.
+        kept: path of a `.keras` file of a gated student, whose kept channels are used; or numbers of channels
+            separated by commas, one per site.
+        random: if True, the weights are newly initialised instead of taken from the heavy model.
+
+    Returns:
+        The slim model.
+
+    Raises:
+        UserError: if `kept` does not fit the model's sites, or its file cannot be loaded.
     """
     units = gated_units(heavy)
     if kept.endswith(".keras"):
@@ -85,7 +92,7 @@ def static_student(heavy, kept, random):
     for site, kernel in kernels.items():
         if not 1 <= len(channels[site]) <= kernel.shape[1]:
             raise UserError(f"--kept_filters takes 1 to {kernel.shape[1]} channels at {site}. Received: {kept}")
-        # Whole filters leave: what feeds only removed channels must be zero for the plan to see it.
+        # Removes whole filters: the plan removes a filter only if its row in the indicator is zero.
         cut[site] = np.asarray(channels[site])
         kernels[site] = kernel * np.isin(np.arange(len(kernel)), cut[site])[:, None]
     importance = {site: np.ones(kernel.shape[1]) for site, kernel in kernels.items()}

@@ -1,4 +1,4 @@
-"""The optimizer that the settings ask for."""
+"""Makes the optimizer that the settings describe."""
 
 import keras
 
@@ -6,13 +6,13 @@ from keras_cdd.optimization import OPTIMIZERS, WarmupCosine, WarmupMultiStep
 
 
 def make_optimizer(config, stage, epochs, steps_per_epoch):
-    """An optimizer with its schedule.
+    """Makes an optimizer with its learning rate schedule, and with loss scaling in mixed precision.
 
     Args:
         config: `TrainingConfig`.
         stage: "teacher" or "student".
-        epochs: of the stage.
-        steps_per_epoch: optimizer steps an epoch.
+        epochs: number of epochs of the stage.
+        steps_per_epoch: optimizer steps per epoch.
     """
     warmup = {"warmup_epochs": config.warmup_epochs, "warmup_factor": 0.1}
     if config.schedule == "multistep":

@@ -1,4 +1,4 @@
-"""The losses and the parts of training that the settings ask for."""
+"""Makes the loss weights and the parts of training that the settings describe."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from keras_cdd.surgery.importance import IMPORTANCES
 
 
 def loss_weights(config):
-    """`LossWeights` of a `DistillConfig`."""
+    """The `LossWeights` of a `DistillConfig`; a negative margin becomes None (soft margin)."""
     names = {field.name for field in dataclasses.fields(LossWeights)} - LOSSES.keys()
     constants = {name: getattr(config, name) for name in names}
     constants["margin"] = config.margin if config.margin >= 0 else None
@@ -17,13 +17,13 @@ def loss_weights(config):
 
 
 def make_parts(config, student, teacher, steps_per_epoch):
-    """The parts of a shrinking student's training, the same from the first to the last step.
+    """Makes the parts of a shrinking student's training; they stay the same from the first to the last step.
 
     Args:
         config: `Config`.
         student: gated model, cut or not.
         teacher: its teacher.
-        steps_per_epoch: optimizer steps an epoch.
+        steps_per_epoch: optimizer steps per epoch.
 
     Returns:
         List of `Part`s in the order in which they act.

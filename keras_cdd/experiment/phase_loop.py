@@ -11,14 +11,14 @@ from keras_cdd.run_folder import layout
 
 
 class PhaseLoop:
-    """Trains one model to its end, from wherever its last checkpoint left it.
+    """Trains one model to the last epoch, starting from its last checkpoint if there is one.
 
     Args:
-        name: of the stage, "teacher" or "student".
+        name: name of the stage, "teacher" or "student".
         config: `Config`.
         data: `TrainingData`.
         workdir: `Workdir`.
-        epochs: to train.
+        epochs: number of epochs to train.
         watch: `Watch`.
         teacher: frozen model, or None.
         surgeon: `Surgeon`, or None for a model that is not cut.
@@ -37,7 +37,7 @@ class PhaseLoop:
         self.state = TrainingState(workdir, name)
 
     def run(self, model):
-        """Returns the trained model; `model` is where a fresh run starts."""
+        """Trains and returns the trained model; without a checkpoint, training starts from `model`."""
         epoch = 0
         if (saved := self.state.load()) is None:
             distiller = self._distiller(model)
@@ -49,7 +49,7 @@ class PhaseLoop:
             distiller = self._distiller(model)
             self.state.restore(distiller, arrays)
         while epoch < self.epochs:
-            # A rebuild is decided by the state at an epoch's end alone, so a resumed run decides the same.
+            # The decision depends only on the state at the end of the epoch, so a resumed run decides the same.
             if self.surgeon is not None and epoch and self.surgeon.wants_rebuild(distiller, epoch):
                 distiller = self._operate(distiller, epoch)
             epoch = self._fit(distiller, epoch)
@@ -58,7 +58,7 @@ class PhaseLoop:
         return distiller.student
 
     def _fit(self, distiller, epoch):
-        """Trains until a rebuild is due or the stage is over; returns the epochs done."""
+        """Trains until a rebuild is due or the stage is over; returns the number of epochs done."""
         callbacks = [
             *([self.surgeon] if self.surgeon is not None else []),
             RunLog(self, self.data.sampler.batch_size),
@@ -76,7 +76,7 @@ class PhaseLoop:
         return history.epoch[-1] + 1
 
     def epoch_end(self, distiller, epoch):
-        """Saves a checkpoint, draws the report and stops `fit` where the model has to change."""
+        """Saves a checkpoint, updates the report and stops `fit` if a rebuild is due."""
         facts = {"epoch": epoch, "phase": self.phase}
         if self.surgeon is not None:
             facts["surgeon"] = self.surgeon.facts()
@@ -109,7 +109,7 @@ class PhaseLoop:
         return self._distiller(slim, optimizer, [part.cut(plan) for part in distiller.parts.values()])
 
     def _distiller(self, model, optimizer=None, parts=None):
-        """A `Distiller` that goes on with an optimizer and parts, or starts with fresh ones."""
+        """A compiled `Distiller` with the given optimizer and parts, or with new ones."""
         steps = self.data.steps_per_epoch
         if optimizer is None:
             optimizer = make_optimizer(self.config.training, self.name, self.epochs, steps)

@@ -1,4 +1,4 @@
-"""What a run shows and writes while it trains."""
+"""Logs a run while it trains: files, TensorBoard, terminal."""
 
 import shutil
 import sys
@@ -16,11 +16,11 @@ from keras_cdd.surgery import plan_surgery
 
 
 class RunLog(keras.callbacks.Callback):
-    """Writes a line an epoch to `metrics.jsonl` and TensorBoard; shows a bar on a terminal, and a line an epoch.
+    """Logs every epoch to `metrics.jsonl` and TensorBoard and prints a line; shows a progress bar on a terminal.
 
     Args:
         stage: the `PhaseLoop` that trains.
-        batch_size: images a step.
+        batch_size: images per step.
     """
 
     def __init__(self, stage, batch_size):
@@ -35,7 +35,7 @@ class RunLog(keras.callbacks.Callback):
         self.started = time.perf_counter()
         self.steps = 0
         if sys.stderr.isatty():
-            # A pseudo terminal may say that it has no width; then this says 80 by 24.
+            # A pseudo terminal may report a width of 0; get_terminal_size then returns 80 x 24.
             size = shutil.get_terminal_size()
             self.bar = tqdm.tqdm(
                 total=self.params["steps"],
@@ -94,7 +94,7 @@ class RunLog(keras.callbacks.Callback):
         return f"{self.stage.name} {self.epoch + 1}/{self.stage.epochs} phase {self.stage.phase}"
 
     def _cost(self, macs, params):
-        """What the budget is about, now and at the end; MACs where there is no budget."""
+        """The cost that the budget limits, now and at the end; the current MACs without a budget."""
         surgeon = self.stage.surgeon
         if surgeon is None or surgeon.schedule is None:
             return f"{macs / 1e6:.2f} M MACs"
@@ -110,7 +110,7 @@ class RunLog(keras.callbacks.Callback):
 
 
 def deployed_cost(model):
-    """(MACs, parameters) of the deployed form, channels that are exactly zero left out."""
+    """(MACs, parameters) of the deployed form, without the channels that are exactly zero."""
     if not gated_units(model):
         return count_macs(model), count_params(model)
     plan = plan_surgery(model)

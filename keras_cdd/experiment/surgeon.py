@@ -1,4 +1,4 @@
-"""Decides during training when to cut and when to rebuild, and does both."""
+"""Decides during training when to cut and when to rebuild, and carries both out."""
 
 import keras
 import numpy as np
@@ -19,14 +19,14 @@ class Surgeon(keras.callbacks.Callback):
 
     Args:
         config: `Config` of the run.
-        student: the heavy student, for the budget's floor.
-        steps_per_epoch: optimizer steps an epoch.
-        log: called with a record of every cut, see `cut_record`; None keeps none.
-        measure: called with the student before and after every cut of a budget; the figures that it gives by name
-            join the record as `<name>_before` and `<name>_after`.
+        student: the heavy student, from which the floor of the budget is computed.
+        steps_per_epoch: optimizer steps per epoch.
+        log: function that is called with the record of every cut, see `cut_record`; None (the default) logs nothing.
+        measure: function that is called with the student before and after every cut for a budget and returns a dict
+            name -> number. The record of the cut gets them as `<name>_before` and `<name>_after`. Default: none.
 
     Raises:
-        ValueError: if the budget is below the floor, naming it.
+        ValueError: if the budget is below the floor; the message states the floor.
     """
 
     def __init__(self, config, student, steps_per_epoch, log=None, measure=lambda student: {}):
@@ -37,7 +37,7 @@ class Surgeon(keras.callbacks.Callback):
         self.measure = measure
         self.aim = {}
         self.schedule = None
-        # The record of the cut whose channels are fading.
+        # Record of the cut whose channels are fading out.
         self.under_way = None
         if config.has_budget:
             name = "target_macs" if self.config.target_macs is not None else "target_params"
@@ -54,15 +54,15 @@ class Surgeon(keras.callbacks.Callback):
             )
 
     def facts(self):
-        """What a checkpoint keeps of it, for JSON."""
+        """The state to save in a checkpoint, a dict that can be written as JSON."""
         return {"cut_under_way": self.under_way}
 
     def restore(self, facts):
-        """Goes on where `facts` was taken."""
+        """Restores the state that `facts` returned."""
         self.under_way = facts["cut_under_way"]
 
     def cuts_left(self, step):
-        """Whether any cut comes after this optimizer step."""
+        """Whether the last cut ends after this optimizer step."""
         return self.schedule is not None and self.schedule.ends()[-1] > step
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -71,7 +71,7 @@ class Surgeon(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.schedule is None:
             return
-        # The optimizer's own count would lag behind where a scaled loss overflows and its step is left out.
+        # Not `optimizer.iterations`, which lags behind when a step is skipped because its scaled gradients overflowed.
         step = self.epoch * self.steps_per_epoch + batch + 1
         starts, ends = self.schedule.starts(), self.schedule.ends()
         if step in ends and self.under_way is not None:
@@ -84,7 +84,10 @@ class Surgeon(keras.callbacks.Callback):
                 part.cuts_are_over()
 
     def _cut(self, kept, steps, final):
-        """Chooses channels to go, within so many steps or at once; without evidence the next cut takes them too."""
+        """Chooses the channels to remove, and removes them over `steps` steps, or at once if `steps` is 0.
+
+        Without evidence it does nothing; the next cut then removes more channels.
+        """
         distiller, student = self.model, self.model.student
         importance = self.importance(distiller, needed=final)
         if importance is None:
@@ -107,7 +110,7 @@ class Surgeon(keras.callbacks.Callback):
             part.restart()
 
     def _remove(self, plan):
-        """Ends a cut: what was chosen becomes, or is by now, exactly zero and stays it."""
+        """Ends a cut: sets the chosen channels to exactly zero, where they stay."""
         distiller, student = self.model, self.model.student
         silence(student, plan, distiller.optimizer, whole_filters=self.config.cut == "filters")
         after = {f"{name}_after": value for name, value in self.measure(student).items()}
@@ -119,31 +122,38 @@ class Surgeon(keras.callbacks.Callback):
             self.log({"stage": "student", "epoch": epoch} | record | figures)
 
     def importance(self, distiller, needed=True):
-        """Site -> (channels,), by the run's choice; None without any evidence since the last cut, unless `needed`.
+        """Importance of all channels by `--importance`.
+
+        Args:
+            distiller: the `Distiller` that trains.
+            needed: whether missing evidence is an error, True by default.
+
+        Returns:
+            Site -> (channels,), or None if no evidence was gathered since the last cut and `needed` is False.
 
         Raises:
-            UserError: if it is needed and there is no evidence, or it is not finite.
+            UserError: if evidence is needed and missing, or if an importance is not finite.
         """
         name = self.config.importance
         gatherer, evidence = IMPORTANCES[name].gathered_by, {}
         if gatherer is not None and not (evidence := distiller.parts[gatherer].evidence()):
             if needed:
                 raise UserError(
-                    f"No step counted for --importance={name} since the last cut, since all of them overflowed in "
+                    f"There is no evidence for --importance={name} since the last cut, because all steps overflowed in "
                     "float16; train longer before --cut_end, or without --mixed_precision."
                 )
             return None
         return importance_of(name, indicator_kernels(distiller.student), evidence)
 
     def wants_rebuild(self, distiller, epoch):
-        """Whether the zeros that are there by the end of this epoch (from 1) shall leave now."""
+        """Whether to rebuild without the zeroed channels after this epoch (counted from 1)."""
         finished = self.schedule is not None and not self.cuts_left(epoch * self.steps_per_epoch)
         plan = self._plan(distiller.student)
         if plan.is_identity:
             return False
         if self.config.surgery_every and not finished:
             return epoch % self.config.surgery_every == 0
-        # At least what the deployed form saves; smaller indicators and filters that feed nothing come on top.
+        # A lower bound: the training form also saves MACs in indicators and in filters that feed nothing.
         now, saved = count_macs(distiller.student, deployed=False), plan.macs[0] - plan.macs[1]
         return worth_rebuilding(now, now - saved, finished)
 
@@ -151,11 +161,17 @@ class Surgeon(keras.callbacks.Callback):
         return plan_surgery(student, round_to=self.config.pad_channels)
 
     def operate(self, student, optimizer, images, plan=None):
-        """Removes the zeros but those that fill up `--pad_channels` (or follows a given plan).
+        """Rebuilds the student without its zeroed channels, up to multiples of `--pad_channels`, or by a given plan.
+
+        Args:
+            student: gated model; not changed.
+            optimizer: its optimizer.
+            images: (N, H, W, 3) in 0..255, on which the change of the embeddings is measured.
+            plan: `SurgeryPlan`; by default all zeroed channels leave.
 
         Returns:
-            The slim model, its optimizer, the plan, and the largest change of any embedding value, relative to the
-            largest value.
+            `(model, optimizer, plan, change)`: the slim model, its optimizer, the plan, and the largest absolute
+            change of an embedding value divided by the largest absolute value.
         """
         plan = plan or self._plan(student)
         slim, slim_optimizer = rebuild(student, plan, optimizer=optimizer)
@@ -165,7 +181,7 @@ class Surgeon(keras.callbacks.Callback):
         return slim, slim_optimizer, plan, change
 
     def last_plan(self, student, epoch):
-        """What to cut after the last epoch: zeros, and without a budget what lies below the threshold."""
+        """The plan after the last epoch: removes zeroed channels and, without a budget, those below the threshold."""
         if self.schedule is None and self.config.importance_threshold is not None:
             plan = plan_surgery(
                 student,

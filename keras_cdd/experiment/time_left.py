@@ -1,14 +1,14 @@
-"""How long the rest of a run will take."""
+"""Estimates the remaining time of a run."""
 
 import statistics
 
 
 class TimeLeft:
-    """Learns from every epoch how long a unit of work takes, and knows how much work is left.
+    """Measures how long a unit of work takes, and estimates how much work is left.
 
-    A forward pass counts one and a backward pass two, times what the network still has of its multiply-adds; the
-    student's epochs have the teacher's forward pass too and get lighter as its channels go. The evaluation at the end
-    is left out.
+    A forward pass counts one unit and a backward pass two, times the fraction of the uncut network's MACs that is left.
+    An epoch of the student includes the teacher's forward pass, and gets cheaper as channels are removed. The
+    evaluation at the end is not included.
 
     Args:
         config: `Config` of the run.
@@ -20,18 +20,20 @@ class TimeLeft:
         self.seconds_per_work = []
 
     def epoch_took(self, stage, epoch, seconds):
-        """Tells it the duration of an epoch, counted from 0."""
+        """Records the duration of an epoch (counted from 0) in seconds."""
         self.seconds_per_work = [*self.seconds_per_work[-4:], seconds / self.work(stage, epoch)]
 
     def seconds(self, stage, epoch, fraction=0.0, elapsed=0.0):
-        """Seconds to the end of the student's training, or None before anything is known.
+        """Estimates the seconds to the end of the student's training; None before the first step.
 
         Args:
-            stage, epoch: under way, the epoch from 0.
-            fraction, elapsed: of the epoch that is done, and its seconds so far.
+            stage: current stage, "teacher" or "student".
+            epoch: current epoch, counted from 0.
+            fraction: part of the epoch that is done, 0..1; 0 by default.
+            elapsed: seconds since the start of the epoch; 0 by default.
         """
         if self.seconds_per_work:
-            # The median passes over epochs that traced a new graph.
+            # The median ignores single epochs that were slow because they traced a new graph.
             pace = statistics.median(self.seconds_per_work)
         elif fraction > 0:
             pace = elapsed / (fraction * self.work(stage, epoch))
@@ -44,11 +46,11 @@ class TimeLeft:
         return pace * (sum(rest) - done)
 
     def work(self, stage, epoch):
-        """Units of work of an epoch, in passes through the uncut network."""
+        """Work of an epoch in forward passes through the uncut network."""
         return 3.0 if stage == "teacher" else 1.0 + 3.0 * self._share(epoch)
 
     def _share(self, epoch):
-        """What the student has of its multiply-adds in an epoch, about."""
+        """Approximate fraction of its MACs that the student still has in an epoch."""
         config = self.config
         if config.run.student != "cdd" or not config.has_budget:
             return 1.0

@@ -1,4 +1,4 @@
-"""What a checkpoint of a stage holds: the model, the union of what its parts remember, and how far its logs were."""
+"""The checkpoint of a stage: the model, the variables of the optimizer and of all parts, and the length of the logs."""
 
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.checkpoint import load_checkpoint, restore_variables, save_checkpoint
@@ -19,14 +19,17 @@ class TrainingState:
         self.folder = workdir / layout.CHECKPOINTS / stage
 
     def save(self, distiller, facts):
-        """Replaces the checkpoint by the state at an epoch's end; `facts` is what else to remember, for JSON."""
+        """Replaces the checkpoint by the state at the end of an epoch; `facts` is a JSON-able dict to save with it."""
         facts = {**facts, "logged": self.workdir.logged(self.stage)}
         save_checkpoint(self.folder, distiller.student, _variables(distiller), facts)
 
     def load(self):
-        """`(model, name -> array, facts)` of the last whole checkpoint, or None if there is none.
+        """Returns `(model, name -> array, facts)` of the last complete checkpoint, or None if there is none.
 
-        The stage's logs are cut back to what they held in that state, so that a resumed run logs nothing twice.
+        Truncates the stage's logs to their length at that checkpoint, so that a resumed run logs nothing twice.
+
+        Raises:
+            UserError: if the checkpoint cannot be read.
         """
         saved = load_checkpoint(self.folder)
         self.workdir.rewind(self.stage, saved[2]["logged"] if saved else {})
@@ -34,12 +37,16 @@ class TrainingState:
 
     @staticmethod
     def restore(distiller, arrays):
-        """Gives a checkpoint's arrays to the optimizer and the parts of a `Distiller`."""
+        """Assigns the arrays of a checkpoint to the optimizer and the parts of a `Distiller`.
+
+        Raises:
+            UserError: if names or shapes differ.
+        """
         restore_variables(_variables(distiller), arrays)
 
 
 def _variables(distiller):
-    """Name -> variable of everything beside the weights."""
+    """Name -> variable of the optimizer and the parts, that is, of everything except the model's weights."""
     slots, _ = named_slots(distiller.optimizer, distiller.student.trainable_variables)
     parts = {f"{part.name}/{name}": v for part in distiller.parts.values() for name, v in part.variables().items()}
     return {**{f"optimizer/{name}": slot for name, slot in slots.items()}, **parts}

@@ -1,4 +1,4 @@
-"""What looks on while a run trains."""
+"""Observes a run while it trains."""
 
 import functools
 import logging
@@ -10,7 +10,7 @@ from keras_cdd.report.kept_examples import keep_examples
 
 
 class Watch:
-    """The clock, the report, and the student's accuracy on the way.
+    """Estimates the remaining time, updates the report and measures the student's accuracy during training.
 
     Args:
         config: `Config` of the run.
@@ -31,18 +31,18 @@ class Watch:
 
     @functools.cached_property
     def evaluator(self):
-        """`Evaluator` of the run's protocol; reads the images when it is first asked for."""
+        """The `Evaluator` of the run's protocol; reads the images at the first access."""
         data = self.config.data
         kept = {"cache_dir": data.cache_dir, "cache_gib": data.cache_gib}
         return Evaluator(self.dataset, tuple(data.image_size), strict=data.strict_data, **kept)
 
     def accuracy(self, stage, epoch, model):
-        """mAP and Rank-1 in percent after an epoch (from 1), where the settings ask for it; else nothing."""
+        """Dict of `mAP` and `rank1` in percent after an epoch (counted from 1) if `--eval_every` asks for it; or {}."""
         every = self.config.run.eval_every
         return self._measured(model) if stage == "student" and every and epoch % every == 0 else {}
 
     def accuracy_at_cut(self, model):
-        """The same on either side of a cut."""
+        """Dict of `mAP` and `rank1` in percent before or after a cut if `--eval_cuts` is set, else {}."""
         return self._measured(model) if self.config.run.eval_cuts else {}
 
     def _measured(self, model):
@@ -50,9 +50,9 @@ class Watch:
         return {name: metrics[name] for name in ("mAP", "rank1")}
 
     def finish(self, models, embeddings, metrics):
-        """Keeps rankings and activation maps of a finished run for its report and TensorBoard.
+        """Saves rankings and activation maps of a finished run for its report and TensorBoard.
 
-        Pictures are no reason to lose a run: a failure is a warning.
+        A failure is only logged as a warning, so that it does not lose the run.
 
         Args:
             models, embeddings, metrics: see `keep_examples`.

@@ -1,4 +1,4 @@
-"""Networks, what they cost, and weights from elsewhere."""
+"""Networks, their costs, and pretrained weights."""
 
 from keras_cdd.models.cost import CostModel, cost_model, count_macs, count_params
 from keras_cdd.models.gate_model import gate_model, with_indicators

@@ -11,13 +11,13 @@ from keras_cdd.annotations import Tensor
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Call:
-    """What `Graph` knows of one call. Its tensors are symbolic: they have a static shape and a dtype.
+    """One call in a `Graph`. Its tensors are symbolic, with a static shape and a dtype.
 
     Attributes:
-        operation: what is called, a layer or another Keras operation.
-        args, kwargs: what it is called with, tensors of the graph among it.
-        outputs: the tensors that it gives, flat.
-        path: names of the models inside the model around it, the outermost first.
+        operation: the called layer or other Keras operation.
+        args, kwargs: the arguments, which contain tensors of the graph.
+        outputs: flat tuple of the output tensors.
+        path: names of the nested models that contain the call, the outermost first; empty outside nested models.
     """
 
     operation: keras.Operation
@@ -28,23 +28,23 @@ class Call:
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """The tensors among the arguments, flat."""
+        """Flat tuple of the tensors among the arguments."""
         return tuple(x for x in keras.tree.flatten((self.args, self.kwargs)) if isinstance(x, keras.KerasTensor))
 
     @property
     def input(self) -> Tensor:
-        """The only input. Raises `ValueError` if there are none or several."""
+        """The only input. Raises ValueError if there is none or there are several."""
         (tensor,) = self.inputs
         return tensor
 
     @property
     def output(self) -> Tensor:
-        """The only output. Raises `ValueError` if there are none or several."""
+        """The only output. Raises ValueError if there is none or there are several."""
         (tensor,) = self.outputs
         return tensor
 
     def arguments(self, values: Mapping[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """`(args, kwargs)` with values in place of tensors, `values` by the `id` of the tensor."""
+        """Returns `(args, kwargs)` with every tensor replaced by `values[id(tensor)]`."""
 
         def value(x: Any) -> Any:
             return values[id(x)] if isinstance(x, keras.KerasTensor) else x

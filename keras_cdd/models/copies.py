@@ -9,13 +9,13 @@ from keras_cdd.models.graph import Graph
 
 
 class Copies:
-    """To be called in `Graph.replay`: computes a recorded call with a copy of its layer.
+    """A function for `Graph.replay` that computes a recorded call with a copy of its layer.
 
     Every layer is copied once, with its weights, at its first call.
 
     Args:
         graph: the `Graph` that is replayed.
-        dtype: dtype or policy of the copies; each layer's own by default.
+        dtype: dtype or dtype policy of the copies. Default: that of each layer.
     """
 
     def __init__(self, graph: Graph, dtype: str | None = None) -> None:
@@ -32,16 +32,16 @@ class Copies:
         if isinstance(operation, keras.layers.Layer) and operation.weights:
             copy.set_weights(operation.get_weights())
             if hasattr(copy, "finalize_state"):
-                # Normalization keeps what it divides by outside of its weights.
+                # Normalization keeps the values that it divides by outside its weights.
                 copy.finalize_state()
         return outputs
 
     def name(self, operation: keras.Operation) -> str:
-        """The name of an operation's copy: its own, made unique in the graph."""
+        """The name for an operation's copy: the operation's name, made unique in the graph."""
         return self._graph.names[id(operation)]
 
     def copy_of(self, operation: keras.Operation, config: dict[str, Any]) -> keras.Operation:
-        """A new operation, without weights yet; `config` has the name of the copy and its dtype."""
+        """Makes the copy, still without weights; `config` contains its name and dtype. Subclasses may override it."""
         return operation.__class__.from_config(config)
 
     def _copy(self, operation: keras.Operation) -> keras.Operation:
@@ -50,7 +50,7 @@ class Copies:
         except NotImplementedError:
             if isinstance(operation, keras.layers.Layer):
                 raise
-            return operation  # It has neither weights nor a state.
+            return operation  # It has neither weights nor state, so it can be shared.
         if self._dtype is not None and isinstance(operation, keras.layers.Layer):
             config["dtype"] = self._dtype
         return self.copy_of(operation, config)

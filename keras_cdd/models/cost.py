@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds, counted as the field states them: conv and dense layers of the deployed form."""
+"""Counts parameters and MACs as papers state them: convolutions and dense layers of the deployed form."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ STATISTICS = ("moving_mean", "moving_variance", "seed_generator_state")
 
 @dataclasses.dataclass(frozen=True)
 class CostModel:
-    """What a network costs, as a function of the widths that surgery may change.
+    """The cost of a network as a function of the widths that surgery can change.
 
     Attributes:
-        fixed_params, fixed_macs: of everything outside the gated blocks.
-        shapes: the convolutions of the gated blocks.
-        widths: site -> channels kept now.
-        full_widths: site -> channels of the uncut network.
+        fixed_params, fixed_macs: parameters and MACs of everything outside the gated blocks.
+        shapes: tuple of the `ConvShape`s of the gated blocks.
+        widths: site -> number of channels now.
+        full_widths: site -> number of channels in the uncut network.
     """
 
     fixed_params: int
@@ -39,15 +39,19 @@ class CostModel:
 
 
 def cost_model(model: keras.Model, classifier: bool = False) -> CostModel:
-    """The `CostModel` of a functional Keras model or built `Sequential` in deployed form.
+    """The `CostModel` of a model in deployed form.
 
-    A convolution or dense layer counts with one bias a channel in place of the BatchNorms that fold into it, with the
-    widths of the indicators that do; see `keras_cdd.fuse`. A layer that is called twice has its parameters once and its
-    multiply-adds twice. If the model's outputs are a dict with an `embedding`, only what leads there counts, unless
-    `classifier` is True.
+    BatchNorms and indicators are counted as folded into their convolution or dense layer, see `keras_cdd.fuse`: such a
+    layer has one bias per output channel, and the widths of the folded indicators. A layer that is called twice counts
+    its parameters once and its MACs twice.
+
+    Args:
+        model: functional Keras model or built `Sequential`.
+        classifier: if the outputs are a dict with an `embedding`, False (the default) counts only the layers that the
+            embedding depends on; True counts all layers.
 
     Raises:
-        ValueError: for an open image size, or a model without a graph.
+        ValueError: if an image size is open, or if the model has no graph.
     """
     graph = _counted(model, classifier)
     found, folded = foldings(graph)
@@ -75,15 +79,15 @@ def cost_model(model: keras.Model, classifier: bool = False) -> CostModel:
 
 
 def count_macs(model: keras.Model, deployed: bool = True, classifier: bool = False) -> int:
-    """Multiply-adds of one image through the convolutions and dense layers.
+    """Counts the MACs of one image in convolutions, dense layers and indicators.
 
     Args:
-        model: a functional Keras model, or a built `Sequential`, on a fixed image size.
-        deployed: count the fused form; False counts the indicators too, as the training form computes them.
-        classifier: also count what leads to `logits` only.
+        model: functional Keras model, or built `Sequential`, with a fixed image size.
+        deployed: True (the default) counts the fused form; False counts the training form with its indicators.
+        classifier: True also counts layers that only `logits` depends on; False by default.
 
     Raises:
-        ValueError: for an open image size, or a model without a graph.
+        ValueError: if an image size is open, or if the model has no graph.
     """
     if deployed:
         return cost_model(model, classifier).macs()
@@ -92,7 +96,14 @@ def count_macs(model: keras.Model, deployed: bool = True, classifier: bool = Fal
 
 
 def count_params(model: keras.Model, deployed: bool = True, classifier: bool = False) -> int:
-    """Parameters, frozen or not; arguments as in `count_macs`. BatchNorm counts scale and shift, no statistics."""
+    """Counts the parameters, trainable or frozen; of BatchNorm, only scale and shift.
+
+    Args:
+        model, deployed, classifier: as in `count_macs`.
+
+    Raises:
+        ValueError: if the model has no graph, or if an image size is open and `deployed` is True.
+    """
     if deployed:
         return cost_model(model, classifier).params()
     operations = _counted(model, classifier).operations
@@ -104,13 +115,13 @@ def _counted(model: keras.Model, classifier: bool) -> Graph:
 
 
 def _of_all_calls(calls: list[list[ConvShape]]) -> list[ConvShape]:
-    """A block's convolutions, each with the positions of all calls of the block."""
+    """The convolutions of a block, each with the positions of all calls of the block added up."""
     positions = (sum(shape.positions for shape in same) for same in zip(*calls, strict=True))
     return [dataclasses.replace(shape, positions=p) for shape, p in zip(calls[0], positions, strict=True)]
 
 
 def _block_macs(call: Call) -> int:
-    """What a gated block computes in training, indicators and filters that only indicators drop included."""
+    """MACs of a gated block in training, including the indicators and the filters that the indicators drop."""
     block = call.operation
     macs, widths = 0, {site: unit.indicator.kept for site, unit in block.gated_units.items()}
     units = [*block.inner, block.last, block.shortcut]

@@ -23,7 +23,7 @@ STEM_FILTERS, TOP_FILTERS = 32, 1280
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Blocks of one size: their number, kernel size, stride of the first, expansion of the input and filters."""
+    """A stage: number of blocks, kernel size, stride of the first block, expansion factor and output filters."""
 
     depth: int
     kernel_size: int
@@ -53,19 +53,20 @@ def efficientnet_lite(
 ) -> keras.Model:
     """A functional EfficientNet-Lite of stock Keras layers.
 
-    Tan and Le, "EfficientNet" (arXiv:1905.11946), in the form for phones that
-    https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite publishes: ReLU6 for swish, no
-    squeeze-and-excitation, stem and top of a fixed width. Dropout and stochastic depth, which serve the training of a
-    classifier from scratch, are left out.
+    Tan and Le, "EfficientNet" (arXiv:1905.11946), in the variant for phones from
+    https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite: ReLU6 instead of swish, no
+    squeeze-and-excitation, stem and top of a fixed width. Dropout and stochastic depth are left out, because they only
+    help to train a classifier from scratch.
 
     Args:
-        backbone: "efficientnet_lite0" to "efficientnet_lite4".
-        image_size: (height, width) in pixels; by default the size that the network was published for, 224, 240, 260,
-            280 or 300 squared.
-        num_classes: classes of the classifier; without it the model has no `logits`.
-        width_multiplier: of all filters, stem and top included; 1.0 is the published network, small values make quick
-            tests.
-        rescaling: (scale, offset) that turns pixels 0..255 into what the network sees; numbers or one a channel.
+        backbone: "efficientnet_lite0" (the default) to "efficientnet_lite4".
+        image_size: (height, width) in pixels. Default: the published size, 224, 240, 260, 280 or 300 squared.
+        num_classes: number of classes; None (the default) for a model without `logits`.
+        width_multiplier: factor on all filters, including stem and top; 1.0 (the default) is the published network,
+            small values make tests fast.
+        rescaling: (scale, offset) from pixels 0..255 to the network's input, each a number or one per channel. Default:
+            (1 / 128, -127 / 128).
+        name: name of the model; the backbone by default.
 
     Returns:
         A `keras.Model` from (N, height, width, 3) pixels in 0..255 to a dict of `feature_map`
@@ -73,7 +74,7 @@ def efficientnet_lite(
         (N, num_classes).
 
     Raises:
-        ValueError: for an unknown backbone.
+        ValueError: if `backbone` is unknown.
     """
     if backbone not in EFFICIENTNET_LITES:
         raise ValueError(
@@ -89,7 +90,7 @@ def efficientnet_lite(
     x = keras.layers.ReLU(6.0, name="stem_relu")(x)
     for number, stage in enumerate(STAGES, start=1):
         filters = _rounded(_rounded(stage.filters * width) * width_multiplier)
-        # The first and the last stage keep their depth, as stem and top keep their width.
+        # The first and last stage keep their depth, as stem and top keep their width.
         blocks = stage.depth if stage in (STAGES[0], STAGES[-1]) else math.ceil(stage.depth * depth)
         for block in range(1, blocks + 1):
             stride = stage.stride if block == 1 else 1
@@ -108,7 +109,7 @@ def efficientnet_lite(
 
 
 def _inverted_residual(x: Tensor, filters: int, kernel_size: int, stride: int, expansion: int, name: str) -> Tensor:
-    """Expand, filter each channel, project; the input is added where size and filters stay."""
+    """Expansion, depthwise convolution, projection; plus the input if size and number of filters do not change."""
     layers = keras.layers
     shortcut, y = x, x
     if expansion > 1:
@@ -144,6 +145,6 @@ def _conv_bn(x: Tensor, name: str, filters: int, kernel_size: int, strides: int 
 
 
 def _rounded(filters: float) -> int:
-    """The nearest multiple of 8, or the next one where that takes more than a tenth away."""
+    """The nearest multiple of 8, at least 8; the next larger multiple if rounding would remove over 10 %."""
     nearest = max(8, int(filters + 4) // 8 * 8)
     return nearest + 8 if nearest < 0.9 * filters else nearest

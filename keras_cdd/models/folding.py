@@ -1,4 +1,4 @@
-"""Which BatchNorms and indicators fold into the convolution or dense layer beside them in the deployed form."""
+"""Finds the BatchNorms and indicators that fold into a neighbouring convolution or dense layer when deployed."""
 
 import dataclasses
 import math
@@ -18,12 +18,12 @@ _BATCH_NORMS = (L.BatchNormalization, FusedBatchNormalization)
 
 @dataclasses.dataclass(frozen=True)
 class Folding:
-    """A convolution or dense layer that stays, and what goes into its weights.
+    """A convolution or dense layer, and the calls that fold into its weights.
 
     Attributes:
-        host: the call of the layer that stays.
-        before: the calls that lead to it and go, in the order of the graph.
-        after: the calls that follow it and go, in the order of the graph.
+        host: the call of the convolution or dense layer, which stays.
+        before: the folded calls before it, in the order of the graph.
+        after: the folded calls after it, in the order of the graph.
     """
 
     host: Call
@@ -34,7 +34,7 @@ class Folding:
     def kernel_size(self) -> int:
         """Number of weights in the kernels of the folded layer."""
         layer, inputs, outputs = self.host.operation, _channels(self.host.input), _channels(self.host.output)
-        # Indicators, which alone change widths, fold into the second kernel of a separable convolution.
+        # Only indicators change widths, and they fold into the second kernel of a separable convolution.
         mixing = math.prod(layer.pointwise_kernel.shape) if type(layer) in SEPARABLE else kernel_size(layer)
         first, last = [*self.before, self.host][0], [self.host, *self.after][-1]
         changed = mixing * _channels(first.input) * _channels(last.output) // (inputs * outputs)
@@ -48,20 +48,20 @@ class Folding:
 
 
 def foldings(graph: Graph) -> tuple[dict[int, Folding], set[int]]:
-    """What folds in a graph.
+    """Finds all foldings of a graph.
 
-    BatchNorms, indicators and 1x1 depthwise convolutions fold into the layer that they follow, if that is linear, and
-    else into the one that reads them. Only layers that are called once fold, where nobody else sees what passes between
-    them.
+    BatchNorms, indicators and 1x1 depthwise convolutions fold into the layer before them if it is linear, otherwise
+    into the layer after them. Only layers that are called once are folded, and only if nothing else uses the tensors
+    between them.
 
     Returns:
-        `(found, folded)`: id of the call of a layer that stays -> `Folding`, and ids of the calls that go.
+        `(found, folded)`: dict id of the call of a layer that stays -> `Folding`, and the set of ids of folded calls.
     """
     after: dict[int, tuple[Call, ...]] = {}
     before: dict[int, tuple[Call, ...]] = {}
     folded: set[int] = set()
     hosts = [call for call in graph.calls if _is_host(graph, call)]
-    # What is a scale itself takes in only what nothing else does.
+    # Scales (1x1 depthwise convolutions) come last: they may fold themselves, and host only what no other layer can.
     for group in ([call for call in hosts if not _is_scale(call)], [call for call in hosts if _is_scale(call)]):
         for walk, found in ((_following, after), (_leading, before)):
             for call in group:
@@ -100,7 +100,7 @@ def _is_host(graph: Graph, call: Call) -> bool:
 
 
 def _is_affine(graph: Graph, call: Call) -> bool:
-    """Whether a call multiplies the channels of every position with one matrix and adds one vector, at most."""
+    """Whether a call is an affine map of the channels, the same at every position."""
     if not graph.is_called_once(call) or len(call.inputs) != 1 or "float" not in call.input.dtype:
         return False
     return _is_batch_norm_of_channels(call) or _is_scale(call) or type(call.operation) is ChannelIndicator
@@ -121,7 +121,7 @@ def _is_scale(call: Call) -> bool:
 
 
 def _shifts(call: Call) -> bool:
-    """Whether a call that folds adds something."""
+    """Whether a folded call adds a bias."""
     return type(call.operation) in _BATCH_NORMS or (_is_scale(call) and call.operation.use_bias)
 
 
@@ -145,18 +145,18 @@ def _is_linear(layer: keras.layers.Layer) -> bool:
 
 
 def _is_embedding(graph: Graph, call: Call) -> bool:
-    # Published counts state the head of a retrieval network with its last BatchNorm, whose output is the embedding.
+    # Not folded, because published counts include the last BatchNorm of the head, whose output is the embedding.
     return isinstance(graph.outputs, dict) and graph.outputs.get("embedding") is call.output
 
 
 def _levels_pooled_features(graph: Graph, call: Call) -> bool:
-    # With 8 bits, features of very different size need their scales before the mean, see `export.conversion`.
+    # In 8 bits, features of very different sizes must be scaled before the mean, see `export.conversion`.
     pooling = graph.producer(call.input)
     return pooling is not None and isinstance(pooling.operation, L.GlobalAveragePooling2D)
 
 
 def _sees_no_border(layer: keras.layers.Layer) -> bool:
-    """Whether a layer makes of a map that is the same everywhere one that is the same everywhere."""
+    """Whether a layer maps a constant feature map to a constant one, so that padding does not show."""
     if type(layer) is L.Dense:
         return True
     return type(layer) not in TRANSPOSED and (layer.padding == "valid" or max(layer.kernel_size) == 1)

@@ -13,22 +13,24 @@ from keras_cdd.models.residual_blocks import ResidualBlock, residual_blocks
 
 
 def gate_model(model: keras.Model, indicators: str = "both") -> keras.Model:
-    """Replaces the residual blocks of a functional Keras model by gated ones with the same weights.
+    """Replaces the residual blocks of a functional Keras model by gated blocks with the same weights.
 
-    A block is `conv1x1-BN-ReLU, conv3x3-BN-ReLU, conv1x1-BN, + shortcut, ReLU` (four times as wide outside as inside)
-    or `conv3x3-BN-ReLU, conv3x3-BN, + shortcut, ReLU`, as in `keras.applications.ResNet50`. A block that a gated one
-    would not compute exactly (with a dilated convolution, say, or with BatchNorms of different epsilon) stays as it is,
-    and so do all other layers.
+    A residual block is `conv1x1-BN-ReLU, conv3x3-BN-ReLU, conv1x1-BN, + shortcut, ReLU` (four times as wide outside as
+    inside) or `conv3x3-BN-ReLU, conv3x3-BN, + shortcut, ReLU`, as in `keras.applications.ResNet50`. Blocks that a gated
+    block cannot compute exactly (such as those with a dilated convolution, or with BatchNorms of different epsilon) and
+    all other layers are copied unchanged.
 
     Args:
-        model: functional model, or a built `Sequential`; stays untouched.
-        indicators: "conv2", "both" or "none" (the same blocks without indicators: a teacher for such a student).
+        model: functional model or built `Sequential`; not changed.
+        indicators: "both" (the default), "conv2" or "none" (gated blocks without indicators, for the teacher of such a
+            student).
 
     Returns:
-        A new model with the same outputs. Models inside it are opened: it holds their layers.
+        A new model with the same outputs. Nested models are replaced by their layers.
 
     Raises:
-        UserError: if there is nothing to gate, with the reason for every `Add` layer; or for a model without a graph.
+        UserError: if the model has no graph, or if no block can be gated; the message gives the reason for the `Add`
+            layers.
     """
     graph = graph_of(model)
     blocks, reasons = residual_blocks(graph)
@@ -38,11 +40,14 @@ def gate_model(model: keras.Model, indicators: str = "both") -> keras.Model:
 
 
 def with_indicators(model: keras.Model, indicators: str) -> keras.Model:
-    """The same architecture with other indicators, freshly initialised: a heavy student for a plain teacher.
+    """The same architecture with other indicators and newly initialised weights: a heavy student for a plain teacher.
 
     Args:
-        model: functional model of uncut gated blocks.
+        model: functional model of uncut gated blocks; not changed.
         indicators: "conv2", "both" or "none".
+
+    Returns:
+        A new model.
     """
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -55,7 +60,7 @@ def with_indicators(model: keras.Model, indicators: str) -> keras.Model:
 
 
 class _Gating(Copies):
-    """Puts a gated block where a residual block ends."""
+    """Replaces the last call of every residual block by a gated block."""
 
     def __init__(self, graph: Graph, blocks: list[ResidualBlock], indicators: str) -> None:
         super().__init__(graph)
@@ -65,7 +70,7 @@ class _Gating(Copies):
 
     def __call__(self, call: Call, *args: Any, **kwargs: Any) -> Any:
         if id(call) in self._inside:
-            # Hands the block's input on to the block's end.
+            # Passes the block's input through to the end of the block.
             return keras.tree.flatten(args)[0]
         if id(call) not in self._ends:
             return super().__call__(call, *args, **kwargs)
@@ -76,7 +81,7 @@ class _Gating(Copies):
         return outputs
 
     def _name_of_block(self, block: ResidualBlock) -> str:
-        """The last layer's name, which is free then, or what stands before `_out` in it."""
+        """The name of the block's last layer, which is not copied, without a suffix `_out`."""
         last = block.end if self._graph.is_called_once(block.end) else block.add
         name = self.name(last.operation)
         stem = name.removesuffix("_out")
@@ -108,13 +113,13 @@ def _copy_weights(block: ResidualBlock, gated: GatedBlock) -> None:
         if conv.bias is not None:
             unit.conv.bias.assign(conv.bias)
         for name in ("gamma", "beta", "moving_mean", "moving_variance"):
-            # Without scale or center there is no gamma or beta: 1 and 0, as a gated block's start.
+            # Without scale or center, gamma or beta is None; the gated block keeps its initial 1 or 0.
             if getattr(bn, name) is not None:
                 getattr(unit.bn, name).assign(getattr(bn, name))
 
 
 def _words(reasons: dict[str, str]) -> str:
-    """Name of an `Add` layer -> reason, as one line; a few names for each reason."""
+    """Formats the reasons (name of an `Add` layer -> reason) as one line, with at most three names per reason."""
     if not reasons:
         return "it has no `Add` layer"
     named: dict[str, list[str]] = {}

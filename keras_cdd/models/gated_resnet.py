@@ -16,7 +16,7 @@ BACKBONES = {
     "resnet152": (GatedBottleneck, (3, 8, 36, 3)),
 }
 STEMS = ("standard", "small")
-# Where indicators may stand in a block; "none" is a plain (teacher) network.
+# Choices for the convolutions with indicators; "none" is a plain (teacher) network.
 INDICATORS = tuple(GatedBottleneck.SITES)
 LAST_STRIDES = (1, 2)
 
@@ -38,24 +38,28 @@ def gated_resnet(
     """A functional retrieval network of gated blocks.
 
     Args:
-        backbone: "resnet18", "resnet34", "resnet50", "resnet101" or "resnet152".
-        width: filters of the first stage; 64 is the standard, small values make quick tests.
-        image_size: (height, width) in pixels.
-        num_classes: training identities; without it the model has no `logits`.
-        embedding_size: length of the embedding.
-        indicators: "both" (after conv1 and conv2 of a bottleneck), "conv2" (after conv2 alone, as in the paper), or
-            "none" for a plain (teacher) network.
-        stem: "standard" (7x7 stride 2 and max-pool) or "small" (3x3, no pooling).
-        last_stride: stride of the last stage, 1 (retrieval) or 2 (classification).
-        pooling: "avg" or "gem".
-        rescaling: (scale, offset) that turns pixels 0..255 into what the network sees; numbers or one a channel.
-        stride_on: the convolution of a block that halves the size; "conv1" for weights of keras.applications.
+        backbone: "resnet18", "resnet34", "resnet50" (the default), "resnet101" or "resnet152".
+        width: filters of the first stage; 64 (the default) is the standard, small values make tests fast.
+        image_size: (height, width) in pixels; (256, 256) by default.
+        num_classes: number of training identities; None (the default) for a model without `logits`.
+        embedding_size: length of the embedding; 512 by default.
+        indicators: "both" (after conv1 and conv2 of a bottleneck, the default), "conv2" (only after conv2, as in the
+            paper), or "none" for a plain (teacher) network.
+        stem: "standard" (7x7 stride 2 and max-pooling, the default) or "small" (3x3, no pooling).
+        last_stride: stride of the last stage, 1 (retrieval, the default) or 2 (classification).
+        pooling: "avg" (the default) or "gem".
+        rescaling: (scale, offset) from pixels 0..255 to the network's input, each a number or one per channel. Default:
+            (1 / 127.5, -1.0).
+        stride_on: name of the convolution in a block that halves the size; "conv1" for weights of keras.applications.
+            Default: that of the block's class.
+        name: name of the model; "gated_" and the backbone by default.
 
     Returns:
-        A `keras.Model` from (N, height, width, 3) pixels in 0..255 to a dict of `features`, `embedding`, `logits`.
+        A `keras.Model` from (N, height, width, 3) pixels in 0..255 to the dict of `embedding_head`: `features`,
+        `embedding` and, with `num_classes`, `logits`.
 
     Raises:
-        ValueError: for an unknown backbone, stem, pooling or `indicators`, or a last stride other than 1 or 2.
+        ValueError: if `backbone`, `stem`, `pooling`, `indicators` or `last_stride` is none of these choices.
     """
     choices = {
         "backbone": (backbone, tuple(BACKBONES)),
@@ -100,7 +104,7 @@ def _stem(x: Tensor, width: int, stem: str) -> Tensor:
     x = FusedBatchNormalization(momentum=0.9, epsilon=1e-5, name="stem_bn")(x)
     x = layers.ReLU(name="stem_relu")(x)
     if standard:
-        # Zeros are neutral here: the pool sees what a ReLU let through.
+        # Zero padding is neutral: after a ReLU no value is below zero.
         x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
         x = layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)
     return x

@@ -1,4 +1,7 @@
-"""The one view of a Keras graph: who makes and who takes a tensor. Only here are Keras' private attributes used."""
+"""The graph of a Keras model: which call produces and which calls take a tensor.
+
+This is the only module that uses private attributes of Keras.
+"""
 
 import collections
 import inspect
@@ -13,16 +16,16 @@ from keras_cdd.models.call import Call
 
 
 class Graph:
-    """The calls of a functional model or built `Sequential`, as they were when `graph_of` looked.
+    """The calls of a functional model or built `Sequential`, at the time of `graph_of`.
 
-    Functional models and `Sequential`s inside the model are opened: their calls stand where the model was called, once
-    for every time it was. The model gets no new nodes, and calls of its layers outside the model do not count.
+    Nested functional models and `Sequential`s are expanded: each of their calls is replaced by the calls inside them.
+    The model gets no new nodes, and calls of its layers outside the model are ignored.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
         inputs, outputs: symbolic tensors in the structure of `model.input` and `model.output`.
-        calls: every `Call`, in an order in which they can be computed.
-        names: id of an operation -> its name, made unique where models inside the model repeat one.
+        calls: list of all `Call`s in topological order.
+        names: id of an operation -> its name, made unique if nested models repeat a name.
     """
 
     def __init__(self, name: str, inputs: Any, outputs: Any) -> None:
@@ -47,22 +50,22 @@ class Graph:
 
     @property
     def operations(self) -> list[keras.Operation]:
-        """Every operation that is called, each once."""
+        """List of all called operations, each once."""
         return list({id(call.operation): call.operation for call in self.calls}.values())
 
     def producer(self, tensor: Tensor) -> Call | None:
-        """The call that gives a tensor; None for an input of the model."""
+        """The call that produces a tensor; None for an input of the model."""
         return self._producers.get(id(tensor))
 
     def takers(self, tensor: Tensor) -> Sequence[Call]:
-        """The calls that take a tensor, each once; that the model gives it is not among them, see `is_output`."""
+        """The calls that take a tensor, each once. Whether the model outputs the tensor is told by `is_output`."""
         return self._takers.get(id(tensor), ())
 
     def is_output(self, tensor: Tensor) -> bool:
         return id(tensor) in self._output_ids
 
     def only_taker(self, call: Call) -> Call | None:
-        """The call that alone uses what a call gives: one tensor, which the model itself does not give. Else None."""
+        """The only call that takes the only output of `call`; None if there are others or the model outputs it."""
         if len(call.outputs) != 1 or self.is_output(call.output) or len(self.takers(call.output)) != 1:
             return None
         return self.takers(call.output)[0]
@@ -71,7 +74,7 @@ class Graph:
         return self._times[id(call.operation)] == 1
 
     def unique_name(self, name: str, path: Sequence[str] = ()) -> str:
-        """A name that nothing else in the graph has; reserves it."""
+        """Returns and reserves a name that nothing else in the graph has, based on `name` and `path`."""
         candidates = [name, "_".join([*path, name])] if path else [name]
         number = 1
         while candidates[0] in self._taken_names:
@@ -80,12 +83,12 @@ class Graph:
         return candidates[0]
 
     def replay(self, call: Callable[..., Any]) -> keras.Model:
-        """A new functional model of the same inputs, outputs and name.
+        """Makes a new functional model with the same inputs, outputs and name.
 
         Args:
-            call: `call(recorded, *args, **kwargs)` computes what takes the place of a recorded `Call`: as many symbolic
-                tensors, from new ones. `Copies` computes it with a copy of the layer; a model that calls the old layers
-                shares their weights.
+            call: function `call(recorded, *args, **kwargs)` that replaces a recorded `Call`: it takes the new symbolic
+                tensors and returns as many as the recorded call. `Copies` calls a copy of the layer; a function that
+                calls the original layer shares its weights.
         """
         inputs = keras.tree.map_structure(
             lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, sparse=x.sparse, name=x.name), self.inputs
@@ -101,9 +104,9 @@ class Graph:
     def _record(
         self, model: keras.Model, inputs: Sequence[Tensor], path: tuple[str, ...], training: bool | None
     ) -> list[Tensor]:
-        """Walks a plain functional model from tensors of this graph to tensors of this graph.
+        """Records the calls of a plain functional model; takes and returns tensors of this graph.
 
-        `clone_model` walks: it hands over every call and gets a stand-in, so that the operation itself is not called.
+        `clone_model` visits every call, and calls a stand-in instead of the operation itself.
         """
         walked: dict[int, tuple[Tensor, Tensor]] = {}  # Of the walk: id -> (tensor, the graph's tensor).
 
@@ -137,18 +140,18 @@ class Graph:
             training = kwargs.get("training")
             return self._record(inner, keras.tree.flatten(args), (*path, operation.name), training)
         outputs = keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))
-        # Some operations hand their input on as it is.
+        # New tensors, because some operations return their input itself.
         outputs = [_like(x) for x in outputs]
         self.calls.append(Call(operation, args, kwargs, tuple(outputs), path))
         return outputs
 
 
 def graph_of(model: keras.Model) -> Graph:
-    """The `Graph` of a model as it is now.
+    """Makes the `Graph` of a functional model or built `Sequential`.
 
     Raises:
-        UserError: for a model without a graph: a subclass of `keras.Model` with a `call` of its own, or a `Sequential`
-            that does not know its input shape.
+        UserError: if the model has no graph: a subclass of `keras.Model` with its own `call`, or a `Sequential` without
+            an input shape.
     """
     if not has_graph(model):
         raise UserError(
@@ -159,7 +162,13 @@ def graph_of(model: keras.Model) -> Graph:
 
 
 def embedding_graph(model: keras.Model) -> Graph:
-    """The `Graph` of what a model's `embedding` needs; of the whole model if its outputs are no dict with one."""
+    """The `Graph` of the calls that a model's `embedding` depends on.
+
+    If the outputs are not a dict with an `embedding`, it is the graph of the whole model.
+
+    Raises:
+        UserError: if the model has no graph.
+    """
     graph = graph_of(model)
     if not isinstance(graph.outputs, dict) or "embedding" not in graph.outputs:
         return graph
@@ -168,18 +177,18 @@ def embedding_graph(model: keras.Model) -> Graph:
 
 
 def has_graph(model: keras.Model) -> bool:
-    """Whether `graph_of` takes a model."""
+    """Whether a model has a graph that `graph_of` can read."""
     return _opened(model) is not None
 
 
 def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Every layer of any model, layers inside layers too, each once."""
-    # What a layer of one's own is made of has no public list.
+    """All layers of any model, including layers inside layers, each once."""
+    # Keras has no public list of the layers inside a custom layer.
     return model._flatten_layers(include_self=False)
 
 
 class _StandIn(keras.Operation):
-    """Takes an operation's place where a graph is only walked."""
+    """Replaces an operation while a graph is only visited."""
 
     def __init__(self, specs: Sequence[Tensor]) -> None:
         super().__init__()
@@ -193,20 +202,20 @@ class _StandIn(keras.Operation):
 
 
 def _like(tensor: Tensor) -> Tensor:
-    """A tensor of the same shape, dtype and name that belongs to no graph of Keras."""
+    """A new tensor of the same shape, dtype and name that belongs to no Keras graph."""
     return keras.KerasTensor(tensor.shape, tensor.dtype, sparse=tensor.sparse, name=tensor.name)
 
 
 def _ends(model: keras.Model) -> tuple[Any, Any]:
-    """Inputs and outputs in the structure in which a call of the model takes and gives them."""
+    """Inputs and outputs in the structure in which a call of the model takes and returns them."""
     if not isinstance(model, keras.Sequential):
         return model.input, model.output
-    # Their `input` and `output` are those of their own calls.
+    # `input` and `output` of a `Sequential` belong to its calls, not to its own graph.
     return model.inputs[0], model.outputs[0] if len(model.outputs) == 1 else model.outputs
 
 
 def _opened(operation: Any) -> keras.Model | None:
-    """The plain functional model that a model is inside; None for all others, models with a `call` of their own too."""
+    """A plain functional model with the graph of a model; None if it has no graph or its own `call`."""
     if not isinstance(operation, keras.Model) or not hasattr(operation, "inputs") or not operation.inputs:
         return None
     plain = keras.Model(operation.inputs, operation.outputs)

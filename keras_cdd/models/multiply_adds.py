@@ -1,4 +1,4 @@
-"""Multiply-adds of one layer call, as the field counts them: convolutions and dense layers, one MAC a multiply-add."""
+"""Counts the MACs of one layer call in convolutions, dense layers and indicators; one MAC is one multiply-add."""
 
 import math
 from typing import Any
@@ -13,17 +13,18 @@ _OF_CHANNELS_LAST = (keras.layers.Dense, ChannelIndicator)
 
 
 def multiply_adds(call: Call, kernels: int | None = None) -> int:
-    """MACs of one image; 0 for everything but convolutions, dense layers and indicators.
+    """MACs of a call for one image; 0 for operations other than convolutions, dense layers and indicators.
 
-    A transposed convolution multiplies its whole kernel with every input position, the others theirs for every output
-    position, padding included. A dense layer counts once for every position of a map.
+    A transposed convolution applies its whole kernel at every input position, the other layers at every output
+    position, including padding. A dense layer on a feature map counts at every position.
 
     Args:
-        call: of any operation.
-        kernels: number of weights to count in place of the layer's kernels, for a layer that will have another width.
+        call: `Call` of any operation.
+        kernels: number of weights in the layer's kernels; None (the default) for that of the layer. Another number
+            counts the layer at another width.
 
     Raises:
-        ValueError: for a size that is open.
+        ValueError: if the image size is open.
     """
     layer = call.operation
     if not isinstance(layer, CONVOLUTIONS + DEPTHWISE + SEPARABLE + TRANSPOSED + _OF_CHANNELS_LAST):
@@ -34,7 +35,7 @@ def multiply_adds(call: Call, kernels: int | None = None) -> int:
 
 
 def kernel_size(layer: keras.layers.Layer) -> int:
-    """Number of weights in a layer's kernels, one or two."""
+    """Number of weights in the kernel of a layer, or in both kernels of a separable convolution."""
     if isinstance(layer, SEPARABLE):
         return math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
     return math.prod(layer.kernel.shape)

@@ -1,4 +1,4 @@
-"""Residual blocks of stock layers in a graph, and what keeps one from being gated."""
+"""Finds residual blocks of stock layers in a graph, and the reasons why a block cannot be gated."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ _NO_CHAIN = "not the sum of two or three times convolution-BatchNormalization, R
 
 @dataclasses.dataclass(frozen=True)
 class ResidualBlock:
-    """`conv-BN-ReLU, ..., conv-BN, + shortcut, ReLU` in somebody's graph.
+    """`conv-BN-ReLU, ..., conv-BN, + shortcut, ReLU` in a graph.
 
     Attributes:
         units: the convolutions with their BatchNorms, in order.
-        relus: the ReLUs between.
-        shortcut: convolution and BatchNorm of the shortcut, None for the identity.
-        add, end: the sum and the ReLU after it.
+        relus: the ReLUs between the units.
+        shortcut: convolution and BatchNorm of the shortcut; None for an identity shortcut.
+        add, end: the sum, and the ReLU after it.
     """
 
     units: tuple[Unit, ...]
@@ -39,12 +39,12 @@ class ResidualBlock:
 
     @property
     def all_units(self) -> tuple[Unit, ...]:
-        """The shortcut's last, if it is no identity."""
+        """The units, followed by the shortcut if it is a convolution."""
         return self.units if self.shortcut is None else (*self.units, self.shortcut)
 
     @property
     def inside(self) -> list[Call]:
-        """All calls but the end."""
+        """All calls except `end`."""
         return [*self.relus, *(call for unit in self.all_units for call in unit), self.add]
 
     @property
@@ -53,7 +53,11 @@ class ResidualBlock:
 
 
 def residual_blocks(graph: Graph) -> tuple[list[ResidualBlock], dict[str, str]]:
-    """The blocks that a gated block computes exactly as they do, and name of every other `Add` -> why it is none."""
+    """Finds the residual blocks that a gated block computes exactly.
+
+    Returns:
+        `(blocks, reasons)`: list of `ResidualBlock`s, and dict name of every other `Add` layer -> reason.
+    """
     blocks, reasons = [], {}
     for add in graph.calls:
         if not isinstance(add.operation, L.Add):
@@ -69,7 +73,7 @@ def residual_blocks(graph: Graph) -> tuple[list[ResidualBlock], dict[str, str]]:
 
 
 def _match(graph: Graph, add: Call) -> ResidualBlock | None:
-    """The block that an `Add` closes by the kinds of its layers alone, or None."""
+    """The block that ends with an `Add`, judged only by the types of its layers, or None."""
     end = graph.only_taker(add)
     if end is None or not _is_relu(end.operation) or len(add.inputs) != 2:
         return None
@@ -88,7 +92,7 @@ def _match(graph: Graph, add: Call) -> ResidualBlock | None:
 
 
 def _chain(graph: Graph, tensor: Tensor) -> tuple[tuple[Unit, ...], tuple[Call, ...]]:
-    """Walks back over at most three `conv-BN` with ReLUs between: (units, ReLUs), in the order of the graph."""
+    """Walks back over at most three `conv-BN` with ReLUs between them; returns (units, ReLUs) in graph order."""
     units: list[Unit] = []
     relus: list[Call] = []
     while len(units) < 3:
@@ -108,7 +112,7 @@ def _chain(graph: Graph, tensor: Tensor) -> tuple[tuple[Unit, ...], tuple[Call, 
 
 
 def _obstacles(graph: Graph, block: ResidualBlock) -> Iterator[str]:
-    """Everything for which a gated block would not compute, or not train, as this one does."""
+    """Yields every reason why a gated block would not compute or not train exactly like this one."""
     for conv, bn in block.all_units:
         yield from (f"{conv.operation.name} {words}" for words in _of_convolution(conv.operation))
         yield from (f"{bn.operation.name} {words}" for words in _of_batch_norm(bn.operation))
@@ -147,7 +151,7 @@ def _of_convolution(conv: keras.layers.Conv2D) -> Iterator[str]:
     if len(set(conv.strides)) > 1:
         yield f"has strides {conv.strides}"
     elif max(conv.kernel_size) > 1 and conv.strides[0] > 1:
-        # A gated block pads all sides then, as torch does.
+        # With a stride, a gated block pads all sides, as PyTorch does.
         yield "has a stride and pads on one side only, or not at all"
     elif max(conv.kernel_size) > 1 and conv.padding != "same":
         yield "does not pad"

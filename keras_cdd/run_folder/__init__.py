@@ -1,1 +1,1 @@
-"""The files of a run: written whole or not at all, and read."""
+"""Reads and writes the files of a run; a file is written completely or not at all."""

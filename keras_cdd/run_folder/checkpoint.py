@@ -1,4 +1,4 @@
-"""Everything a resumed run needs, written so that a kill leaves the last whole checkpoint."""
+"""Saves and loads checkpoints; if the process is killed, the last complete checkpoint is kept."""
 
 import json
 import os
@@ -17,10 +17,10 @@ def save_checkpoint(folder, model, variables, state):
     """Replaces the checkpoint in `folder`.
 
     Args:
-        folder: of this stage's checkpoint.
-        model: saved whole, so that it loads whatever was cut.
+        folder: folder of the stage's checkpoint.
+        model: `keras.Model`; saved with its architecture, so that it can be loaded after any surgery.
         variables: name -> variable (optimizer slots, queue, masks, scores).
-        state: JSON-able facts, such as the epoch.
+        state: dict that can be written as JSON, such as the epoch.
     """
     folder = pathlib.Path(folder)
     fresh, old = folder.with_name(folder.name + ".new"), _settled(folder)
@@ -40,10 +40,10 @@ def save_checkpoint(folder, model, variables, state):
 
 
 def load_checkpoint(folder):
-    """`(model, name -> array, state)` of the last whole checkpoint, or None if there is none.
+    """Returns `(model, name -> array, state)` of the last complete checkpoint, or None if there is none.
 
     Raises:
-        ValueError: if the checkpoint cannot be read.
+        UserError: if the checkpoint cannot be read.
     """
     folder = pathlib.Path(folder)
     _settled(folder)
@@ -60,7 +60,7 @@ def load_checkpoint(folder):
 
 
 def _settled(folder):
-    """Undoes what a kill between the two renames left; returns the name for the checkpoint before, now free."""
+    """Repairs the folder after a kill between the two renames; returns the free path for the previous checkpoint."""
     old = folder.with_name(folder.name + ".old")
     if not folder.exists() and old.exists():
         os.rename(old, folder)
@@ -72,7 +72,7 @@ def restore_variables(variables, arrays):
     """Assigns arrays to the variables of the same names, strictly.
 
     Raises:
-        ValueError: naming what is missing, left over, or of another shape.
+        UserError: if names or shapes differ; the message names up to five of them.
     """
     problems = [f"{name} is missing" for name in variables.keys() - arrays.keys()]
     problems += [f"{name} has no place" for name in arrays.keys() - variables.keys()]

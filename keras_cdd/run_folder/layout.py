@@ -1,4 +1,4 @@
-"""The names of a run's files, all of them, and what is left of an earlier run."""
+"""The names of all files of a run, and the list of those that an earlier run left."""
 
 import pathlib
 
@@ -15,20 +15,20 @@ REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 
-# What says that a run got further than its settings.
+# Any of these shows that a run got further than writing its settings.
 PROGRESS = (*LOGS, TEACHER, STUDENT, DEPLOY, SUMMARY, CHECKPOINTS, TENSORBOARD)
 RUN_FILES = (FLAGS, ENVIRONMENT, *PROGRESS, EXAMPLES, REPORT)
-# What `export.search --show` draws in the quickstart, of a model that is no longer there.
+# Written by `export.search --show` in the quickstart; outdated when the run starts again.
 RANKING = "ranking.png"
 
 
 def exported_name(precision):
-    """Name of the file that `export.to_tflite` makes; its measurements have the same name and end in .json."""
+    """Name of the file that `export.to_tflite` writes; its report has the same name with the suffix .json."""
     return f"model_{precision}.tflite"
 
 
 def left_behind(folder):
-    """Paths of all that an earlier run and its exports left, unfinished files included; some may not exist.
+    """Yields the paths of all files that an earlier run and its exports may have left; some may not exist.
 
     Args:
         folder: the workdir.
@@ -37,7 +37,7 @@ def left_behind(folder):
     yield from (folder / name for name in (*RUN_FILES, RANKING))
     for model in folder.glob(exported_name("*")):
         yield from (model, model.with_suffix(".json"))
-    # Of a kill: `writing.whole` gives its unfinished files such names.
+    # Unfinished files of a killed process, as `writing.whole` names them.
     names = {*RUN_FILES, RANKING}
     for path in folder.glob(".*.new*"):
         name = path.name[1:].partition(".new")[0]

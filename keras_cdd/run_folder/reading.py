@@ -1,4 +1,4 @@
-"""What a run has left in its workdir so far: settings, logs, data, models, exported files."""
+"""Reads what a run has written to its workdir so far: settings, logs, models, exported files."""
 
 import dataclasses
 import functools
@@ -15,14 +15,14 @@ from keras_cdd.settings.flags import config_from_flagfile
 
 @dataclasses.dataclass(frozen=True)
 class RunFiles:
-    """Reads a workdir, whatever is there yet; the run may still be writing.
+    """Reads a workdir; the run may be unfinished and still writing.
 
     Args:
         path: the workdir.
-        data_dir, csv: where the run's data lies now, if no longer where the run found it.
+        data_dir, csv: new location of the run's data, if it was moved.
 
     Raises:
-        MissingFileError: if it is no folder of a run.
+        MissingFileError: if the folder contains no run.
     """
 
     path: pathlib.Path
@@ -36,7 +36,7 @@ class RunFiles:
 
     @functools.cached_property
     def config(self):
-        """The run's `Config`, its data where it lies now.
+        """The run's `Config`, with the new location of its data.
 
         Raises:
             UserError: if the settings cannot be read.
@@ -47,18 +47,18 @@ class RunFiles:
 
     @functools.cached_property
     def dataset(self):
-        """The run's `RetrievalDataset`, with something in all splits."""
+        """The run's `RetrievalDataset`, validated."""
         data = self.config.data
         return load_dataset(data.dataset, data.data_dir, data.csv).validate()
 
     @property
     def image_size(self):
-        """(height, width)."""
+        """(height, width) in pixels."""
         return tuple(self.config.data.image_size)
 
     @functools.cached_property
     def settings(self):
-        """Flag -> value as text; switches are "true" or "false"."""
+        """Dict flag -> value as text; Boolean flags are "true" or "false"."""
         settings = {}
         for line in (self.path / layout.FLAGS).read_text().splitlines():
             name, given, value = line.removeprefix("--").partition("=")
@@ -79,12 +79,12 @@ class RunFiles:
 
     @functools.cached_property
     def cuts(self):
-        """The records of `cuts.jsonl`; runs without a budget have one at most."""
+        """The records of `cuts.jsonl`; a run without a budget has at most one."""
         return read_records(self.path / layout.CUTS)
 
     @functools.cached_property
     def summary(self):
-        """`summary.json`; empty before the run's end."""
+        """The dict of `summary.json`; empty before the end of the run."""
         return self._json(layout.SUMMARY) or {}
 
     @functools.cached_property
@@ -93,12 +93,12 @@ class RunFiles:
 
     @functools.cached_property
     def examples(self):
-        """What `keep_examples` saved; None before the run's end."""
+        """The content that `keep_examples` saved; None before the end of the run."""
         return self._json(layout.EXAMPLES)
 
     @functools.cached_property
     def exported(self):
-        """File name of every `model_*.tflite` -> what `model_*.json` beside it says was measured."""
+        """Dict file name of every `model_*.tflite` with a report -> the report (`model_*.json`), with its `bytes`."""
         found = {}
         for model in sorted(self.path.glob(layout.exported_name("*"))):
             record = self._json(model.with_suffix(".json").name)
@@ -107,15 +107,15 @@ class RunFiles:
         return found
 
     def model_file(self, name):
-        """Path of a model file. A teacher that was given lies where the settings say."""
+        """Path of a model file; for a teacher that was given to the run, the path in the settings."""
         given = self.settings.get("teacher")
         return pathlib.Path(given) if given and name == layout.TEACHER else self.path / name
 
     def model(self, name="deploy"):
-        """Loads `deploy`, `student` or `teacher`.
+        """Loads the model "deploy" (the default), "student" or "teacher".
 
         Raises:
-            MissingFileError: if the run has not written it, or the teacher that it was given is no longer there.
+            MissingFileError: if the run has not written it yet, or if the teacher that it was given no longer exists.
             UserError: if the file is damaged.
         """
         path = self.model_file(f"{name}.keras")
@@ -126,7 +126,7 @@ class RunFiles:
         return load_model(path, "Model", "train the run again")
 
     def size_of(self, name):
-        """Bytes of a model file, or None if it is not there."""
+        """Size of a model file in bytes, or None if it does not exist."""
         path = self.model_file(name)
         return path.stat().st_size if path.is_file() else None
 
@@ -138,15 +138,19 @@ class RunFiles:
 
 
 def load_model(path, what, remedy):
-    """A Keras model from a file that a user named or a run left.
+    """Loads a Keras model from a file of a user or of a run.
 
     Args:
-        path: of a `.keras` file.
-        what, remedy: for the message: what the file is to the user, and what to do if it cannot be used.
+        path: path of a `.keras` file.
+        what: what the file is, such as a flag; the error message starts with it.
+        remedy: what to do if the file cannot be used; the error message ends with it.
+
+    Returns:
+        `keras.Model`, not compiled.
 
     Raises:
         MissingFileError: if there is no such file.
-        UserError: if it is no complete model.
+        UserError: if it is not a complete model.
         ImportError: if the installation is broken.
     """
     import keras
@@ -155,7 +159,7 @@ def load_model(path, what, remedy):
         raise MissingFileError(f"{what} {path} is not there; {remedy}.")
     try:
         if not zipfile.is_zipfile(path):
-            # Keras would say that there is no such file.
+            # Keras would report that the file does not exist.
             raise ValueError("it is no complete .keras archive")
         return keras.saving.load_model(path, compile=False)
     except ImportError:

@@ -1,15 +1,15 @@
-"""Removing what an earlier run left, but never what the next one reads."""
+"""Removes the files of an earlier run, except those that the next run reads."""
 
 import pathlib
 
 
 def remove_but(paths, keep):
-    """Removes files and folders except those that are to be kept, and the folders around these.
+    """Removes files and folders, except those in `keep` and the folders that contain them.
 
     Args:
-        paths: what to remove; what does not exist is passed over.
-        keep: files and folders that stay, with all that is in them. One that lies around a path of `paths` does not
-            protect it: a data set's folder may hold a workdir.
+        paths: files and folders to remove; those that do not exist are ignored.
+        keep: files and folders to keep, with their content. A folder that contains a path of `paths` does not protect
+            that path, because a workdir may be inside the folder of a data set.
     """
     kept = {pathlib.Path(path).resolve() for path in keep}
     for path in paths:

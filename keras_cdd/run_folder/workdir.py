@@ -1,4 +1,4 @@
-"""The folder of a run that trains: started, continued or started again, and written to."""
+"""Starts or resumes a run in its workdir, and writes its files."""
 
 import os
 import pathlib
@@ -16,16 +16,17 @@ from keras_cdd.run_folder.removing import remove_but
 
 
 class Workdir:
-    """The folder of a run that trains.
+    """The folder of a training run.
 
     Args:
-        path: made if it is missing.
-        settings: the run's flagfile; a run that is there already must have the same, but for where it lies.
-        resume: False removes what an earlier run and its exports left.
-        keep: files and folders that stay in any case, because the run reads them.
+        path: path of the folder; it is created if it is missing.
+        settings: text of the run's flagfile. When resuming, it must equal that of the run in the folder, except for
+            `--workdir`, `--resume` and `--download`.
+        resume: True (the default) resumes the run in the folder; False removes its files and its exports.
+        keep: files and folders that are never removed, because the run reads them.
 
     Raises:
-        UserError: if the folder cannot be written or holds a run with other settings.
+        UserError: if the folder cannot be written to, or contains a run with other settings.
     """
 
     def __init__(self, path, settings, resume=True, keep=()):
@@ -44,7 +45,7 @@ class Workdir:
 
     def _check_settings(self, settings):
         if not self.has(layout.FLAGS) or not any(self.has(name) for name in layout.PROGRESS):
-            return  # Nothing but a start that failed: its mistake may be mended in place.
+            return  # The earlier run failed at its start; it may be started again with corrected settings.
         before, now = _facts((self.path / layout.FLAGS).read_text()), _facts(settings)
         if before != now:
             raise UserError(
@@ -68,16 +69,16 @@ class Workdir:
         writing.save_model(self.path / name, model)
 
     def append(self, name, record):
-        """Adds a line to a .jsonl file."""
+        """Appends a record to a .jsonl file, as one line."""
         with open(self.path / name, "a") as file:
             file.write(as_line(record))
 
     def logged(self, stage):
-        """File name -> how many records a stage has written to each log so far."""
+        """Dict file name of a log -> number of records that a stage has written to it."""
         return {name: sum(record.get("stage") == stage for record in read_records(self / name)) for name in layout.LOGS}
 
     def rewind(self, stage, logged):
-        """Forgets what a stage logged beyond what `logged` gave in an earlier state, because it goes on from there."""
+        """Removes the records that a stage wrote after a checkpoint; `logged` is the result of `logged()` then."""
         for name in layout.LOGS:
             if not self.has(name):
                 continue
@@ -99,7 +100,7 @@ def _facts(settings):
 
 
 def environment(seed):
-    """What a result depends on beside the settings."""
+    """Dict of what a result depends on besides the settings: versions, processor, cores, devices, seed, Git commit."""
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "versions": {

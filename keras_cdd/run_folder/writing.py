@@ -1,4 +1,4 @@
-"""Files that appear under their names whole or not at all, whatever is killed (no Keras)."""
+"""Writes files completely or not at all, even if the process is killed (no Keras)."""
 
 import contextlib
 import json
@@ -9,13 +9,13 @@ import shutil
 
 @contextlib.contextmanager
 def whole(path):
-    """Gives a name beside `path` to write to; what was written there becomes `path` when the block ends well.
+    """Context manager that yields a temporary path, which replaces `path` if the block succeeds.
 
-    The new name is hidden and ends as `path` does, as libraries choose formats by endings. It reaches the disk before
-    it replaces what was there. Where the block fails, `path` stays as it was.
+    The temporary file is hidden, in the same folder, and has the same suffix, because libraries choose formats by
+    suffix. It is flushed to disk before it replaces `path`. If the block fails, `path` stays unchanged.
 
     Args:
-        path: of a file, in a folder that exists.
+        path: path of a file in an existing folder.
 
     Yields:
         `pathlib.Path` to write to.
@@ -32,23 +32,23 @@ def whole(path):
 
 
 def write_bytes(path, content):
-    """Writes a file."""
+    """Writes bytes to a file."""
     with whole(path) as fresh:
         fresh.write_bytes(content)
 
 
 def write_text(path, text):
-    """Writes a file, as UTF-8."""
+    """Writes text to a file, as UTF-8."""
     write_bytes(path, text.encode())
 
 
 def write_json(path, value, indent=2):
-    """Writes a value as JSON; on one line where `indent` is None."""
+    """Writes a value as JSON, indented by `indent` spaces (2 by default), or on one line if `indent` is None."""
     write_text(path, json.dumps(value, indent=indent) + "\n")
 
 
 def copy_file(source, path):
-    """Copies a file's content."""
+    """Copies the content of file `source` to file `path`."""
     with whole(path) as fresh:
         shutil.copyfile(source, fresh)
 
@@ -60,9 +60,9 @@ def save_model(path, model):
 
 
 def to_disk(path):
-    """Waits until the disk has a file's content, or a folder's names."""
+    """Flushes the content of a file, or the entries of a folder, to disk."""
     if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders.
+        return  # Windows cannot open folders.
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

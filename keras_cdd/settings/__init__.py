@@ -1,1 +1,1 @@
-"""The settings of a run: validated, and as flags."""
+"""The settings of a run: validated dataclasses, and flags made from them."""

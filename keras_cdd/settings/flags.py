@@ -1,4 +1,4 @@
-"""Every flag, made from the fields of `config.py`, and the way back from flags to a `Config`."""
+"""Makes flags from the fields of `config.py`, and a `Config` from parsed flags."""
 
 import dataclasses
 import textwrap
@@ -11,7 +11,12 @@ from keras_cdd.settings.config import SECTIONS, Config
 
 
 def define_flags(sections=SECTIONS, values=flags.FLAGS):
-    """Defines a flag for every field of the given sections (name -> dataclass); call it once, before parsing."""
+    """Defines a flag for every field of the given sections, and `--debug`; call it once, before parsing.
+
+    Args:
+        sections: name -> dataclass; the sections of `Config` by default.
+        values: `absl.flags.FlagValues`; the global flags by default.
+    """
     for section in sections.values():
         types = typing.get_type_hints(section)
         for field in dataclasses.fields(section):
@@ -37,7 +42,7 @@ def _define(name, kind, default, metadata, values):
 
 
 def help_text(about, sections=SECTIONS):
-    """What a command says of itself: `about`, then every flag with its default, a group a section."""
+    """The text of `--help`: `about`, then all flags with their defaults, grouped by section."""
     lines = [about.strip()]
     for section in sections.values():
         lines += ["", section.__doc__.split("\n")[0]]
@@ -54,19 +59,19 @@ def help_text(about, sections=SECTIONS):
 
 
 def config_from_flags(values=flags.FLAGS):
-    """The parsed flags as a `Config`.
+    """Returns the parsed flags as a `Config`.
 
     Raises:
-        ValueError: for values that `Config` refuses.
+        UserError: if a value is invalid.
     """
     return Config(**{name: _section(section, values) for name, section in SECTIONS.items()})
 
 
 def config_from_flagfile(path):
-    """The settings of a run, from the `flags.flags` that it left.
+    """Reads the settings of a run from its `flags.flags`.
 
     Raises:
-        ValueError: if they cannot be read.
+        UserError: if the file cannot be read or a value is invalid.
     """
     values = flags.FlagValues()
     define_flags(values=values)
@@ -97,7 +102,7 @@ def _as_text(value):
 
 
 def flagfile_text(config):
-    """The configuration as a flagfile that repeats the run."""
+    """The text of a flagfile that repeats the run."""
     lines = []
     for section in SECTIONS:
         for name, value in dataclasses.asdict(getattr(config, section)).items():

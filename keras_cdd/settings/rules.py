@@ -1,4 +1,4 @@
-"""What values the settings take; a wrong one is one line that names its flag."""
+"""Checks the values of the settings; an invalid value gives one line that names its flag."""
 
 import dataclasses
 
@@ -37,13 +37,13 @@ NOT_NEGATIVE = (
 
 
 def check_settings(config):
-    """Checks every setting alone, then those that go together.
+    """Checks every setting, then combinations of settings.
 
     Args:
         config: `Config`.
 
     Raises:
-        UserError: naming the flag, the rule and what was received.
+        UserError: if a value is invalid; the message states the flag, the rule and the value.
     """
     values = {}
     for section in dataclasses.fields(config):
@@ -60,7 +60,7 @@ def check_settings(config):
 
 
 def require(holds, rule, received):
-    """Raises `UserError` with the rule and what was received, unless it holds."""
+    """Raises `UserError` with `rule` and the received value if `holds` is false."""
     if not holds:
         raise UserError(f"{rule}. Received: {received}")
 
@@ -76,13 +76,13 @@ def _check_ranges(values):
         value = values[name]
         require(value is None or 0 < value <= 1, f"--{name} is a fraction above 0 and at most 1", value)
     for name in ("momentum", "erasing"):
-        require(0 <= values[name] <= 1, f"--{name} must lie in 0..1", values[name])
+        require(0 <= values[name] <= 1, f"--{name} must be in 0..1", values[name])
     for name in ("label_smoothing", "reset_ratio"):
         require(0 <= values[name] < 1, f"--{name} must be at least 0 and below 1", values[name])
     size, scale = values["image_size"], values["scale"]
     require(len(size) == 2 and min(size) > 0, "--image_size is height,width, both positive", size)
     require(len(scale) == 2 and 0 < scale[0] <= scale[1], "--scale is smallest,largest, above 0", scale)
-    require(0 <= values["seed"] < 2**31, f"--seed must lie in 0..{2**31 - 1}", values["seed"])
+    require(0 <= values["seed"] < 2**31, f"--seed must be in 0..{2**31 - 1}", values["seed"])
 
 
 def _check_together(config):

@@ -1,6 +1,6 @@
-"""What a channel is worth: one number a channel, larger matters more (NumPy).
+"""Importance scores: one number per channel, larger is more important (NumPy).
 
-`IMPORTANCES` lists the scores that a run can rank channels by; a new one is a function and a row.
+`IMPORTANCES` lists the scores by which a run can rank channels. A new score is a function and a row.
 """
 
 import dataclasses
@@ -18,35 +18,43 @@ Values = dict[str, np.ndarray]  # Site -> (outputs,).
 def norm_importance(kernels: Kernels) -> Values:
     """L2 norm of every output channel's indicator kernel.
 
-    The BatchNorm behind an indicator makes the norms' common scale free, so they only compare within the network.
+    The BatchNorm after an indicator cancels its scale, so norms can only be compared within one network.
     """
     return {site: np.linalg.norm(kernel.astype(np.float64), axis=0) for site, kernel in kernels.items()}
 
 
 def relative_norm_importance(kernels: Kernels) -> Values:
-    """Squared norms relative to their site's mean: what a global ranking can compare across layers."""
+    """Squared norms divided by the mean of their site, which makes them comparable across layers."""
     squares = {site: norms**2 for site, norms in norm_importance(kernels).items()}
     return {site: values / max(values.mean(), np.finfo(np.float64).tiny) for site, values in squares.items()}
 
 
 def fisher_importance(sums: Mapping[str, np.ndarray], images: float) -> Values:
-    """Fisher score: the mean over images of `(d loss / d gate)^2`, the gate a factor of 1 on the channel.
+    """Fisher score: the mean over images of `(d loss / d gate)^2`, where the gate is a factor of 1 on the channel.
 
-    To second order it is what the loss gains when the channel goes (Molchanov et al., CVPR 2019, for the form).
+    It estimates, to second order, the increase of the loss when the channel is removed (form of Molchanov et al.,
+    CVPR 2019).
 
     Args:
-        sums: site -> (channels,), of the squares over images.
-        images: how many were summed.
+        sums: site -> (channels,), sums of the squares over images.
+        images: number of images in the sums.
+
+    Returns:
+        Site -> float64 (channels,).
     """
     return {site: values.astype(np.float64) / max(images, 1) for site, values in sums.items()}
 
 
 def reset_importance(counts: Mapping[str, np.ndarray], updates: float) -> Values:
-    """How rarely the retrieval-guided reset found a channel unimportant, 0 (always) to 1 (never).
+    """How rarely the gradient reset found a channel unimportant, from 0 (always) to 1 (never).
 
     Args:
-        counts: site -> (channels,), sums over batches of the share of images and neighbours that found so.
-        updates: how many batches were counted.
+        counts: site -> (channels,), sums over batches of the fraction of (image, neighbour) pairs for which the channel
+            was unimportant.
+        updates: number of batches in the sums.
+
+    Returns:
+        Site -> float64 (channels,).
     """
     return {site: 1.0 - values.astype(np.float64) / max(updates, 1) for site, values in counts.items()}
 
@@ -56,9 +64,9 @@ class Importance:
     """A row of `IMPORTANCES`.
 
     Attributes:
-        function: gives site -> (channels,) for the indicator kernels and the evidence.
+        function: function of the indicator kernels and the evidence that returns site -> (channels,).
         gathered_by: name of the part of training (`keras_cdd.distill.Part`) whose `evidence()` the function reads; None
-            where the kernels tell all.
+            if it reads only the kernels.
     """
 
     function: Callable[[Kernels, Mapping[str, Any]], Values]
@@ -73,15 +81,18 @@ IMPORTANCES = {
 
 
 def importance_of(name: str, kernels: Kernels, evidence: Mapping[str, Any]) -> Values:
-    """The importance of every channel by one of `IMPORTANCES`.
+    """Computes the importance of every channel by one of `IMPORTANCES`.
 
     Args:
-        name: of the score.
+        name: name of the score.
         kernels: site -> indicator kernel (inputs, outputs).
-        evidence: what the part `IMPORTANCES[name].gathered_by` has gathered.
+        evidence: `evidence()` of the part `IMPORTANCES[name].gathered_by`; {} if that is None.
+
+    Returns:
+        Site -> (outputs,).
 
     Raises:
-        UserError: if a value is not finite, so that it cannot rank channels.
+        UserError: if a value is not finite and therefore cannot rank channels.
     """
     values = IMPORTANCES[name].function(kernels, evidence)
     broken = [site for site, channels in values.items() if not np.isfinite(channels).all()]
@@ -94,9 +105,17 @@ def importance_of(name: str, kernels: Kernels, evidence: Mapping[str, Any]) -> V
 
 
 def only_living(importance: Mapping[str, np.ndarray], kernels: Kernels, least: float = 0.0) -> Values:
-    """Importance with channels that are exactly zero set to zero, and all others to `least` at least.
+    """Sets the importance of channels that are exactly zero to 0, and that of all others to at least `least`.
 
-    With a positive `least` the channels that are gone already are removed before any other, whatever its importance.
+    With a positive `least`, zeroed channels are removed before all others, whatever the importance of these is.
+
+    Args:
+        importance: site -> (outputs,).
+        kernels: site -> indicator kernel (inputs, outputs).
+        least: smallest importance of a living channel, 0.0 by default.
+
+    Returns:
+        Site -> (outputs,).
     """
     return {
         site: np.where(np.any(kernels[site] != 0, axis=0), np.maximum(values, least), 0.0)

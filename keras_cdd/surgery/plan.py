@@ -1,4 +1,4 @@
-"""What a surgery will do, before it is done (NumPy)."""
+"""The plan of a surgery: which channels stay, and what that saves (NumPy)."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,13 +16,15 @@ Cost = tuple[int, int]  # MACs, parameters
 
 @dataclasses.dataclass(frozen=True)
 class SiteCut:
-    """What happens to one indicator.
+    """The cut of one indicator.
 
     Attributes:
         outputs: sorted positions of the output channels that stay.
-        inputs: sorted positions of the input channels that stay: those that still feed a kept output.
-        channels: output channels now.
-        lowest_kept, highest_removed: importances at the cut; NaN where nothing is removed.
+        inputs: sorted positions of the input channels that stay: those that feed a kept output, and those that round
+            their number up.
+        channels: number of output channels before the cut.
+        lowest_kept, highest_removed: lowest importance of a kept and highest of a removed channel; NaN if nothing is
+            removed.
     """
 
     outputs: np.ndarray
@@ -38,13 +40,13 @@ class SiteCut:
 
 @dataclasses.dataclass(frozen=True)
 class SurgeryPlan:
-    """Which channels stay; `print(plan)` shows it as a table.
+    """Which channels stay; `print(plan)` shows a table.
 
     Attributes:
         cuts: site -> `SiteCut`, for every indicator of the model.
-        macs, params: (before, after), deployed form.
-        full_macs, full_params: of the uncut network.
-        costs: site -> ((macs, params) before, (macs, params) after) of the block it stands in.
+        macs, params: (before, after) of the deployed form.
+        full_macs, full_params: MACs and parameters of the uncut network in deployed form.
+        costs: site -> ((macs, params) before, (macs, params) after) of the block that contains the site.
     """
 
     cuts: dict[str, SiteCut]
@@ -56,23 +58,27 @@ class SurgeryPlan:
 
     @property
     def kept_filters(self) -> dict[str, int]:
-        """Site -> channels that stay."""
+        """Site -> number of channels that stay."""
         return {site: len(cut.outputs) for site, cut in self.cuts.items()}
 
     @property
     def is_identity(self) -> bool:
-        """True if the plan removes nothing, neither output channels nor filters that feed none."""
+        """True if the plan removes neither output channels nor filters that feed no kept output."""
         return not any(cut.removed for cut in self.cuts.values()) and all(
             np.array_equal(cut.inputs, np.arange(len(cut.inputs))) for cut in self.cuts.values()
         )
 
     def sliced(self, array: np.ndarray, site: str, inputs: int | None = None, outputs: int | None = None) -> np.ndarray:
-        """What stays of an array that runs over a site's channels.
+        """Cuts an array that has axes over the channels of a site.
 
         Args:
-            array: of any shape.
-            site: name.
-            inputs, outputs: the axes along which it runs over the indicator's inputs and outputs, if it does.
+            array: NumPy array of any shape.
+            site: name of the site.
+            inputs, outputs: the axis over the indicator's inputs and the axis over its outputs; None (the default) if
+                the array has no such axis.
+
+        Returns:
+            A new array with the positions that stay.
         """
         cut = self.cuts[site]
         sides = ((inputs, cut.inputs), (outputs, cut.outputs))
@@ -104,17 +110,18 @@ def make_plan(
     importance: Mapping[str, np.ndarray],
     round_to: int = 1,
 ) -> SurgeryPlan:
-    """A `SurgeryPlan` from what is to be kept.
+    """Makes a `SurgeryPlan` from the channels to keep.
 
     Args:
         costs: the model's `CostModel`.
         kernels: site -> indicator kernel (inputs, outputs).
         kept: site -> sorted positions of the outputs that stay.
-        importance: site -> (outputs,), larger matters more.
-        round_to: input channels become multiples of this as well, with filters that feed nothing.
+        importance: site -> (outputs,), larger is more important.
+        round_to: the number of input channels is rounded up to a multiple of this with filters that feed nothing; 1 by
+            default.
 
     Raises:
-        ValueError: if a site would be left without a channel.
+        ValueError: if a site would keep no channel.
     """
     empty = [site for site, positions in kept.items() if len(positions) == 0]
     if empty:
@@ -133,7 +140,7 @@ def make_plan(
 
 
 def _cut(kernel: np.ndarray, outputs: np.ndarray, importance: np.ndarray, round_to: int) -> SiteCut:
-    # A filter all of whose ways lead to removed channels feeds nothing: it goes too, and no output changes.
+    # A filter that feeds only removed channels can be removed too, without changing any output.
     feeds = np.any(kernel[:, outputs] != 0, axis=1)
     feeding_first = np.argsort(~feeds, kind="stable")
     inputs = np.sort(feeding_first[: rounded_up(max(1, feeds.sum()), round_to)])

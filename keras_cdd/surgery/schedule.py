@@ -1,4 +1,4 @@
-"""When a run cuts, and how much stays at every cut (NumPy)."""
+"""The schedule of the cuts: when a run cuts, and how much it keeps at every cut (NumPy)."""
 
 import dataclasses
 
@@ -7,14 +7,18 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class CutSchedule:
-    """Many small cuts instead of one, each taking a smaller part of what is left above the floor than the one before.
+    """Many small cuts instead of one; each removes a smaller fraction of what is left above the floor than the last.
 
     Attributes:
-        target: fraction of the heavy student to keep at the end.
-        floor: fraction that no cut can go below.
-        first_step, last_step: optimizer steps of the first and the last cut.
-        cuts: how many.
-        fade: whether the channels of a cut fade out until the next one is due, and are gone by then.
+        target: fraction of the heavy student's cost to keep at the end.
+        floor: fraction of the cost that no cut can go below.
+        first_step, last_step: optimizer steps between which the cuts are spaced evenly; the channels of the last cut
+            are gone at `last_step`.
+        cuts: number of cuts.
+        fade: whether the channels of a cut fade out until the next cut; False (the default) removes them at once.
+
+    Raises:
+        ValueError: if `cuts` is below 1, or the steps are negative or out of order.
     """
 
     target: float
@@ -32,11 +36,11 @@ class CutSchedule:
             )
 
     def starts(self):
-        """The optimizer steps after which channels are chosen, in order."""
+        """List of the optimizer steps after which the channels of each cut are chosen, in order."""
         return self._steps()[: self.cuts]
 
     def ends(self):
-        """The optimizer steps after which the channels of each cut are gone, in order."""
+        """List of the optimizer steps after which the channels of each cut are gone, in order."""
         return self._steps()[-self.cuts :]
 
     def _steps(self):
@@ -44,7 +48,7 @@ class CutSchedule:
         return [int(step) for step in np.rint(steps)]
 
     def kept(self, cut):
-        """Fraction to keep after cut number `cut`, from 1; the last one is the target."""
+        """Fraction of the cost to keep after cut number `cut` (counted from 1); `target` after the last cut."""
         if cut >= self.cuts:
             return self.target
         rest = max(self.target - self.floor, 1e-3 * (1 - self.floor)) / (1 - self.floor)

@@ -1,4 +1,4 @@
-"""Cutting without rebuilding: channels become exact zeros, and zeros stay zero."""
+"""Cuts without rebuilding: sets channels to exact zeros, which stay zero."""
 
 import keras
 import numpy as np
@@ -14,13 +14,15 @@ def silence(
     optimizer: keras.optimizers.Optimizer | None = None,
     whole_filters: bool = True,
 ) -> None:
-    """Sets what the plan removes to zero in place, in the indicators and in the optimizer's slots of them.
+    """Sets the indicator entries that a plan removes to zero, in place.
 
-    A later `rebuild` takes the zeros away without changing any output. This lets a run cut often and rebuild rarely.
+    A later `rebuild` removes the zeros without changing any output, so that a run can cut often and rebuild rarely.
 
     Args:
-        model, plan: see `rebuild`.
-        optimizer: its optimizer; its slots are silenced too, or momentum would wake the channels.
+        model: gated model.
+        plan: its `SurgeryPlan`.
+        optimizer: the model's optimizer, or None. Its slots of the entries are set to zero too, because momentum would
+            otherwise move them away from zero.
         whole_filters: see `staying_entries`.
     """
     slots, owners = named_slots(optimizer, model.trainable_variables) if optimizer is not None else ({}, {})
@@ -33,12 +35,14 @@ def silence(
 
 
 def staying_entries(model: keras.Model, plan: SurgeryPlan, whole_filters: bool = True) -> dict[str, np.ndarray]:
-    """Site -> bool (inputs, outputs): the entries of the indicator that a plan leaves.
+    """Site -> bool (inputs, outputs): True for the entries of the indicators that a plan keeps.
 
     Args:
-        model, plan: see `rebuild`.
-        whole_filters: the rows of the filters whose own channel leaves go too, so that the convolution before the
-            indicator slims as well. False takes outputs only, as the paper does.
+        model: gated model.
+        plan: its `SurgeryPlan`.
+        whole_filters: True (the default) also removes the rows of the filters with the same channel index as a removed
+            output, so that the convolution before the indicator gets slimmer too. False removes only outputs, as in the
+            paper.
     """
     entries = {}
     for site, unit in gated_units(model).items():

@@ -1,10 +1,18 @@
-"""How any array is cut, weight or optimizer slot (NumPy)."""
+"""Cuts arrays, such as weights and optimizer slots (NumPy)."""
 
 import numpy as np
 
 
 def slice_array(array, cuts):
-    """Keeps, along each axis named in `cuts` ((axis, positions) pairs), the given positions."""
+    """Keeps the given positions along the given axes.
+
+    Args:
+        array: NumPy array of any shape.
+        cuts: iterable of (axis, positions).
+
+    Returns:
+        A new array; `array` itself if `cuts` is empty.
+    """
     for axis, positions in cuts:
         array = np.take(array, positions, axis=axis)
     return array
@@ -15,15 +23,15 @@ def slice_all(sources, cuts, targets):
 
     Args:
         sources: name -> array.
-        cuts: name -> (axis, positions) pairs; arrays without an entry stay whole.
+        cuts: name -> list of (axis, positions); arrays without an entry stay whole.
         targets: name -> shape.
 
     Returns:
         Name -> array, one for every target.
 
     Raises:
-        ValueError: naming every source without a target, every target without a source, every cut without either, and
-            every shape that disagrees.
+        ValueError: if anything does not fit; the message lists every source without a target, every target without a
+            source, every cut without a source, and every shape that differs.
     """
     sliced = {name: slice_array(array, cuts.get(name, ())) for name, array in sources.items()}
     problems = [f"{name} has no place in the slim model" for name in sliced.keys() - targets.keys()]

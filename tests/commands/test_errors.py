@@ -1,4 +1,4 @@
-"""Mistakes on the command line: one clear line, the exit status, no traceback, nothing that looks like a result."""
+"""Mistakes on the command line give one clear line, the exit status, no traceback and no result."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="the commands are forked off one process"),
 ]
 
-# Loading TensorFlow takes longer than all mistakes together, so one process loads it and forks off every command.
+# Loading TensorFlow takes longer than all these commands, so one process loads it and forks off every command.
 # A command runs there as `python -m` runs it, to the end of its interpreter.
 COMMANDS = """
 import json, os, runpy, sys, tempfile
@@ -60,7 +60,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder with two identities of two images to train on, and one to search; their names hold no camera."""
+    """A folder with two training identities of two images and one test identity; the file names contain no camera."""
     folder = tmp_path_factory.mktemp("photos")
     for name in ("train/cat", "train/dog", "query/cow", "gallery/cow"):
         (folder / name).mkdir(parents=True)
@@ -171,7 +171,7 @@ def test_lists(run, photos, tmp_path, lines, words):
 
 @pytest.fixture(scope="module")
 def other_model(tmp_path_factory):
-    """A model that embeds, but neither 16x16 images nor known identities."""
+    """A retrieval model with another image size and another number of identities than the run's."""
     path = tmp_path_factory.mktemp("models") / "other.keras"
     image = keras.Input((6, 4, 3))
     keras.Model(image, keras.layers.Flatten()(image)).save(path)

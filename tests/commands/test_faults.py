@@ -1,4 +1,4 @@
-"""What a command says of a failure depends on whose it is: the user's, the machine's or ours."""
+"""The output of a failing command depends on the cause: a user's mistake, the machine or a bug."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""A run may be started again with the teacher that lies in its own folder."""
+"""A run can be started again with the teacher in its own folder."""
 
 import dataclasses
 import hashlib
@@ -48,7 +48,7 @@ def test_noresume_loads_the_teacher_that_lies_in_the_workdir(tmp_path):
     train(config, teacher=str(teacher), resume=False)
     assert hashlib.sha256(teacher.read_bytes()).hexdigest() == before
     assert not list(workdir.glob("model_*"))
-    # The teacher was loaded, not trained again, and it is the one that an export may learn from.
+    # The teacher was loaded, not trained again, and an export can learn from it.
     stages = [json.loads(line)["stage"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert stages == ["student"]
     run = RunFiles(workdir)

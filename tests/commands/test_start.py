@@ -1,4 +1,4 @@
-"""What a process says and holds when it starts: with Keras, without it, and on another backend."""
+"""What a process prints and loads when it starts: with Keras, without it, and on another backend."""
 
 import json
 import os

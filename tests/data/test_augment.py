@@ -1,4 +1,4 @@
-"""Random changes: seeded, off by default, and each what it says."""
+"""Augmentation: seeded, off by default, and each change as documented."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Fetching, tried on files of this machine."""
+"""Downloads, tested with local files."""
 
 import hashlib
 import zipfile

@@ -1,4 +1,4 @@
-"""Batches: deterministic, resumable, aligned with their records whatever is unreadable."""
+"""Batches: deterministic, resumable, and aligned with their records even if images are unreadable."""
 
 import itertools
 

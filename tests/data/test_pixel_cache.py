@@ -1,4 +1,4 @@
-"""Pixels on disk: decoded once, never wrong, whatever happens to the run or the disk."""
+"""The pixel cache decodes once and never returns wrong pixels, even after a kill or on a full disk."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""The promises of the sampler."""
+"""The documented properties of the sampler."""
 
 import numpy as np
 import pytest

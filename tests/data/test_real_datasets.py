@@ -1,4 +1,4 @@
-"""The two real data sets, when they are there."""
+"""The two real data sets, if they are present."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""What a data set promises and what it refuses."""
+"""Labels and validation of data sets."""
 
 import dataclasses
 

@@ -12,7 +12,7 @@ from keras_cdd.data.toy_photo import photo_path
 
 
 def raw_pixel_map(dataset):
-    """mAP of cosine on mean-free 32 x 32 pixels, same identity in the same camera left out."""
+    """mAP of the cosine of mean-free 32 x 32 pixels, without junk (same identity, same camera)."""
 
     def embed(records):
         pixels = np.stack([load_image(record.path, (32, 32)).ravel() for record in records]).astype(float)

@@ -26,7 +26,7 @@ LABELS = np.repeat(np.arange(4), 2).astype("int32")
 
 @pytest.fixture(scope="module", autouse=True)
 def eager():
-    """A few steps of a tiny network run sooner than their graphs are traced."""
+    """Runs eagerly: a few steps of a tiny network take less time than tracing their graphs."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -138,7 +138,7 @@ def test_the_mask_takes_the_tasks_pull_away():
     fit(distiller, MomentumSGD(rate, 0.0), steps=1)
     for site, unit in gated_units(student).items():
         expected = before[site] - rate * weight * compression_gradient(before[site]).numpy()
-        # A zero outside the diagonal stays where it is only if its row and column live, as all do here.
+        # All rows and columns are alive, so no entry of the gradient is set to zero.
         np.testing.assert_allclose(unit.indicator.kernel, expected, atol=1e-6)
 
 
@@ -205,7 +205,7 @@ def mixed_precision_networks(indicators):
 
 @pytest.mark.parametrize("indicators", ["conv2", "both"])
 def test_in_mixed_precision_only_steps_that_were_taken_count(indicators):
-    """The first scale overflows in float16 for certain, so the first steps are left out."""
+    """The initial scale overflows in float16 in any case, so the first steps are skipped."""
     student, teacher = mixed_precision_networks(indicators)
     optimizer = keras.optimizers.LossScaleOptimizer(MomentumSGD(0.01), initial_scale=2.0**40)
     fisher = fisher_of(student)

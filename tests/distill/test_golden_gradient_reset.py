@@ -53,7 +53,7 @@ def test_golden_masks_and_gradients(golden):
             for site in sites:
                 mask = reset.masks[site].numpy()
                 np.testing.assert_array_equal(mask, data[f"{family}.{site}.mask_accum"][batch])
-                # A channel of full count was unimportant for every image and neighbour of this batch alone.
+                # A channel with the full count was unimportant for every image and neighbour of this batch.
                 this_batch = (reset.counts[site].numpy() < 1.0).astype(np.float32)
                 np.testing.assert_array_equal(this_batch, data[f"{family}.{site}.mask_this_batch"][batch])
                 kernel, task = hwio(data[f"{site}.compactor"]), hwio(data[f"{site}.raw_grad"][batch])

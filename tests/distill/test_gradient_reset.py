@@ -47,7 +47,7 @@ def test_nearest_rows_are_those_of_a_full_sort(rng, metric):
 
 def test_rows_not_yet_filled_are_nobodys_neighbours(rng):
     queue, batch = normal(rng, 6, 3), normal(rng, 2, 3)
-    # Unfilled rows that would win, were they looked at.
+    # Unfilled rows that would be the nearest if they were searched.
     queue[2:4] = batch
     found = nearest_rows(queue, 2, batch, 4).numpy()
     assert set(found.ravel()) <= {0, 1}

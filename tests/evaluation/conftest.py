@@ -1,4 +1,4 @@
-"""Tiny networks that embed images, and the files made of them."""
+"""Tiny networks that embed images, and files made from them."""
 
 import warnings
 

@@ -11,7 +11,7 @@ from keras_cdd.evaluation import Evaluator, load_embedder, rank_embeddings, rank
 
 @pytest.fixture
 def records(tmp_path):
-    """Two query and five gallery images of each of 6 identities; an identity is a colour, more or less.
+    """Two query and five gallery images of each of 6 identities; an identity is a colour with some noise.
 
     With this seed no match and no other image are nearly as far from a query: see `embeddings`.
     """

@@ -1,4 +1,4 @@
-"""Metrics: what they are by hand, and what must not change them."""
+"""Metrics against values computed by hand, and invariances."""
 
 import tracemalloc
 
@@ -22,7 +22,7 @@ def random_search():
 
 
 def literal_scores(distances, query_ids, gallery_ids, query_cameras, gallery_cameras):
-    """Average precision and INP of each query, image by image as the definitions read."""
+    """Average precision and INP of each query, computed image by image from the definitions."""
     scores = []
     for row, identity, camera in zip(distances, query_ids, query_cameras, strict=True):
         rank, precisions, last = 0, [], None

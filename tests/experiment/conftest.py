@@ -8,7 +8,7 @@ from keras_cdd.models import BACKBONES
 
 @pytest.fixture(scope="module")
 def tiny_backbone():
-    """The name of a backbone that only tests know."""
+    """The name of a backbone that only tests use."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BACKBONES, "tiny", (GatedBasicBlock, (1, 1, 1)))
         yield "tiny"

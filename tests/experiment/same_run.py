@@ -1,4 +1,4 @@
-"""How tests tell whether two runs are the same."""
+"""Checks whether two runs are the same."""
 
 import json
 
@@ -8,13 +8,13 @@ import pytest
 
 
 def logged(workdir, name):
-    """The records of a log, without what a clock gave."""
+    """The records of a log, without times."""
     records = [json.loads(line) for line in (workdir / name).read_text().splitlines()]
     return [{k: v for k, v in record.items() if k not in ("seconds", "images_per_second")} for record in records]
 
 
 def assert_same_run(ours, theirs):
-    """Equal weights, and equal logs line by line but for times."""
+    """Checks that weights are equal, and logs are equal line by line except for times."""
     resumed, expected = (keras.saving.load_model(workdir / "student.keras") for workdir in (ours, theirs))
     assert [w.shape for w in resumed.weights] == [w.shape for w in expected.weights]
     for weight, other in zip(resumed.weights, expected.weights, strict=True):

@@ -1,4 +1,4 @@
-"""The importances at a cut, as they are kept for the report."""
+"""The record of the importances at a cut."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_a_budget_cuts_at_the_line(student, measure):
     edges = np.linspace(*record["log10_range"], BINS + 1)
     above = edges[:-1] > np.log10(record["line"])
     below = edges[1:] < np.log10(record["line"])
-    # What a channel costs falls while its neighbours go, so a few stand on the other side of the line.
+    # A channel's cost falls as other channels are removed, so a few are on the wrong side of the line.
     wrong = np.array(record["removed"])[above].sum() + np.array(record["kept"])[below].sum()
     assert wrong < 0.1 * sum(record["removed"])
 

@@ -1,4 +1,4 @@
-"""Whole runs on toy photos: what they leave behind, and that a kill costs nothing but time."""
+"""Whole runs on synthetic photos: the files that they write, and resuming after a kill."""
 
 import itertools
 import json
@@ -41,7 +41,7 @@ FILES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def eager(tiny_backbone):
-    """A dozen steps of a tiny network run sooner than their graphs are traced."""
+    """Runs eagerly: a dozen steps of a tiny network take less time than tracing their graphs."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -116,7 +116,7 @@ MOMENTS = [moment for moments in KILLS.values() for moment in moments.values()]
 
 
 def copying(function, workdir, kept, moments):
-    """The function, keeping a copy of the workdir before some of its calls: what a kill there leaves."""
+    """Wraps a function to copy the workdir before some of its calls: the files that a kill there would leave."""
     calls = itertools.count(1)
 
     def copied(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""A whole run as users have it, its steps traced as graphs: cuts, surgeries, a kill and what goes on from there."""
+"""A whole run with traced steps, as users run it: cuts, surgeries, a kill and a resume."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Widths that a user gives for a static student: taken, or refused with one line."""
+"""Widths of a static student: used if valid, otherwise refused with one line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A whole run on two devices: it cuts, rebuilds, and leaves what a run on one leaves."""
+"""A whole run on two devices: it cuts, rebuilds, and writes the same files as a run on one device."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The time left: exact where every unit of work takes the same, and known early."""
+"""The remaining time: exact if every unit of work takes the same time, and known early."""
 
 import pytest
 

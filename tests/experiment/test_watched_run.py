@@ -1,4 +1,4 @@
-"""What a run shows while it trains, and the pictures that it leaves."""
+"""The output of a run while it trains, and its pictures."""
 
 import io
 import json
@@ -20,7 +20,7 @@ pytestmark = [
 
 
 class Terminal(io.StringIO):
-    """A stream that says that somebody is looking."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self):
         return True
@@ -28,7 +28,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(scope="module", autouse=True)
 def eager(tiny_backbone):
-    """A dozen steps of a tiny network run sooner than their graphs are traced."""
+    """Runs eagerly: a dozen steps of a tiny network take less time than tracing their graphs."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)

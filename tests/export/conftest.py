@@ -8,7 +8,7 @@ SIZE, LENGTH = (16, 16), 8
 
 
 def tiny_network(pooling="avg"):
-    """What `fuse` leaves of a network: stock layers, both kinds of shortcut, a head whose BatchNorms saw data."""
+    """A fused network: stock layers, both kinds of shortcut, a head whose BatchNorms have seen data."""
     layers = keras.layers
     keras.utils.set_random_seed(0)
     image = keras.Input((*SIZE, 3), name="image")
@@ -37,7 +37,7 @@ def tiny_network(pooling="avg"):
 
 
 def branched_network():
-    """Of 16x16 images, with what stands side by side: a block of a DenseNet and one of an Inception network."""
+    """A network of 16x16 images with concatenations: a block of a DenseNet and one of an Inception network."""
     layers = keras.layers
     keras.utils.set_random_seed(0)
     image = keras.Input((*SIZE, 3), name="image")
@@ -78,7 +78,7 @@ def cosines(a, b):
 
 
 def assert_best(paths, similarities, expected, tolerance=1e-6):
-    """That a ranking holds the most alike, best first; images within the tolerance may stand in either order.
+    """Checks that a ranking contains the most similar images, best first; near ties may be in either order.
 
     Args:
         paths, similarities: of the ranking.

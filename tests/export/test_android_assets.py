@@ -1,4 +1,4 @@
-"""What the phone's code gets: files that belong together, and what Python computes of them."""
+"""The app's assets: a model and gallery that belong together, and golden vectors computed from them."""
 
 import hashlib
 import json
@@ -75,7 +75,7 @@ def test_manifest_and_golden_vectors(tiny_tflite, place, tmp_path):
         "images": 24,
         "embedding_type": "int8",
     }
-    # Eight identities: six of them, from the first to the last but one.
+    # Six of eight identities, from the first to the last but one.
     assert [sample["identity"] for sample in manifest["samples"]] == ["id0", "id1", "id2", "id4", "id5", "id6"]
     for sample in manifest["samples"]:
         assert max(read_image(assets / sample["file"]).shape) == 512

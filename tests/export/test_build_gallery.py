@@ -1,4 +1,4 @@
-"""Galleries of photos: what goes in, what is refused, and that a kill loses nothing."""
+"""Building galleries of photos: added images, refused images, and that a kill loses nothing."""
 
 import os
 import pathlib

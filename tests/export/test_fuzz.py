@@ -1,4 +1,4 @@
-"""Thousands of damaged files: each is used or refused with one line; nothing crashes or hangs."""
+"""Thousands of damaged files are each used or refused with one line; nothing crashes or hangs."""
 
 import json
 import random
@@ -44,7 +44,7 @@ def damaged(content, rng):
 
 
 def use(path):
-    """What a search does with a gallery."""
+    """The calls of a search in a gallery."""
     with Gallery(path) as gallery:
         vectors = gallery.vectors()
         if len(vectors):
@@ -68,7 +68,7 @@ def test_galleries(gallery_bytes, tmp_path, seed):
             refused += 1
         for left in tmp_path.glob("g.sqlite-*"):
             left.unlink()
-    # The others are hit where nothing is stored, or in a text or a thumbnail that can be read all the same.
+    # The others are damaged in unused bytes, or in a text or thumbnail that is still readable.
     assert refused > 200
 
 

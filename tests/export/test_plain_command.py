@@ -1,4 +1,4 @@
-"""How the light commands start and fail."""
+"""Start and errors of the commands without Keras."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The search command: right answers, without Keras, and one line where something is wrong."""
+"""The search command: right answers, no Keras, and one line for every mistake."""
 
 import itertools
 import json
@@ -51,7 +51,7 @@ def search(place, *more, query="photos/id2/07.png"):
 
 
 def run(place, *flags, before="pass"):
-    """The command in a process of its own, some Python before it."""
+    """Runs the command in a separate process, after some Python code."""
     code = f"import sys; sys.argv[0] = 'search'; {before}\nfrom export.search import run\nrun()\n"
     code += f"print([name for name in {HEAVY[:4]} if sys.modules.get(name)], file=sys.stderr)"
     command = [sys.executable, "-c", code, f"--gallery={place}/g.sqlite", *flags]
@@ -109,7 +109,7 @@ def test_neither_tensorflow_nor_keras_is_loaded(place):
 
 
 def test_neither_needs_to_be_installed(place, tmp_path):
-    """Both commands; `None` in sys.modules is what a missing package is to `import`."""
+    """Both commands; for `import`, `None` in sys.modules is a missing package."""
     absent = f"sys.modules.update(dict.fromkeys({HEAVY}))"
     code = f"import sys; {absent}\nfrom export.build_gallery import run\nrun()"
     flags = [f"--model={place}/m.tflite", f"--images={place}/photos", f"--output={tmp_path}/g.sqlite"]

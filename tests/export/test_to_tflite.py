@@ -1,4 +1,4 @@
-"""The command: a proven file with its report, or one clear line and nothing."""
+"""The command writes a verified file with its report, or prints one clear line and writes nothing."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What the golden files do not say about the losses."""
+"""Properties of the losses that the golden files do not cover."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Networks as people write them, with what is unusual about each, on small images."""
+"""Networks on small images, as users write them, each with an unusual feature."""
 
 import keras
 import numpy as np
@@ -133,7 +133,7 @@ def images_for(model, count=2, seed=1):
 
 
 def outputs_of(model, images):
-    """What a model gives, flat, as NumPy arrays, half precision as float32."""
+    """The flat outputs of a model as NumPy arrays, with half precision as float32."""
     tensors = keras.tree.flatten(model(images))
     half = ("float16", "bfloat16")
     return [keras.ops.convert_to_numpy(keras.ops.cast(x, "float32") if x.dtype in half else x) for x in tensors]

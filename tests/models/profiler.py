@@ -1,4 +1,4 @@
-"""Multiply-adds, counted while a model runs: from the arrays that go through every layer."""
+"""Counts multiply-adds while a model runs, from the arrays that pass through every layer."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Counts agree with those of the authors' modules, with a profiler and with what one counts by hand."""
+"""Counts agree with those of the authors' modules, with a profiler and with counting by hand."""
 
 import functools
 import math

@@ -132,7 +132,7 @@ def torch_arrays(model, names, classifier):
         arrays[f"{bn_name}.num_batches_tracked"] = np.array(1)
     kernel, bias = layers[-1].get_weights()
     arrays |= {f"{classifier}.weight": kernel.T, f"{classifier}.bias": bias}
-    # safetensors writes the memory as it lies.
+    # safetensors writes arrays in memory order.
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
@@ -153,7 +153,7 @@ def test_package_and_timm_names(tmp_path, style, names, classifier, suffix):
     assert load_pretrained(target, path) == []
     for ours, theirs in zip(target.weights, source.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    # Without a classifier, what the file has of one stays behind.
+    # Without a classifier, that of the file is ignored.
     backbone = efficientnet_lite(image_size=(32, 32), width_multiplier=0.125)
     assert load_pretrained(backbone, path) == []
     del arrays[f"{classifier}.weight"], arrays[f"{classifier}.bias"]
@@ -173,11 +173,11 @@ def test_an_unknown_network_is_refused():
 
 
 def in_rows(arrays):
-    """Arrays in the order that their shapes say.
+    """Reorders arrays to match their shapes.
 
     The shared file was written from PyTorch's tensors without a copy. They are views of TensorFlow's layouts (HWIO
-    kernels, (in, out) matrices), and safetensors writes the memory as it lies: the arrays then have PyTorch's shapes
-    and TensorFlow's order. The first row of the first kernel tells.
+    kernels, (in, out) matrices), and safetensors writes arrays in memory order, so that they have PyTorch's shapes
+    and TensorFlow's order. The first row of the first kernel shows which order the file has.
     """
     if np.allclose(arrays["_conv_stem.weight"][0, 0, 0], [-1.1103361, -1.3087704, -0.0101569]):
         return arrays

@@ -1,4 +1,4 @@
-"""Gating changes no output: a block that a gated one would compute otherwise stays as it is."""
+"""Gating changes no output: a block that a gated block would compute differently is left unchanged."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The ResNet of gated blocks: sizes, doors and errors."""
+"""The ResNet of gated blocks: sizes, outputs and errors."""
 
 import dataclasses
 import inspect

@@ -1,4 +1,4 @@
-"""The graph of a model: what is in it, what is not, and a model made from it again."""
+"""The graph of a model: its calls, and models that are replayed from it."""
 
 import pathlib
 import re

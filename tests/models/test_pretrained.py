@@ -1,4 +1,4 @@
-"""Weights from elsewhere compute what they computed there."""
+"""Pretrained weights compute the same as in their original network."""
 
 import sys
 import types
@@ -156,7 +156,7 @@ def test_weights_of_the_same_network_keep_their_names(tmp_path):
 
 
 def test_torch_files_are_read_as_weights_only(tmp_path, monkeypatch):
-    """A stand-in for torch, which the tests do not need: what is asked of it, and what becomes of its tensors."""
+    """A stand-in for torch, so that the tests do not need it: checks the arguments, and returns tensors."""
     asked = {}
 
     def load(path, **options):

@@ -1,4 +1,4 @@
-"""What the golden file does not say about momentum SGD: saving, scaling, precision, names."""
+"""Momentum SGD beyond the golden file: saving, scaling, precision, names."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Every optimizer that a run can choose obeys factors on the learning rate by path."""
+"""All optimizers of a run apply factors on the learning rate by path."""
 
 import keras
 import numpy as np
@@ -55,7 +55,7 @@ def test_decay_follows_the_weight_s_own_rate():
     before = {v.path: v.numpy() for v in model.trainable_variables}
     optimizer.build(model.trainable_variables)
     optimizer.apply([tf.zeros(v.shape) for v in model.trainable_variables], model.trainable_variables)
-    # Without gradients nothing but the decay moves a weight.
+    # Without gradients, only the decay changes a weight.
     for variable in model.trainable_variables:
         left = 1 - 0.1 * 0.5 * (2.0 if variable.path.startswith("head") else 1.0)
         np.testing.assert_allclose(variable.numpy(), left * before[variable.path], rtol=1e-5)

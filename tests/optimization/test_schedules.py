@@ -1,4 +1,4 @@
-"""What the golden file does not say about the schedules."""
+"""Properties of the schedules that the golden file does not cover."""
 
 import pytest
 import tensorflow as tf

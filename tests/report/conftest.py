@@ -1,4 +1,4 @@
-"""A run that never was, as files."""
+"""The files of an invented run."""
 
 import json
 
@@ -113,7 +113,7 @@ def collected(examples):
 
 @pytest.fixture
 def finished(running, collected):
-    """A run that is over, with an exported file."""
+    """A finished run with an exported file."""
     (running / "summary.json").write_text(json.dumps(SUMMARY))
     (running / "examples.json").write_text(json.dumps(collected))
     for name, size in {"teacher.keras": 1858143, "student.keras": 772374, "deploy.keras": 677273}.items():

@@ -1,4 +1,4 @@
-"""The page as people see it, in headless Chromium; the screenshots in build/ are for eyes."""
+"""The page as users see it, in headless Chromium; the screenshots in build/ are for inspection."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""The command draws any run's page again, and names what it cannot draw."""
+"""The command redraws the page of any run, and reports what it cannot draw."""
 
 import re
 import xml.etree.ElementTree

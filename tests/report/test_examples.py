@@ -1,4 +1,4 @@
-"""Which queries are shown, and with what."""
+"""The choice of example queries and their results."""
 
 import base64
 import io

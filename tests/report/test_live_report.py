@@ -1,4 +1,4 @@
-"""The page of a run under way: there at once, not drawn too often, never in the way."""
+"""The page of a running run: it appears at once, is not drawn too often, and never stops the run."""
 
 import pathlib
 import time

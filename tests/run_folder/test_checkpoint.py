@@ -1,4 +1,4 @@
-"""A kill at any moment of a save leaves one whole checkpoint."""
+"""A kill at any moment of a save leaves one complete checkpoint."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""--noresume removes what an earlier run left, but no file that the new run's flags name."""
+"""--noresume removes the files of an earlier run, but none that the new run's flags name."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ THEIRS = {"notes.txt", "model_card.json", "photos", "split.csv", "gallery.sqlite
 
 @pytest.fixture
 def folder(tmp_path):
-    """A workdir with all that a run, its exports and its user can have left."""
+    """A workdir with all files that a run, its exports and a user may have left."""
     folder = tmp_path / "run"
     folder.mkdir()
     for name in OURS | THEIRS:

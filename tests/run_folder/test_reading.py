@@ -1,4 +1,4 @@
-"""What a run left is found where it lies."""
+"""The files of a run are found, also after they were moved."""
 
 import keras
 import pytest

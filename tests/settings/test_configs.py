@@ -1,4 +1,4 @@
-"""Every flagfile is a run that could start, and says what it is."""
+"""Every flagfile describes a valid run and starts with a comment."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""The deployed form of networks as people write them: stock layers that compute the same."""
+"""The deployed form of networks as users write them has only stock layers and computes the same."""
 
 import keras
 import numpy as np

@@ -17,7 +17,7 @@ from keras_cdd.surgery.trigger import worth_rebuilding
 
 
 def tiny(indicators="both", **options):
-    """Two blocks of each kind, a branch, an odd image size: somebody's own functional model."""
+    """A user's functional model: two blocks of each kind, a branch, an odd image size."""
     image = keras.Input((15, 13, 3))
     x = keras.layers.Conv2D(8, 3, name="stem")(image)
     a = GatedBottleneck(4, 2, indicators, name="a")(x)
@@ -164,7 +164,7 @@ def test_rounded_channel_counts():
 
 
 def test_zeros_fill_up_rounded_channel_counts():
-    """What a run with `--pad_channels` trains: the same outputs from counts that kernels like."""
+    """The model that a run with `--pad_channels` trains: the same outputs, with counts for which kernels are fast."""
     model = tiny()
     silence(model, plan_surgery(model, target_macs=0.4))
     exact, padded = (plan_surgery(model, round_to=count) for count in (1, 4))
@@ -238,7 +238,7 @@ def test_models_inside_a_model_are_gated_cut_and_taken_apart(outermost):
     assert sum(isinstance(layer, GatedBasicBlock) for layer in heavy._flatten_layers()) == 1
     np.testing.assert_allclose(heavy(pixels), model(pixels), atol=1e-5)
     silence(heavy, plan_surgery(heavy, target_params=0.7))
-    # An optimizer before its first step has no state to carry along.
+    # An optimizer has no state before its first step.
     slim, optimizer = rebuild(heavy, plan_surgery(heavy), optimizer=keras.optimizers.Adam(0.02))
     assert not optimizer.built and float(optimizer.learning_rate) == np.float32(0.02)
     np.testing.assert_allclose(slim(pixels), heavy(pixels), atol=1e-5)

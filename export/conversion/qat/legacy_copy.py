@@ -1,4 +1,4 @@
-"""A Keras 3 graph rebuilt in tf_keras, the Keras 2 twin that quantization-aware training needs."""
+"""Rebuilds a Keras 3 graph in tf_keras (Keras 2), which quantization-aware training needs."""
 
 import keras
 import tf_keras
@@ -6,7 +6,7 @@ import tf_keras
 from keras_cdd.errors import UserError
 from keras_cdd.models.graph import embedding_graph
 
-# What counts of each layer's configuration; all else is the same in both, or does not matter in inference.
+# The arguments to copy from each layer. All others have the same default in both, or do not matter in inference.
 _ARGUMENTS = {
     "Activation": ("activation",),
     "Add": (),
@@ -25,19 +25,20 @@ _ARGUMENTS = {
 
 
 def legacy_copy(model, outside=("Rescaling",)):
-    """The same graph, names and weights as a tf_keras model.
+    """Copies graph, names and weights to a tf_keras model.
 
-    Operations that are no layers (the powers of generalized-mean pooling) become `FloatOperation` layers.
+    Operations that are not layers (the powers of generalized-mean pooling) become `FloatOperation` layers.
 
     Args:
         model: functional Keras 3 model with one input, and one output or a dict with an `embedding`.
-        outside: classes of layers at the start to leave out: the copy takes what comes out of them.
+        outside: names of layer classes to leave out at the start of the model; the copy takes their output. Default:
+            `Rescaling`.
 
     Returns:
-        `(copy, start)`: the tf_keras model, and the Keras 3 model of what was left out.
+        `(copy, start)`: the tf_keras model, and a Keras 3 model of the layers that were left out.
 
     Raises:
-        ValueError: for a layer that has no counterpart here.
+        UserError: if a layer has no supported counterpart in tf_keras.
     """
     graph = embedding_graph(model)
     (first,), made, left_out = keras.tree.flatten(graph.inputs), {}, []
@@ -54,7 +55,7 @@ def legacy_copy(model, outside=("Rescaling",)):
 
 
 def _chain(shape, layers):
-    """A Keras 3 model of layers one after the other, of none too."""
+    """A Keras 3 model that calls layers one after the other; there may be none."""
     x = inputs = keras.Input(shape)
     for layer in layers:
         x = layer(x)
@@ -70,7 +71,7 @@ def _call(call, inputs):
         raise UserError(f"Layer {layer.name} ({kind}) cannot be trained quantization-aware; use --precision=int8.")
     config = layer.get_config()
     copy = getattr(tf_keras.layers, kind)(**{name: config[name] for name in _ARGUMENTS[kind]}, name=layer.name)
-    # Statistics of training batches are not what inference normalises with.
+    # Frozen: inference normalises with the moving statistics, not with those of a batch.
     copy.trainable = kind != "BatchNormalization"
     outputs = copy(inputs)
     copy.set_weights(layer.get_weights())
@@ -78,10 +79,10 @@ def _call(call, inputs):
 
 
 class FloatOperation(tf_keras.layers.Layer):
-    """Runs a Keras 3 operation that is no layer, with whatever constants it was called with.
+    """Runs a Keras 3 operation that is not a layer, with the constants of its original call.
 
     Args:
-        key: what `remember` gave for the operation's call; tfmot copies layers by their configuration.
+        key: the key from `remember`. A call is stored by key because tfmot copies layers by their configuration.
     """
 
     _calls = {}
@@ -92,7 +93,7 @@ class FloatOperation(tf_keras.layers.Layer):
 
     @classmethod
     def remember(cls, call):
-        """Keeps a `Call` of a Keras 3 graph and gives the key to it."""
+        """Stores a `Call` of a Keras 3 graph and returns its key."""
         cls._calls[call.operation.name] = call
         return call.operation.name
 

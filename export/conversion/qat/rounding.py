@@ -1,4 +1,4 @@
-"""Where simulated 8-bit arithmetic rounds."""
+"""Tells tfmot which tensors of a layer to round to 8 bits."""
 
 import tensorflow_model_optimization as tfmot
 import tf_keras
@@ -7,11 +7,11 @@ _quantizers = tfmot.quantization.keras.quantizers
 
 
 class Rounding(tfmot.quantization.keras.QuantizeConfig):
-    """Rounds a layer's kernel, or what comes out of it, or both, or nothing.
+    """Rounds a layer's kernel, its output, both or neither.
 
     Args:
-        weights: round the kernel.
-        output: round the output, on one scale that follows what it sees.
+        weights: whether to round the kernel.
+        output: whether to round the output, with one scale whose range is a moving average.
     """
 
     def __init__(self, weights, output):
@@ -21,7 +21,7 @@ class Rounding(tfmot.quantization.keras.QuantizeConfig):
     def get_weights_and_quantizers(self, layer):
         if not self._weights:
             return []
-        # The converter takes a scale for each output of a convolution, and one scale for a dense kernel.
+        # As the converter does: one scale per output of a convolution, one scale for a whole dense kernel.
         whole = _quantizers.LastValueQuantizer(num_bits=8, per_axis=False, symmetric=True, narrow_range=True)
         return [(layer.kernel, whole if isinstance(layer, tf_keras.layers.Dense) else _ScalePerOutput())]
 
@@ -44,7 +44,7 @@ class Rounding(tfmot.quantization.keras.QuantizeConfig):
 
 
 class _ScalePerOutput(_quantizers.LastValueQuantizer):
-    """-127..127 with a scale for each output channel; tfmot's own class would not know how many there are."""
+    """Rounds to -127..127 with one scale per output channel; tfmot's class cannot infer the number of channels."""
 
     def __init__(self):
         super().__init__(num_bits=8, per_axis=True, symmetric=True, narrow_range=True)

@@ -1,4 +1,4 @@
-"""Quantization-aware training: the student learns to live with 8 bits, by distillation of embeddings."""
+"""Quantization-aware training of the student by distillation of embeddings."""
 
 import pathlib
 import tempfile
@@ -24,19 +24,21 @@ def quantization_aware(model, teacher, batches, images, steps, input_type="uint8
 
     Args:
         model: fused student, a functional Keras 3 model of images 0..255.
-        teacher: Keras 3 model with embeddings of the same length, which the copy learns to give; the student itself
-            will do.
-        batches: endless `tf.data.Dataset` of float32 images 0..255 and labels, augmented as in the student's own
-            training: of images as they are the student has learnt too much for others to stay where they were.
-        images: uint8 (n, height, width, 3), from which the ranges of activations start.
-        steps: batches to train on.
-        input_type: "uint8", "float32" or "int8".
+        teacher: Keras 3 model whose embeddings the copy learns; they must have the same length. The student itself
+            can be the teacher.
+        batches: infinite `tf.data.Dataset` of float32 images 0..255 and labels, augmented as in the student's
+            training. Without augmentation the copy overfits and the embeddings of unseen images move.
+        images: uint8 (n, height, width, 3); they set the initial ranges of the activations.
+        steps: number of batches to train on.
+        input_type: "uint8" (the default), "float32" or "int8".
 
     Returns:
-        bytes of a `.tflite` file with the signature that `quantize.to_tflite` gives.
+        bytes of a `.tflite` file with the same signature as those of `quantize.to_tflite`.
 
     Raises:
-        ValueError: for a model with layers that cannot be trained so, or a teacher of another embedding length.
+        UserError: if a layer does not support quantization-aware training, or if the teacher's embeddings have
+            another length.
+        ValueError: if the converter refuses the model.
     """
     network, start = legacy_copy(integer_form(model))
 
@@ -53,9 +55,9 @@ def quantization_aware(model, teacher, batches, images, steps, input_type="uint8
 
 
 def simulated(network):
-    """The tf_keras network with weights and activations rounded where 8-bit kernels round them, ranges not yet set.
+    """A copy of the tf_keras network that rounds weights and activations where 8-bit kernels do; `set_ranges` is next.
 
-    tfmot's own choice of places leaves the weights before a ReLU in float.
+    tfmot's default scheme is not used because it leaves the weights before a ReLU in float.
     """
 
     def annotate(layer):
@@ -71,19 +73,19 @@ def simulated(network):
 
 
 def _places(layer):
-    """Whether an 8-bit kernel rounds a layer's weights as training must know, and its output."""
+    """`(weights, output)`: whether training must simulate the rounding of a layer's weights, and of its output."""
     takers = list(_takers(layer))
-    # A ReLU is computed with what is before it, a mean excepted, and what comes side by side is rounded there.
+    # Kernels fuse a ReLU into the layer before it, except into a mean. Inputs of a Concatenate are rounded there.
     computed_with_relu = takers == [_layers.ReLU] and not isinstance(layer, _layers.GlobalAveragePooling2D)
     rounded_later = computed_with_relu or _layers.Concatenate in takers
-    # The others only move values that are rounded already.
+    # `_MOVERS` only move values that are already rounded.
     unrounded = rounded_later or isinstance(layer, FloatOperation | _MOVERS)
-    # The converter gives depthwise weights, BatchNorm's factors, a scale for each channel: nothing to learn.
+    # Depthwise weights hold BatchNorm's factors; with one scale per channel there is nothing to learn.
     return type(layer) in (_layers.Conv2D, _layers.Dense), not unrounded
 
 
 def _takers(layer):
-    """The classes of the layers that compute with a layer's output."""
+    """The classes of the layers that compute with a layer's output, looking through `_MOVERS`."""
     for node in layer.outbound_nodes:
         taker = node.outbound_layer
         yield from _takers(taker) if isinstance(taker, _MOVERS) else [type(taker)]
@@ -94,7 +96,7 @@ _MOVERS = _layers.ZeroPadding2D | _layers.Cropping2D | _layers.MaxPooling2D | _l
 
 
 class _AsAnnotated(_quantization.default_8bit.Default8BitQuantizeScheme):
-    """Quantizes what the annotations say and moves nothing."""
+    """Quantizes as annotated, without tfmot's layout changes."""
 
     def get_layout_transformer(self):
         return self
@@ -108,9 +110,16 @@ def _wrappers(quantized):
 
 
 def set_ranges(quantized, network, shifted, images, batch_size=16):
-    """Starts every activation's range where real images put it.
+    """Initialises the range of every activation from real images.
 
-    tfmot starts at -6..6 and moves by a thousandth a step, with which a few epochs do not get far.
+    tfmot starts at -6..6 and moves by a thousandth per step, which is too slow for a few epochs.
+
+    Args:
+        quantized: result of `simulated`; changed in place.
+        network: the tf_keras network that it was made from.
+        shifted: function from pixels 0..255 to the network's input.
+        images: uint8 (n, height, width, 3).
+        batch_size: images per forward pass; 16 by default.
     """
     layers = network.layers[1:]
     every_output = tf.function(tf_keras.Model(network.input, [layer.output for layer in layers]))
@@ -130,7 +139,11 @@ def set_ranges(quantized, network, shifted, images, batch_size=16):
 
 
 def teaching(teacher, shifted, length):
-    """A function of a batch: what the copy takes, and the teacher's embeddings (N, D) of length 1."""
+    """A function from a batch (images, labels) to (the copy's input, the teacher's unit embeddings (N, D)).
+
+    Raises:
+        UserError: if the teacher's embeddings do not have the given length.
+    """
     taught = KerasEmbedder(teacher)
     if taught.embedding_size != length:
         raise UserError(
@@ -141,10 +154,11 @@ def teaching(teacher, shifted, length):
 
 
 def train(quantized, batches, steps):
-    """Trains the simulated network in place on batches of what `teaching` gives."""
+    """Trains the simulated network in place on `steps` batches from `teaching`."""
     rate = tf_keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
-    # Steps in proportion to the weights: the first ones, of whole pixels, are a hundred times smaller than the others.
-    # Between a channel that is never active and another, the default epsilon's square is 0, and the step no number.
+    # Adafactor scales steps with the weights: those of the first layer, which takes whole pixels, are a hundred times
+    # smaller than the others. The square of the default epsilon underflows to 0, so that a channel that is never active
+    # would give steps of NaN.
     optimizer = tf_keras.optimizers.Adafactor(rate, epsilon_1=1e-14, epsilon_2=1e-5, relative_step=False)
     quantized.compile(optimizer, loss=distillation_loss)
     quantized.fit(batches.prefetch(2), steps_per_epoch=steps, verbose=2)
@@ -156,7 +170,12 @@ LEARNING_RATE = 1e-4
 def distillation_loss(teacher, student):
     """Embedding and relational distillation as in training: `1 - cosine`, and the squared difference of cosines.
 
-    Both (N, D), the teacher's of length 1. Gives a number; the weights are those that training uses by default.
+    Args:
+        teacher: unit embeddings (N, D).
+        student: embeddings (N, D), not normalised.
+
+    Returns:
+        Scalar: 5 times the embedding loss plus the relational loss, the default weights of training.
     """
     student = tf.math.l2_normalize(student, axis=-1)
     embedding = 1.0 - tf.reduce_mean(tf.reduce_sum(teacher * student, -1))
@@ -165,7 +184,7 @@ def distillation_loss(teacher, student):
 
 
 def _save(quantized, shifted, folder):
-    """Writes a SavedModel of pixels, whose ranges are said to the converter: every grey level its own integer."""
+    """Writes a SavedModel that takes pixels and gives the converter their ranges, so that each grey level is exact."""
 
     image_shape = quantized.input_shape[1:]
     low, high = sorted(float(tf.reduce_min(shifted(tf.fill((1, *image_shape), level)))) for level in (0, 255))

@@ -1,1 +1,1 @@
-"""One file a data set; `keras_cdd.data.registry` finds them by name."""
+"""One file per data set; `keras_cdd.data.registry` finds them by name."""

@@ -13,14 +13,20 @@ COLUMNS = ("path", "identity", "camera", "split")
 
 
 def load(csv):
-    """Reads a table `path,identity,camera,split`, its first line naming the columns, in any order.
+    """Reads a table with the columns `path,identity,camera,split`, in any order; its first line names them.
 
-    Paths are relative to the CSV file, and may be entries `archive.zip!/inner/path.png`. The camera may be
+    Paths are relative to the CSV file, and may be entries of archives, `archive.zip!/inner/path.png`. The camera may be
     empty.
 
+    Args:
+        csv: path of the CSV file.
+
+    Returns:
+        `RetrievalDataset`.
+
     Raises:
-        FileNotFoundError: if the CSV file or an image is missing (the row is named).
-        ValueError: for a missing column, no rows, an empty path or identity, or an unknown split.
+        MissingFileError: if the CSV file or an image is missing; the message names the row.
+        UserError: if a column or all rows are missing, a path or identity is empty, or a split is unknown.
     """
     if csv is None:
         raise UserError("Data set 'csv' is read from a CSV file; name it with `csv`. Received: csv=None")
@@ -55,7 +61,7 @@ def _record(csv, line, row, entries):
         raise UserError(f"{where}: split must be one of {SPLITS}. Received: split={split!r}")
     path = str(csv.parent / path)
     if not _exists(path, entries):
-        raise MissingFileError(f"{where}: there is no image {path}, or no archive that can be read; mend the row.")
+        raise MissingFileError(f"{where}: there is no image {path}, or its archive cannot be read; correct the row.")
     return ImageRecord(path, identity, camera or None, split)
 
 

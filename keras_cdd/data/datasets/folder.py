@@ -1,4 +1,4 @@
-"""A user's own images, one folder an identity."""
+"""A user's own images, one folder per identity."""
 
 import re
 
@@ -10,14 +10,20 @@ CAMERA = re.compile(r"_c(\d+)(?=[_.])")
 
 
 def load(data_dir):
-    """Reads `train|query|gallery/<identity>/...`; a split whose folder is absent stays empty.
+    """Reads `train|query|gallery/<identity>/...`; a split without a folder is empty.
 
-    If all file names have a part `_c<number>`, as in `0007_c2_15.jpg`, that number is the camera; otherwise
-    there are none.
+    If all file names contain `_c<number>`, as in `0007_c2_15.jpg`, that number is the camera; otherwise no image has a
+    camera.
+
+    Args:
+        data_dir: the folder with the three folders.
+
+    Returns:
+        `RetrievalDataset`.
 
     Raises:
-        FileNotFoundError: if none of the three folders holds images.
-        ValueError: for an image that lies in no identity's folder.
+        MissingFileError: if none of the three folders contains images.
+        UserError: if an image is not in the folder of an identity.
     """
     tree = FileTree(data_dir)
     records = []

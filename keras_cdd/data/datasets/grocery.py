@@ -12,20 +12,22 @@ COUNTS = {False: (41, 2781, 1197, 1443), True: (31, 2079, 328, 374)}
 
 
 def load(data_dir, validation=False, download=False):
-    """The protocols `grocery` and `grocery_val`; the camera is the official folder, so there is no junk.
+    """Loads the protocol `grocery` or `grocery_val`; the camera is the official folder, so there is no junk.
 
-    Products with an even class id are trained on, all folders together; those with an odd id are searched:
-    folder `test` queries `train` and `val`. `grocery_val`, for choosing settings, sees only the even
-    products: every fourth of them (the 4th, 8th, ... by class id) is held out and searched in the same
-    manner.
+    Products with an even class id are for training, from all folders. Products with an odd id are for testing: images
+    in folder `test` are queries, those in `train` and `val` the gallery. `grocery_val`, for choosing settings, uses
+    only the even products: every fourth of them (the 4th, 8th, ... by class id) is held out and tested in the same way.
 
     Args:
-        data_dir: folder or zip archive with `dataset/train.txt`, `val.txt`, `test.txt` and the images they
-            list.
-        validation: `grocery_val`.
-        download: fetch the archive of one pinned commit if there is none. No checksum is published for it;
-            instead, every image that the three lists name must be there, and the counts must be those of the
-            protocol.
+        data_dir: folder with `dataset/train.txt`, `val.txt`, `test.txt` and the images that they list, unpacked or in a
+            zip archive.
+        validation: True loads `grocery_val`; False (the default) loads `grocery`.
+        download: True downloads the archive of a pinned commit if it is missing; False by default. No checksum is
+            published for it; every image in the three lists must exist, and a warning reports counts that differ from
+            the protocol's.
+
+    Returns:
+        `RetrievalDataset`.
     """
     if download:
         fetch_missing(data_dir, "dataset/train.txt", URL)

@@ -9,10 +9,10 @@ COUNTS = (3997, 25882, 14218, 12612)
 
 
 def load(data_dir):
-    """The official `list_eval_partition.txt`; there are no cameras.
+    """Reads the official `list_eval_partition.txt`; there are no cameras.
 
-    Its lines are `img/WOMEN/Dresses/id_00000002/02_1_front.jpg id_00000002 train` (or query, gallery),
-    after two header lines: the number of images and the column names.
+    After two header lines (number of images, column names), its lines are
+    `img/WOMEN/Dresses/id_00000002/02_1_front.jpg id_00000002 train` (or query, gallery).
     """
     tree = FileTree(data_dir)
     paths = dict(tree.images("img"))

@@ -16,10 +16,10 @@ COUNTS = (1041, 32621, 11659, 82161)
 
 
 def load(data_dir):
-    """The official lists; those named train and val are trained on together.
+    """Reads the official lists; the training split joins the lists train and val.
 
-    Their lines are `0000/0000_000_01_0303morning_0008_0.jpg 0`; the third part of the name is the camera.
-    Training and test persons are numbered from 0 each, so an identity is `train/0` or `test/0`.
+    Their lines are `0000/0000_000_01_0303morning_0008_0.jpg 0`; the third part of the name is the camera. Training and
+    test persons are both numbered from 0, so an identity is `train/0` or `test/0`.
     """
     tree = FileTree(data_dir)
     folders = {part: part for part in SECOND_RELEASE}

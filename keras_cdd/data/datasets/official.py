@@ -1,4 +1,4 @@
-"""What the loaders of published data sets have in common."""
+"""Functions shared by the loaders of published data sets."""
 
 import logging
 
@@ -7,13 +7,13 @@ from keras_cdd.errors import MissingFileError
 
 
 def published_dataset(name, records, counts, **options):
-    """A `RetrievalDataset` of a published protocol; says so if it is not as large as published.
+    """Makes the `RetrievalDataset` of a published protocol; logs a warning if its size differs from the published one.
 
     Args:
-        name: of the protocol.
-        records: `ImageRecord`s with their split.
+        name: name of the protocol.
+        records: list of `ImageRecord`s with their split.
         counts: the published (training identities, training images, queries, gallery images).
-        **options: of `RetrievalDataset`.
+        **options: arguments of `RetrievalDataset`.
     """
     dataset = RetrievalDataset.from_records(name, records, published=True, **options)
     found = (dataset.num_identities, len(dataset.train), len(dataset.query), len(dataset.gallery))
@@ -29,10 +29,10 @@ def published_dataset(name, records, counts, **options):
 
 
 def listed_path(paths, name, where):
-    """`paths[name]`, for a name that a list gives.
+    """Returns `paths[name]` for a name from the list `where`.
 
     Raises:
-        FileNotFoundError: if the list names an image that is not there.
+        MissingFileError: if there is no such entry.
     """
     try:
         return paths[name]

@@ -21,17 +21,20 @@ WHITE = (255, 255, 255)
 
 
 def load(data_dir, part="all", download=False):
-    """The protocols `omniglot`, `omniglot_300` and `omniglot_300_val`; the drawer is the camera.
+    """Loads the protocol `omniglot`, `omniglot_300` or `omniglot_300_val`; the drawer is the camera.
+
+    Drawings of drawers 1 to 4 are the queries, the other test drawings the gallery.
 
     Args:
-        data_dir: folder with `images_background` and `images_evaluation`, as folders or as the original zip
-            archives.
-        part: "all" trains on all 964 background characters, "300" on those numbered 0, 3, 6, ... by path
-            until there are 300; both search evaluation characters. "300_val" trains like "300" and searches
-            the background characters 1, 4, 7, ... so that settings can be chosen without a look at the test
-            side. Drawers 1 to 4 are the queries.
-        download: fetch the archives that are missing (14 MB), checked by the MD5 sums that torchvision
-            publishes.
+        data_dir: folder with `images_background` and `images_evaluation`, as folders or as the original zip archives.
+        part: "all" (the default) trains on all 964 background characters, "300" on 300 of them, numbers 0, 3, 6, ... by
+            path; both test on the evaluation characters. "300_val" trains as "300" does and tests on the background
+            characters 1, 4, 7, ... (300), so that settings can be chosen without the test characters.
+        download: True downloads missing archives (14 MB) and checks the MD5 sums that torchvision publishes; False by
+            default.
+
+    Returns:
+        `RetrievalDataset`.
     """
     if download:
         for folder, checksum in MD5.items():

@@ -8,11 +8,11 @@ COUNTS = (11318, 59551, 60502, 60502)
 
 
 def load(data_dir):
-    """The official lists `Ebay_train.txt` and `Ebay_test.txt`, below a line that names their columns.
+    """Reads the official lists `Ebay_train.txt` and `Ebay_test.txt`, whose first line names the columns.
 
-    Every test image is searched among all other test images. Query and gallery are therefore the same images
-    and an image is its own camera: "same identity, same camera" then leaves out the query itself and nothing
-    else.
+    Every test image is searched among all other test images. Queries and gallery are therefore the same images, and the
+    camera of an image is its number: the rule for junk (same identity, same camera) then excludes only the query
+    itself.
     """
     tree = FileTree(data_dir)
     paths = tree.beside("Ebay_train.txt")

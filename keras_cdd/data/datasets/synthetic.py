@@ -1,4 +1,4 @@
-"""The built-in data set: photos of toy vehicles that are drawn when they are read."""
+"""The built-in data set: synthetic photos of toy vehicles, drawn when they are read."""
 
 import pathlib
 
@@ -13,16 +13,22 @@ QUERIES = 2
 
 
 def load(seed=0, train_identities=64, train_images=12, test_identities=64, test_images=8, cameras=6):
-    """Vehicles of one seed, each passing the cameras in its own order; two test photos of each are queries.
+    """Loads the synthetic data set; the first two photos of each test vehicle are queries.
+
+    Each vehicle passes the cameras in a random order.
 
     Args:
-        seed: other seeds are other vehicles, cameras and photos.
-        train_identities, test_identities: how many vehicles; no vehicle is in both.
-        train_images, test_images: photos of each.
-        cameras: how many there are.
+        seed: seed of vehicles, cameras and photos; 0 by default.
+        train_identities, test_identities: number of vehicles in each part, 64 by default; the parts are disjoint.
+        train_images, test_images: photos per vehicle; 12 and 8 by default.
+        cameras: number of cameras, 6 by default.
+
+    Returns:
+        `RetrievalDataset`.
 
     Raises:
-        ValueError: if a query would have no match from another camera.
+        ValueError: if `cameras` is below 2 or `test_images` below 3, so that queries would have no match from another
+            camera.
     """
     if cameras < 2 or test_images <= QUERIES:
         raise ValueError(
@@ -41,15 +47,16 @@ def load(seed=0, train_identities=64, train_images=12, test_identities=64, test_
 
 
 def write_synthetic(folder, **options):
-    """Writes the photos as `<split>/<identity>/<identity>_c<camera>_<number>.png`, which the data set
-    `folder` reads.
+    """Writes the synthetic photos as files that the data set `folder` reads.
+
+    The names are `<split>/<identity>/<identity>_c<camera>_<number>.png`.
 
     Args:
-        folder: made if need be.
-        **options: of `load`.
+        folder: the folder to write to; it is created if it is missing.
+        **options: arguments of `load`.
 
     Returns:
-        The data set, with the paths of the files.
+        `RetrievalDataset` with the paths of the files.
     """
     dataset = load(**options)
     written = []

@@ -16,18 +16,21 @@ TRIALS = 10
 
 
 def load(data_dir, size="small", gallery_trial=0):
-    """The official lists `train_list.txt` and `test_list_800|1600|2400.txt` of lines `0153197 15957`.
+    """Reads the official lists `train_list.txt` and `test_list_800|1600|2400.txt`, with lines `0153197 15957`.
 
-    The published protocol puts one random image of every test vehicle into the gallery and searches it with
-    all others, ten times; the mean is reported. The data set knows no cameras.
+    The published protocol puts one random image of every test vehicle into the gallery and uses all others as queries.
+    It does so ten times and reports the mean. There are no cameras.
 
     Args:
         data_dir: folder with `image/0153197.jpg`, ... and `train_test_split`.
-        size: "small", "medium" or "large" test list.
-        gallery_trial: which of the ten random galleries, 0 to 9; each is the same at every call.
+        size: test list, "small" (the default), "medium" or "large".
+        gallery_trial: number of the random gallery, 0 (the default) to 9; it seeds the choice of images.
+
+    Returns:
+        `RetrievalDataset`.
 
     Raises:
-        ValueError: for another `gallery_trial`.
+        ValueError: if `gallery_trial` is out of range.
     """
     if not 0 <= gallery_trial < TRIALS:
         raise ValueError(f"Argument `gallery_trial` must be 0 to {TRIALS - 1}. Received: gallery_trial={gallery_trial}")

@@ -13,12 +13,12 @@ NAME = re.compile(r"(\d+)_c(\d+)_")
 
 
 def load(data_dir):
-    """The official folders `image_train`, `image_query` and `image_test`.
+    """Reads the official folders `image_train`, `image_query` and `image_test`.
 
-    Their files are named `0001_c001_00016450_0.jpg`: vehicle, camera, frame, box.
+    File names are `0001_c001_00016450_0.jpg`: vehicle, camera, frame, box.
 
     Raises:
-        ValueError: for an image with another kind of name.
+        UserError: if an image has another form of name.
     """
     tree = FileTree(data_dir)
     records = []

@@ -13,11 +13,14 @@ COUNTS = {
 
 
 def load(data_dir, size="small"):
-    """The official lists of lines `00001/000001` in `train_test_split`; `vehicle_info.txt` gives the cameras.
+    """Reads the official lists in `train_test_split`, with lines `00001/000001`; cameras are in `vehicle_info.txt`.
 
     Args:
         data_dir: folder with `images/00001/000001.jpg`, ... and `train_test_split`.
-        size: "small", "medium" or "large" test lists.
+        size: test lists, "small" (the default), "medium" or "large".
+
+    Returns:
+        `RetrievalDataset`.
     """
     tree = FileTree(data_dir)
     paths = dict(tree.images("images"))
@@ -34,6 +37,6 @@ def load(data_dir, size="small"):
 
 
 def _cameras(tree):
-    """{`00001/000001`: camera} from a headed table of lines `00001/000001;33;2018-03-11 09:12:32;...`."""
+    """{`00001/000001`: camera}, from a header and lines `00001/000001;33;2018-03-11 09:12:32;...`."""
     rows = (line.split(";") for line in tree.lines("train_test_split/vehicle_info.txt")[1:])
     return {row[0]: int(row[1]) for row in rows}

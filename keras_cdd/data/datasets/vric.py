@@ -9,9 +9,9 @@ COUNTS = (2811, 54808, 2811, 2811)
 
 
 def load(data_dir):
-    """The official lists `vric_train.txt`, `vric_probe.txt` and `vric_gallery.txt`.
+    """Reads the official lists `vric_train.txt`, `vric_probe.txt` and `vric_gallery.txt`.
 
-    Their lines are `file vehicle camera`; the files lie in `train_images`, `probe_images`, `gallery_images`.
+    Their lines are `file vehicle camera`; the files are in `train_images`, `probe_images`, `gallery_images`.
     """
     tree = FileTree(data_dir)
     records = []

@@ -1,1 +1,1 @@
-"""Weights from elsewhere: one file a naming scheme, `loading` to fill a network, `imagenet` to find weights by name."""
+"""Pretrained weights: one file per naming scheme, `loading` to load a file, `imagenet` to find weights by backbone."""

@@ -1,4 +1,4 @@
-"""Checkpoints of the authors of Capacity Dynamic Distillation: ResNets with compactors and the retrieval head."""
+"""Checkpoints of the authors of Capacity Dynamic Distillation: ResNets with indicators and the retrieval head."""
 
 import re
 from collections.abc import Iterable

@@ -19,7 +19,7 @@ BLOCK_LAYERS = {
 
 
 def efficientnet_lite_keys(paths: Iterable[str]) -> dict[str, str]:
-    """Blocks are counted through the whole network here, by stage in our paths."""
+    """Path of our weight -> name; names number the blocks through the whole network, our paths within each stage."""
     paths = list(paths)
     found = {path: re.fullmatch(r"stage(\d+)_block(\d+)_(\w+)/(\w+)", path) for path in paths}
     blocks = sorted({(int(match[1]), int(match[2])) for match in found.values() if match})

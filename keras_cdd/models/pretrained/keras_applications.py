@@ -9,7 +9,7 @@ import numpy as np
 from keras_cdd.models.pretrained.resnet_place import ResNetPlace
 from keras_cdd.models.pretrained.scheme import Scheme
 
-# Of the BatchNorms there and of ours.
+# Epsilons of the BatchNorms in keras.applications and in `gated_resnet`.
 THEIR_EPSILON, OUR_EPSILON = 1.001e-5, 1e-5
 
 
@@ -28,12 +28,12 @@ def _key(path: str) -> str | None:
 
 
 def _convert(array: np.ndarray, path: str) -> np.ndarray:
-    # keras.applications takes BGR; ours is RGB.
+    # keras.applications takes BGR images, our networks RGB.
     return array[:, :, ::-1] if path == "stem_conv/kernel" else array
 
 
 def _absorb_biases(found: dict[str, np.ndarray], arrays: Mapping[str, Any]) -> None:
-    """BN(conv + bias) equals BN(conv) with the mean shifted; the two BatchNorms' epsilons go into the variance."""
+    """Shifts BatchNorm means by the biases of the convolutions, and adds the difference of epsilons to variances."""
     for path, key in keras_keys([path for path in found if path.endswith("moving_mean")]).items():
         bias = arrays.get(key.replace("_bn/moving_mean", "_conv/bias"))
         if bias is not None:

@@ -1,4 +1,4 @@
-"""Fills a network with weights from elsewhere. A new naming scheme is a file beside this one and a row in `SCHEMES`."""
+"""Loads pretrained weights into a network. A new naming scheme is a file in this folder and a row in `SCHEMES`."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from keras_cdd.models.pretrained.scheme import Scheme
 
 __all__ = ["RESCALINGS", "SCHEMES", "load_pretrained", "read_weights", "source_style"]
 
-# The first whose mark a name bears is taken.
+# The first scheme whose mark matches a name is used.
 SCHEMES: dict[str, Scheme] = {
     "authors": authors.SCHEME,
     "torchvision": torchvision.SCHEME,
@@ -31,30 +31,31 @@ SCHEMES: dict[str, Scheme] = {
     "timm_efficientnet_lite": timm_efficientnet_lite.SCHEME,
 }
 RESCALINGS = {style: scheme.rescaling for style, scheme in SCHEMES.items()}
-# Weights that a source need not have: of the retrieval head, of a classifier, of indicators and of the Normalization in
-# networks of keras.applications.
+# Weights that may be missing in a source: those of the retrieval head, a classifier, indicators, and the Normalization
+# in networks of keras.applications.
 OPTIONAL = re.compile(r"head_|logits/|(.*/)?indicator/|normalization(_\d+)?/")
 
 
 def load_pretrained(model: keras.Model, source: str | os.PathLike | dict[str, Any] | keras.Model) -> list[str]:
-    """Fills a network with weights from elsewhere; indicators stay the identity.
+    """Loads pretrained weights into a network, in place.
 
-    Every weight of the backbone must be in the source, and every array of the source's backbone must have its place;
-    nothing is changed otherwise.
+    Every weight of the model's backbone must be in the source, and every backbone array of the source must have a place
+    in the model; otherwise nothing is changed. Indicators that the source lacks are left unchanged.
 
     Args:
-        model: a `gated_resnet` or an `efficientnet_lite`, or any model whose weights have the source's own paths.
-            `gated_resnet` needs `stride_on="conv1"` for weights of keras.applications. The `rescaling` that goes with
-            a source is `RESCALINGS[source_style(...)]`.
-        source: a .npz, .safetensors or (with torch installed) .pth file under the names of torchvision, timm, the
-            `efficientnet_lite` packages or the authors, a .keras or .h5 file, or a model or dict of arrays itself.
+        model: a `gated_resnet`, an `efficientnet_lite`, or any model whose weights have the same paths as the source.
+            For weights of keras.applications, `gated_resnet` needs `stride_on="conv1"`. The right `rescaling` is
+            `RESCALINGS[source_style(...)]`.
+        source: path of a .npz, .safetensors or (with torch installed) .pth file with the names of torchvision, timm,
+            the `efficientnet_lite` packages or the authors; path of a .keras or .h5 file; or a model or dict name ->
+            array.
 
     Returns:
-        Paths of the model's weights that the source does not have (the head, the indicators).
+        List of the paths of the model's weights that the source lacks (of the head and the indicators).
 
     Raises:
         MissingFileError: if there is no such file.
-        UserError: if the source cannot be read or its names are unknown, or if it is of another network.
+        UserError: if the source cannot be read, has unknown names, or belongs to another network.
     """
     arrays = _plain_names(source if isinstance(source, dict) else read_weights(source))
     paths = [weight.path for weight in model.weights]
@@ -78,10 +79,16 @@ def load_pretrained(model: keras.Model, source: str | os.PathLike | dict[str, An
 
 
 def source_style(arrays: Mapping[str, Any]) -> str:
-    """The naming scheme, a key of `SCHEMES` and `RESCALINGS`, told by the names.
+    """Finds the naming scheme of weights by their names.
+
+    Args:
+        arrays: name -> array.
+
+    Returns:
+        A key of `SCHEMES` and `RESCALINGS`.
 
     Raises:
-        UserError: if no scheme has such names.
+        UserError: if the names belong to no scheme.
     """
     names = _plain_names(arrays)
     for style, scheme in SCHEMES.items():
@@ -94,7 +101,7 @@ def source_style(arrays: Mapping[str, Any]) -> str:
 
 
 def _plain_names(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the prefixes that wrappers of the training leave."""
+    """Removes the name prefixes that training wrappers add."""
     return {name.removeprefix("module.").removeprefix("base."): array for name, array in arrays.items()}
 
 
@@ -102,7 +109,7 @@ def _check_nothing_lacks(missing: Iterable[str]) -> None:
     lacking = [path for path in missing if not OPTIONAL.match(path)]
     if lacking:
         raise UserError(
-            f"The weights lack {len(lacking)} of the backbone's, such as {lacking[0]}; are they of another depth?"
+            f"The weights lack {len(lacking)} of the backbone's, such as {lacking[0]}; do they have another depth?"
         )
 
 
@@ -110,7 +117,7 @@ def _check_nothing_is_left(names: Iterable[str], scheme: Scheme) -> None:
     left = sorted(name for name in names if not scheme.spare.match(name) and not name.endswith("num_batches_tracked"))
     if left:
         raise UserError(
-            f"The network has no place for {len(left)} of the weights, such as {left[0]}; are they of another depth?"
+            f"The network has no place for {len(left)} of the weights, such as {left[0]}; do they have another depth?"
         )
 
 
@@ -118,6 +125,6 @@ def _check_shapes(model: keras.Model, found: Mapping[str, np.ndarray], keys: Map
     for weight in model.weights:
         if weight.path in found and found[weight.path].shape != tuple(weight.shape):
             raise UserError(
-                f"Weight {keys[weight.path]} has shape {found[weight.path].shape}, the network wants "
-                f"{tuple(weight.shape)}; are they of another width?"
+                f"Weight {keys[weight.path]} has shape {found[weight.path].shape}, the network needs "
+                f"{tuple(weight.shape)}; do the weights have another width?"
             )

@@ -1,4 +1,4 @@
-"""Files of weights as dicts of arrays; nothing in a file is executed."""
+"""Reads files of weights as dicts of arrays, without executing code from a file."""
 
 import importlib.util
 import os
@@ -12,14 +12,17 @@ from keras_cdd.errors import MissingFileError, UserError
 
 
 def read_weights(source: str | os.PathLike | keras.Model) -> dict[str, np.ndarray]:
-    """Name -> array of a file, or of a Keras model.
+    """Reads the weights of a file or of a Keras model.
 
     Args:
-        source: a .npz, .safetensors, .pth or .pt (with torch installed), .keras or .h5 file, or a model.
+        source: path of a .npz, .safetensors, .pth or .pt (with torch installed), .keras or .h5 file, or a model.
+
+    Returns:
+        Dict name -> NumPy array.
 
     Raises:
         MissingFileError: if there is no such file.
-        UserError: if it is of another kind or cannot be read, or if torch is missing.
+        UserError: if the file has another suffix or cannot be read, or if torch or safetensors is not installed.
     """
     if isinstance(source, keras.Model):
         return {weight.path: keras.ops.convert_to_numpy(weight) for weight in source.weights}

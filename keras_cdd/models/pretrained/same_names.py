@@ -1,4 +1,4 @@
-"""Weights of the very network, under our own paths: another run's model, or one of keras.applications."""
+"""Weights of the same network under the same paths, such as another run's model or one of keras.applications."""
 
 import re
 from collections import defaultdict
@@ -8,12 +8,12 @@ import numpy as np
 
 from keras_cdd.models.pretrained.scheme import Scheme
 
-# Names that Keras makes up, numbered through all networks of a process.
+# Names that Keras generates and numbers through all networks of a process.
 NUMBERED = re.compile(r"(variable|dense|(depthwise_|separable_)?conv2d|(batch_|layer_)?normalization)(?:_(\d+))?")
 
 
 def steady_names(names: Iterable[str]) -> dict[str, str]:
-    """{name: the same name, numbered as if its network were the first of the process}."""
+    """Dict name -> the same name, renumbered as if its network were the first of the process."""
     names = list(names)
     numbers = defaultdict(set)
     for match in (NUMBERED.fullmatch(part) for name in names for part in name.split("/")):
@@ -35,7 +35,7 @@ def _as_it_is(array: np.ndarray, path: str) -> np.ndarray:
 
 
 SCHEME = Scheme(
-    # Told by the model that is filled, not by the names alone.
+    # Recognised by comparison with the names of the model, not by a mark.
     mark=None,
     keys=steady_names,
     convert=_as_it_is,

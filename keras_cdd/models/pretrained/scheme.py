@@ -1,4 +1,4 @@
-"""What has to be said about a naming scheme so that weights under it can be loaded."""
+"""Describes a naming scheme, so that weights with such names can be loaded."""
 
 import dataclasses
 import re
@@ -15,12 +15,15 @@ class Scheme:
     """A naming scheme of weights.
 
     Attributes:
-        mark: matches the start of a name that only this scheme has; it tells the scheme. None for no such name.
-        keys: from the paths of our weights to {path: name in the scheme}, without those that the scheme cannot have.
-        convert: from an array and the path of our weight to the array in our layout.
-        spare: matches the start of names that may be left over, such as the classifier's.
-        rescaling: (scale, offset) from pixels 0..255 to what the weights were trained on; numbers or one a channel.
-        finish: changes the converted arrays, {path: array}, where several arrays of the source make one of ours.
+        mark: pattern that matches the start of a name that only this scheme has; None if there is no such name.
+        keys: function from the paths of our weights to {path: name in the scheme}, without paths that the scheme does
+            not know.
+        convert: function of an array and the path of our weight that returns the array in our layout.
+        spare: pattern that matches the start of names that need no place, such as those of the classifier.
+        rescaling: (scale, offset) from pixels 0..255 to the input that the weights were trained on, each a number or
+            one per channel.
+        finish: function of the converted arrays, {path: array}, and the source's arrays that changes the former in
+            place, if several arrays of the source make one of ours. Default: None.
     """
 
     mark: re.Pattern[str] | None

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite under timm's names (`tf_efficientnet_lite0` and its larger sisters)."""
+"""EfficientNet-Lite under timm's names (`tf_efficientnet_lite0` to `tf_efficientnet_lite4`)."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ BLOCK_LAYERS = {
     "project_conv": "conv_pwl",
     "project_bn": "bn3",
 }
-# The blocks of the first stage expand nothing: what projects is the first pointwise convolution there.
+# Blocks of the first stage have no expansion, so the projection is their first pointwise convolution.
 FIRST_STAGE_LAYERS = {
     "depthwise_conv": "conv_dw",
     "depthwise_bn": "bn1",

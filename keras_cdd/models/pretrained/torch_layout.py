@@ -1,4 +1,4 @@
-"""PyTorch's layouts and names, common to all schemes that come from there."""
+"""PyTorch's layouts and names, shared by all schemes of PyTorch weights."""
 
 import numpy as np
 
@@ -6,15 +6,15 @@ BN_NAMES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "m
 
 
 def torch_name(variable: str) -> str:
-    """PyTorch's name of a Keras variable: "weight" of "kernel" and "gamma", "running_mean" of "moving_mean"."""
+    """PyTorch's name for a Keras variable, such as "weight" for "kernel" and "gamma"."""
     return {"kernel": "weight", "bias": "bias", **BN_NAMES}[variable]
 
 
 def from_torch(array: np.ndarray, path: str) -> np.ndarray:
-    """A PyTorch array in Keras' layout.
+    """Converts a PyTorch array to Keras' layout.
 
-    OIHW becomes HWIO, (out, in) becomes (in, out). A depthwise kernel, (channels, 1, height, width), becomes
-    (height, width, channels, 1); it is told by "depthwise" in the path.
+    OIHW becomes HWIO, and (out, in) becomes (in, out). A depthwise kernel (channels, 1, height, width), recognised by
+    "depthwise" in the path of our weight, becomes (height, width, channels, 1).
     """
     if array.ndim == 4:
         return array.transpose(2, 3, 0, 1) if "depthwise" in path else array.transpose(2, 3, 1, 0)

@@ -1,4 +1,4 @@
-"""A block whose shortcut is a convolution is one convolution of both inputs, and the same function."""
+"""A block whose shortcut is a convolution becomes one convolution of both inputs that computes the same."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a file says about itself, and that saying it changes nothing else."""
+"""The metadata of a file, and that adding them changes nothing else."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The first convolution on groups of pixels is the same function."""
+"""The first convolution on groups of pixels computes the same."""
 
 import keras
 import numpy as np

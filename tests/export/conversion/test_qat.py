@@ -1,4 +1,4 @@
-"""The tf_keras copy, the simulated arithmetic and what comes out of training with it."""
+"""The tf_keras copy, the simulated arithmetic, and training with it."""
 
 import keras
 import numpy as np
@@ -86,7 +86,7 @@ def batches():
 
 @pytest.mark.slow
 def test_training_moves_all_kernels_in_proportion(network, photos):
-    """The first kernel, of whole pixels, is a hundred times smaller than the others."""
+    """The first kernel, which takes whole pixels, is a hundred times smaller than the others."""
     copy, start = legacy_copy(integer_form(network))
     quantized = simulated(copy)
     set_ranges(quantized, copy, start, photos)
@@ -122,7 +122,7 @@ def test_a_trained_file_embeds_like_the_network(kind, photos, tmp_path):
     content = quantization_aware(network, network, batches(), photos, steps=4)
     inside = inspect(content)
     assert set(inside.not_quantized) == FLOAT[kind]
-    # Only pixels and what comes back from float: nothing is rounded from one scale to another.
+    # Only of the pixels and after float operators: nothing is converted from one scale to another.
     assert inside.operators["QUANTIZE"] == (2 if kind == "gem" else 1)
     path = tmp_path / "model.tflite"
     path.write_bytes(content)

@@ -49,11 +49,11 @@ def test_the_integer_form_is_the_same_function(photos, pooling):
     before = embeddings(network, photos)
     form = integer_form(network)
     np.testing.assert_array_equal(embeddings(network, photos), before)
-    # Padding shows 128 instead of 127.5, and nothing else differs.
+    # Padding has the value 128 instead of 127.5, and nothing else differs.
     np.testing.assert_allclose(embeddings(form, photos), before, atol=0.02)
     kinds = [type(layer).__name__ for layer in form.layers]
     assert "BatchNormalization" not in kinds or pooling == "gem"
-    assert [type(layer).__name__ for layer in integer_form(network).layers] == kinds  # The network was left alone.
+    assert [type(layer).__name__ for layer in integer_form(network).layers] == kinds  # The network was not changed.
     plain = keras.Model(network.input, network.get_layer("bn1").output)
     shifted = photos.astype(np.float32)
     interior = np.abs(integer_form(plain).predict(shifted, verbose=0) - plain.predict(shifted, verbose=0))
@@ -90,7 +90,7 @@ def test_a_whole_offset_makes_the_integer_form_exact(photos):
 
 
 def test_it_keeps_more_than_the_plain_form(photos):
-    """Where channels are of very different size and the BatchNorm behind the pooling makes up for it."""
+    """Channels of very different size, which the BatchNorm after the pooling compensates."""
     network = tiny_network()
     bn = network.get_layer("bn1")
     gamma, beta, mean, variance = bn.get_weights()

@@ -1,4 +1,4 @@
-"""Gallery files: what stands in them, what is refused, and that search in them is exact."""
+"""Gallery files: their content, refused files, and exact search."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""The numbers beside a file are those of the file."""
+"""The numbers in a file's report are those of the file."""
 
 import hashlib
 import subprocess
