@@ -11,6 +11,7 @@ from export.gallery.image import GalleryImage, thumbnail_of
 from export.gallery.search import top_k
 from export.gallery.vector_codec import decode, encode
 from export.gallery.vectors import GalleryVectors
+from keras_cdd.errors import UserError
 
 SIZE = 24
 
@@ -110,7 +111,7 @@ def test_replacing_keeps_the_place(path):
 
 def test_removing_is_all_or_nothing(path):
     with Gallery(path) as gallery:
-        with pytest.raises(ValueError, match="holds no image nix.jpg"):
+        with pytest.raises(UserError, match="holds no image nix.jpg"):
             gallery.remove(["1.jpg", "nix.jpg"])
         assert len(gallery) == 5
         gallery.remove(["1.jpg", "3.jpg"])
@@ -120,7 +121,7 @@ def test_removing_is_all_or_nothing(path):
 def test_a_batch_is_all_or_nothing(path):
     stored, scales = encode(unit_rows(2), "int8")
     with Gallery(path) as gallery:
-        with pytest.raises(ValueError, match="cannot be used"):
+        with pytest.raises(UserError, match="cannot be used"):
             gallery.add([image("a.jpg"), image(None)], stored, scales)
         assert len(gallery) == 5
 
@@ -152,7 +153,7 @@ def test_no_gallery(tmp_path):
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(image("x").thumbnail)
     for create in (None, form):
-        with pytest.raises(ValueError, match="photo.jpg cannot be used: file is not a database"):
+        with pytest.raises(UserError, match="photo.jpg cannot be used: file is not a database"):
             Gallery(photo, create)
     assert photo.read_bytes() == image("x").thumbnail
 
@@ -160,7 +161,7 @@ def test_no_gallery(tmp_path):
 def test_another_program_s_file(tmp_path):
     execute(tmp_path / "other.sqlite", "CREATE TABLE meta(key TEXT, value TEXT)")
     for create in (None, form):
-        with pytest.raises(ValueError, match="other.sqlite cannot be used: it is no gallery"):
+        with pytest.raises(UserError, match="other.sqlite cannot be used: it is no gallery"):
             Gallery(tmp_path / "other.sqlite", create)
 
 
@@ -178,7 +179,7 @@ def test_another_program_s_file(tmp_path):
 )
 def test_a_wrong_entry_is_named(path, key, value, message):
     execute(path, "UPDATE meta SET value = ? WHERE key = ?", [value, key])
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         Gallery(path)
 
 
@@ -194,14 +195,14 @@ def test_a_wrong_entry_is_named(path, key, value, message):
 )
 def test_a_wrong_embedding_is_found(path, change, message):
     execute(path, f"UPDATE images SET {change} WHERE id = 3")
-    with Gallery(path) as gallery, pytest.raises(ValueError, match=message):
+    with Gallery(path) as gallery, pytest.raises(UserError, match=message):
         gallery.vectors()
 
 
 def test_one_writer_at_a_time(path, monkeypatch):
     monkeypatch.setattr("export.gallery.gallery.SECONDS_TO_WAIT", 0.1)
     with Gallery(path) as gallery, Gallery(path) as other, gallery._transaction():
-        with pytest.raises(ValueError, match="another process is writing it"):
+        with pytest.raises(UserError, match="another process is writing it"):
             other.start("a")
         assert len(other) == 5
 
