@@ -15,6 +15,7 @@ KNOWN = re.compile(
     rb"|.*cpu_feature_guard\.cc:\d+\]"
     rb"|To enable the following instructions:"
     rb"|.*failed call to cuInit"
+    rb"|fully_quantize: \d+, inference_type: "
     rb"|INFO: Created TensorFlow Lite XNNPACK delegate for CPU\."
 )
 

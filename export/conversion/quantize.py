@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_cdd.models.copies import Copies
 from keras_cdd.models.graph import graph_of, has_graph
+from keras_cdd.quiet_start import quiet_start
 
 PRECISIONS = ("float32", "float16", "dynamic_range", "int8")
 INPUT_TYPES = ("uint8", "float32", "int8")
@@ -75,7 +76,7 @@ def convert_saved_model(folder, precision, input_type, images=None):
         if images is not None:
             converter.target_spec.supported_ops.insert(0, tf.lite.OpsSet.TFLITE_BUILTINS_INT8)
             converter.representative_dataset = lambda: _one_by_one(images)
-    with _converter_warnings():
+    with _converter_warnings(), quiet_start():
         try:
             return converter.convert()
         except Exception as error:
