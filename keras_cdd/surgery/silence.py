@@ -1,11 +1,15 @@
 """Cutting without rebuilding: channels become exact zeros, and zeros stay zero."""
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 
 from keras_cdd.models.gated_units import gated_units
+from keras_cdd.models.sites import READ, sites
+from keras_cdd.surgery.optimizer_slots import named_slots
 from keras_cdd.surgery.plan import SurgeryPlan
-from keras_cdd.surgery.rebuild import named_slots
+from keras_cdd.surgery.slicing import removed_positions
 
 
 def silence(
@@ -16,20 +20,37 @@ def silence(
 ) -> None:
     """Sets what the plan removes to zero in place, in the indicators and in the optimizer's slots of them.
 
-    A later `rebuild` takes the zeros away without changing any output. This lets a run cut often and rebuild rarely.
+    Without indicators, what reads the channels is set to zero: a later `rebuild` of the same plan changes no output.
+    With indicators `plan_surgery(model)` finds the zeros, as training keeps them; this lets a run cut often and rebuild
+    rarely.
 
     Args:
         model, plan: see `rebuild`.
         optimizer: its optimizer; its slots are silenced too, or momentum would wake the channels.
-        whole_filters: see `staying_entries`.
+        whole_filters: see `staying_entries`; of indicators only.
     """
     slots, owners = named_slots(optimizer, model.trainable_variables) if optimizer is not None else ({}, {})
+    for weight, stays in _staying(model, plan, whole_filters):
+        for variable in [weight, *(slots[name] for name, path in owners.items() if path == weight.path)]:
+            if variable.shape == weight.shape:
+                variable.assign(variable * keras.ops.cast(stays, variable.dtype))
+
+
+def _staying(model: keras.Model, plan: SurgeryPlan, whole_filters: bool) -> Iterator[tuple[keras.Variable, np.ndarray]]:
+    """Weights and, in a shape that they can be multiplied with, False for what is to be zero."""
     units = gated_units(model)
-    for site, staying in staying_entries(model, plan, whole_filters).items():
-        kernel = units[site].indicator.kernel
-        for variable in [kernel, *(slots[name] for name, path in owners.items() if path == kernel.path)]:
-            if variable.shape == kernel.shape:
-                variable.assign(variable * keras.ops.cast(staying[None, None], variable.dtype))
+    if units:
+        for site, staying in staying_entries(model, plan, whole_filters).items():
+            yield units[site].indicator.kernel, staying[None, None]
+        return
+    found = sites(model, residual=plan.residual, squeeze=True)
+    for site, cut in plan.cuts.items():
+        for slot in found[site].slots:
+            if slot.role == READ:
+                weight = found.variables[slot.path]
+                stays = np.ones([n if axis == slot.axis else 1 for axis, n in enumerate(weight.shape)], bool)
+                np.moveaxis(stays, slot.axis, 0)[removed_positions(slot.positions, cut.outputs)] = False
+                yield weight, stays
 
 
 def staying_entries(model: keras.Model, plan: SurgeryPlan, whole_filters: bool = True) -> dict[str, np.ndarray]:

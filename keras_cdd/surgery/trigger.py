@@ -1,7 +1,7 @@
 """When cutting in place is worth a rebuild."""
 
 
-def worth_rebuilding(macs_now, macs_after, finished, least_saving=0.15):
+def worth_rebuilding(macs_now: int, macs_after: int, finished: bool, least_saving: float = 0.15) -> bool:
     """True if a rebuild would save enough of the training step, or if nothing more will be cut.
 
     Args:
