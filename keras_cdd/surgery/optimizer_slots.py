@@ -41,14 +41,14 @@ def _slots_by_path(
     optimizer: keras.optimizers.Optimizer, variables: Iterable[keras.Variable], paths: Mapping[int, str]
 ) -> tuple[dict[str, keras.Variable], dict[str, str]]:
     """`named_slots` by the paths that both models share, where weights of models inside a model can repeat a path."""
-    slots: dict[str, keras.Variable] = {}
+    found: dict[str, keras.Variable] = {}
     owners: dict[str, str] = {}
-    for name, slot, weight, kind in _slots(optimizer, variables):
+    for name, slot, weight, kind in slots(optimizer, variables):
         name = name if weight is None else f"{paths[id(weight)]}:{kind}"
-        _add(slots, name, slot)
+        _add(found, name, slot)
         if weight is not None:
             owners[name] = paths[id(weight)]
-    return slots, owners
+    return found, owners
 
 
 def named_slots(
@@ -60,14 +60,14 @@ def named_slots(
     """
     named: dict[str, keras.Variable] = {}
     owners: dict[str, str] = {}
-    for name, slot, weight, _ in _slots(optimizer, trainable_variables):
+    for name, slot, weight, _ in slots(optimizer, trainable_variables):
         _add(named, name, slot)
         if weight is not None:
             owners[name] = weight.path
     return named, owners
 
 
-def _slots(
+def slots(
     optimizer: keras.optimizers.Optimizer, variables: Iterable[keras.Variable]
 ) -> Iterator[tuple[str, keras.Variable, keras.Variable | None, str]]:
     """(name, slot, weight that it belongs to, kind of slot) of every optimizer variable."""

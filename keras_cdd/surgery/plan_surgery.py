@@ -44,7 +44,7 @@ def plan_surgery(
             L2 norms of the indicators' kernels; without indicators, of the kernels that make a channel, all together if
             several layers do (after Li et al., ICLR 2017). For a budget they are squared and taken relative to their
             site's mean; without indicators, to the mean of what is then left of the site, see `surviving_importance`,
-            and times what a channel costs now, so that sites of equal norms lose equal shares.
+            and times what a channel costs now, so that no site is emptied because its channels cost much.
         residual: channels that additions join leave together, see `keras_cdd.sites`. Not for gated blocks.
 
     With no aim at all, the plan removes what is exactly zero: indicators; without them, what every layer behind reads

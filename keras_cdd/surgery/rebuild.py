@@ -64,16 +64,18 @@ class _SlimCopies(Copies):
         self.cuts: Mapping[str, Cuts] = weight_cuts(found, plan)
         self.paths: dict[int, str] = {}
         self._plan = plan
-        self._fields: dict[str, list[tuple[Field, np.ndarray]]] = {}
+        # Layer -> argument -> positions that go; those of several sites, where a concatenation is behind.
+        self._fields: dict[str, dict[str, tuple[Field, list[int]]]] = {}
         for name, cut in plan.cuts.items():
             for field in found[name].fields:
-                self._fields.setdefault(field.layer, []).append((field, cut.outputs))
+                _, removed = self._fields.setdefault(field.layer, {}).setdefault(field.name, (field, []))
+                removed += removed_positions(field.positions, cut.outputs).tolist()
 
     def copy_of(self, operation: keras.Operation, config: dict[str, Any]) -> keras.Operation:
         if isinstance(operation, GatedBlock):
             config |= {"kept_channels": _kept_channels(operation, self._plan), "kept_filters": None}
-        for field, kept in self._fields.get(self.name(operation), ()):
-            config[field.name] = _narrower(field, config[field.name], kept)
+        for name, (field, removed) in self._fields.get(self.name(operation), {}).items():
+            config[name] = _narrower(field, config[name], removed)
         return super().copy_of(operation, config)
 
     def fill(self, copy: keras.layers.Layer, operation: keras.layers.Layer) -> None:
@@ -89,9 +91,8 @@ class _SlimCopies(Copies):
             self.paths[id(weight)] = path
 
 
-def _narrower(field: Field, value: Any, kept: np.ndarray) -> Any:
-    """An argument that states a width, for the channels that stay."""
-    removed = removed_positions(field.positions, kept)
+def _narrower(field: Field, value: Any, removed: list[int]) -> Any:
+    """An argument that states a width, without some channels."""
     if isinstance(value, int):
         return value - len(removed)
     if field.is_list:

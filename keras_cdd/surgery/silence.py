@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_cdd.models.gated_units import gated_units
 from keras_cdd.models.sites import READ, sites
-from keras_cdd.surgery.optimizer_slots import named_slots
+from keras_cdd.surgery.optimizer_slots import slots
 from keras_cdd.surgery.plan import SurgeryPlan
 from keras_cdd.surgery.slicing import removed_positions
 
@@ -29,9 +29,12 @@ def silence(
         optimizer: its optimizer; its slots are silenced too, or momentum would wake the channels.
         whole_filters: see `staying_entries`; of indicators only.
     """
-    slots, owners = named_slots(optimizer, model.trainable_variables) if optimizer is not None else ({}, {})
+    remembered: dict[int, list[keras.Variable]] = {}
+    if optimizer is not None:
+        for _, slot, weight, _ in slots(optimizer, model.trainable_variables):
+            remembered.setdefault(id(weight), []).append(slot)
     for weight, stays in _staying(model, plan, whole_filters):
-        for variable in [weight, *(slots[name] for name, path in owners.items() if path == weight.path)]:
+        for variable in [weight, *remembered.get(id(weight), ())]:
             if variable.shape == weight.shape:
                 variable.assign(variable * keras.ops.cast(stays, variable.dtype))
 

@@ -9,11 +9,11 @@ from keras_cdd.models import count_macs, count_params
 from keras_cdd.models.sites import sites
 from keras_cdd.surgery import plan_surgery, rebuild, silence
 from tests.models.networks import images_for
-from tests.models.sites.small import SMALL, depthwise, nested, plain, residual, squeezed
+from tests.models.sites.small import SMALL, depthwise, flattened, gated, nested, plain, residual, squeezed
 from tests.surgery.stock import alive, flat_outputs
 
 L = keras.layers
-CUTTABLE = [build for build, (found, _) in SMALL.items() if found and build.__name__ not in ("gated", "indicated")]
+CUTTABLE = [build for build, (found, _) in SMALL.items() if found and build is not gated]
 
 # The greatest epsilon that leaves something of Adam: where gradients vanish, it would follow rounding errors.
 OPTIMIZERS = {
@@ -62,16 +62,17 @@ def check(model, residual, optimizer, tmp_path, training=True, target=0.6):
     slim.save(tmp_path / "slim.keras")
     loaded = keras.saving.load_model(tmp_path / "slim.keras")
     np.testing.assert_array_equal(flat_outputs(loaded, images), flat_outputs(slim, images))
-    again = plan_surgery(slim, target_macs=0.7, residual=residual)
+    again = plan_surgery(slim, target_macs=0.85, residual=residual)
     twice = rebuild(slim, again)
-    assert count_macs(twice) == again.macs[1] <= 0.7 * plan.macs[1] and np.isfinite(flat_outputs(twice, images)).all()
+    assert count_macs(twice) == again.macs[1] <= 0.85 * plan.macs[1] and np.isfinite(flat_outputs(twice, images)).all()
     return slim
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("build", CUTTABLE, ids=lambda build: build.__name__)
 def test_small_networks(build, name, tmp_path):
-    check(alive(build()), build is residual, OPTIMIZERS[name](), tmp_path)
+    # Dropout is random; that network trains as in inference.
+    check(alive(build()), build is residual, OPTIMIZERS[name](), tmp_path, training=build is not flattened)
 
 
 A = keras.applications
@@ -149,15 +150,15 @@ def test_the_squeeze_leaves_where_importance_names_it():
     assert slim.get_layer("squeeze").filters == 1 and count_params(slim) == plan.params[1]
 
 
-def test_sites_that_are_alike_lose_equal_shares():
-    """One-shot surgery by norms empties no layer because its channels cost much."""
-    image = keras.Input((16, 16, 3))
+def test_surgery_by_norms_empties_no_layer():
+    """The first one costs most by far, and all its channels are alike."""
+    image = keras.Input((32, 32, 3))
     x = L.Conv2D(16, 3, activation="relu")(image)
     for _ in range(2):
         x = L.Conv2D(16, 3, activation="relu")(L.MaxPooling2D()(x))
     model = keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(x)))
     plan = plan_surgery(model, target_macs=0.5)
-    assert all(8 <= kept <= 14 for kept in plan.kept_filters.values())
+    assert all(kept >= 6 for kept in plan.kept_filters.values())
 
 
 def test_the_plan_prints_its_table():
@@ -180,7 +181,7 @@ def test_half_precision(tmp_path):
     plan = plan_surgery(model, target_params=0.5, residual=True)
     silence(model, plan)
     slim = rebuild(model, plan)
-    assert {layer.compute_dtype for layer in slim.layers} == {"bfloat16"}
+    assert {layer.compute_dtype for layer in slim.layers[1:]} == {"bfloat16"}
     images = images_for(model)
     outputs = [keras.ops.convert_to_numpy(keras.ops.cast(m(images), "float32")) for m in (model, slim)]
     np.testing.assert_allclose(*outputs, atol=0.05 * np.abs(outputs[0]).max())

@@ -48,6 +48,8 @@ class _Finder:
         self._variables = weights_by_path(graph)
         self._paths = {id(variable): path for path, variable in self._variables.items()}
         self._classes, self._reasons = walk.labels.resolve()
+        gates = {one for labels in walk.gates for one in labels.tolist()}
+        self._gate_makers = {made.site for made in walk.made if gates.issuperset(made.labels.tolist())}
         self._groups = self._grouped()
         # Class -> (number of its group, rank in the group).
         self._places = np.full((self._classes.max(initial=0) + 1, 2), -1)
@@ -124,10 +126,8 @@ class _Finder:
 
     def _is_squeeze(self, keys: Mapping[tuple[int, int], np.ndarray]) -> bool:
         """Whether nothing reads a group's channels but what makes factors for the channels of a map."""
-        gates = {one for labels in self._walk.gates for one in labels.tolist()}
-        made = {made.site: made.labels.tolist() for made in self._walk.made}
         readers = [self._walk.axes[key].layer for key in keys if self._walk.axes[key].role == READ]
-        return bool(readers) and all(reader in made and gates.issuperset(made[reader]) for reader in readers)
+        return bool(readers) and self._gate_makers.issuperset(readers)
 
     def _staying(self) -> list[LeftOut]:
         """Of every producer, how many channels cannot leave, and why."""

@@ -47,6 +47,8 @@ class Probe:
         """The same for an activation function."""
         if function is None or function is keras.activations.linear:
             return Answer(True, keeps_zero=True)
+        if isinstance(function, keras.layers.Layer) and (function.weights or not function.built):
+            return Answer(False)
         if function not in self._answers:
             self._answers[function] = _compare(lambda x: function(x[0]), [_noise((2, WIDTH))], [True])
         return self._answers[function]
@@ -84,7 +86,7 @@ def _small_shapes(call: Call) -> list[list[int]]:
 
 
 def _graph_shapes(call: Call) -> list[list[int]]:
-    return [[2, *(side or 2 * SIDE for side in x.shape[1:])] for x in call.inputs]
+    return [[x.shape[0] or 2, *(side or 2 * SIDE for side in x.shape[1:])] for x in call.inputs]
 
 
 def _ask(call: Call) -> Answer:

@@ -30,7 +30,7 @@ def site_rule(*classes: type) -> Callable[[Rule], Rule]:
             `walk.state`.
 
     Returns:
-        A decorator of the rule, `rule(walk, call)`; see `Walk`.
+        A decorator of the rule, `rule(walk, call)`; see `Walk`. A rule stands for layers with one output.
     """
 
     def register(rule: Rule) -> Rule:
@@ -42,6 +42,8 @@ def site_rule(*classes: type) -> Callable[[Rule], Rule]:
 
 def rule_of(operation: keras.Operation) -> Rule:
     """The rule of an operation, the one for unknown layers if there is no other."""
+    if getattr(operation, "quantization_mode", None) or getattr(operation, "lora_enabled", False):
+        return _with_other_weights
     if type(operation) in _RULES:
         return _RULES[type(operation)]
     if isinstance(operation, GatedBlock):
@@ -205,6 +207,10 @@ def _normalization(walk: Walk, call: Call) -> str:
 
 def _unknown(walk: Walk, call: Call) -> str:
     return f"{type(call.operation).__name__} has weights and no rule (see `keras_cdd.site_rule`)"
+
+
+def _with_other_weights(walk: Walk, call: Call) -> str:
+    return f"{walk.name(call.operation)} is quantized or has LoRA weights"
 
 
 # Of keras.applications' ConvNeXt and of `keras.ops`, by name: the classes are not public.

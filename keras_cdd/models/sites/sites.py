@@ -65,11 +65,6 @@ class Sites(Mapping[str, Site]):
         """These sites alone."""
         return Sites(self.graph, {name: self[name] for name in names}, self.left_out, self.variables)
 
-    @property
-    def gated(self) -> "Sites":
-        """The sites at which an indicator of a gated block stands."""
-        return self.only(name for name, site in self.items() if site.is_gated)
-
     def width(self, weight: keras.Variable, axis: int) -> Width:
         """The length of a weight's axis, as a function of the sites' widths."""
         axis %= len(weight.shape)

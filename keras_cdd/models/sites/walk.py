@@ -70,6 +70,11 @@ class Walk:
                 for x in call.inputs:
                     self.labels.freeze(self.channels(x), labels)
                 self._channels.update({id(x): self._frozen(x, labels) for x in call.outputs})
+            elif len(labels) != call.output.shape[-1]:
+                raise ValueError(
+                    f"The rule of {type(call.operation).__name__} must give a label for each of the "
+                    f"{call.output.shape[-1]} channels of its output. Received: {len(labels)} labels"
+                )
             else:
                 self._channels[id(call.output)] = labels
         for x in keras.tree.flatten(graph.outputs):

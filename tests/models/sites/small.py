@@ -106,7 +106,7 @@ def residual():
 
 def layer_normalized():
     image = keras.Input((8, 8, 3))
-    x = L.LayerNormalization()(L.Conv2D(6, 3, name="stem")(image))
+    x = L.LayerNormalization()(L.Conv2D(6, 1, name="stem")(image))
     return _classified(image, L.Dense(5, activation="gelu", name="b")(L.Dense(8, activation="gelu", name="a")(x)))
 
 
@@ -139,9 +139,10 @@ def frozen():
 
 
 def indicated():
+    """The indicator lists the channels of two layers."""
     image = keras.Input((8, 8, 3))
-    x = L.BatchNormalization()(L.Conv2D(6, 3, name="a")(image))
-    x = L.ReLU()(ChannelIndicator(name="indicator")(x))
+    x = L.Concatenate()([L.Conv2D(6, 3, name="a")(image), L.Conv2D(5, 3, name="c")(image)])
+    x = L.ReLU()(ChannelIndicator(name="indicator")(L.BatchNormalization()(x)))
     return keras.Model(image, L.Dense(3, name="top")(GeneralizedMeanPooling()(L.Conv2D(4, 1, name="b")(x))))
 
 
@@ -172,6 +173,6 @@ SMALL = {
     nested: ({"conv": 6, "backbone_conv": 5, "hidden": 4}, {"conv": 6, "backbone_conv": 5, "hidden": 4}),
     normalized_input: ({"a": 6}, {"a": 6}),
     frozen: ({}, {}),
-    indicated: ({"a": 6, "indicator": 6, "b": 4}, {"a": 6, "indicator": 6, "b": 4}),
+    indicated: ({"a": 6, "c": 5, "indicator": 11, "b": 4},) * 2,
     gated: ({"block/conv1": 8, "cut/conv1": 2, "cut/conv2": 3, "last": 6},) * 2,
 }

@@ -100,6 +100,31 @@ def test_a_subclass_may_compute_something_else():
     assert "Standardized" in reasons["a"]
 
 
+def test_a_rule_that_gives_too_few_labels_is_named(monkeypatch):
+    monkeypatch.setattr(rules, "_RULES", dict(rules._RULES))
+    keras_cdd.site_rule(Gain)(lambda walk, call: walk.channels(call.input)[:-1])
+    with pytest.raises(ValueError, match="Gain.*6 channels.*5 labels"):
+        keras_cdd.sites(with_gain())
+
+
+def test_what_hides_in_a_layer_keeps_its_channels():
+    """A PReLU as an activation has weights of its own, LoRA hides the kernel."""
+    image = keras.Input((8, 8, 3))
+    x = L.Conv2D(6, 3, activation=L.PReLU(), name="a")(image)
+    x = L.Dense(4, name="c")(L.Dense(5, name="b")(x))
+    model = keras.Model(image, L.Dense(2, name="top")(x))
+    model.get_layer("b").enable_lora(2)
+    reasons = {left.name: left.reason for left in keras_cdd.sites(model).left_out}
+    assert "activation" in reasons["a"] and list(keras_cdd.sites(model)) == ["c"]
+
+
+def test_an_open_image_size_has_a_table_without_macs():
+    image = keras.Input((None, None, 3))
+    x = L.Conv2D(4, 3, name="a")(image)
+    text = str(keras_cdd.sites(keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(x)))))
+    assert "a " in text and "no number of MACs" in text
+
+
 @pytest.mark.parametrize(
     "function, stays",
     [
