@@ -24,7 +24,7 @@ def alive(model, seed=0):
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
-    model(images_for(model, 8), training=True)
+    model(images_for(model, 32), training=True)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return model

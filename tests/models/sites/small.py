@@ -1,6 +1,7 @@
 """Small graphs, a rule or a trap each, with what is known about their sites."""
 
 import keras
+import numpy as np
 
 from keras_cdd.layers import ChannelIndicator, GatedBasicBlock, GatedBottleneck, GeneralizedMeanPooling
 
@@ -122,8 +123,12 @@ def nested():
 
 
 def normalized_input():
+    """What an adapted layer divides by is outside of its weights."""
     image = keras.Input((8, 8, 3))
     x = L.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])(L.Rescaling(0.5)(image))
+    adapted = L.Normalization()
+    adapted.adapt(np.random.default_rng(0).normal(2.0, 3.0, (64, 3)))
+    x = adapted(x)
     return _classified(image, L.Conv2D(6, 3, name="a")(x))
 
 
