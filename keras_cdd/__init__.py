@@ -38,6 +38,8 @@ __all__ = [
     "rebuild",
     "relation_distillation_loss",
     "silence",
+    "site_rule",
+    "sites",
     "triplet_loss",
 ]
 
@@ -73,6 +75,7 @@ if has_keras():
         triplet_loss,
     )
     from keras_cdd.models import count_macs, count_params, gate_model, gated_resnet, load_pretrained
+    from keras_cdd.models.sites import site_rule, sites
     from keras_cdd.surgery import SurgeryPlan, fuse, plan_surgery, rebuild, silence
 elif not typing.TYPE_CHECKING:
 

@@ -2,7 +2,7 @@
 
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.checkpoint import load_checkpoint, restore_variables, save_checkpoint
-from keras_cdd.surgery.rebuild import named_slots
+from keras_cdd.surgery.optimizer_slots import named_slots
 
 
 class TrainingState:

@@ -30,7 +30,7 @@ class Copies:
         self._made[id(operation)] = copy = self._copy(operation)
         outputs = copy(*args, **kwargs)
         if isinstance(operation, keras.layers.Layer) and operation.weights:
-            copy.set_weights(operation.get_weights())
+            self.fill(copy, operation)
             if hasattr(copy, "finalize_state"):
                 # Normalization keeps the values that it divides by outside its weights.
                 copy.finalize_state()
@@ -43,6 +43,10 @@ class Copies:
     def copy_of(self, operation: keras.Operation, config: dict[str, Any]) -> keras.Operation:
         """Makes the copy, still without weights; `config` contains its name and dtype. Subclasses may override it."""
         return operation.__class__.from_config(config)
+
+    def fill(self, copy: keras.layers.Layer, operation: keras.layers.Layer) -> None:
+        """Gives a copy, built now, its weights."""
+        copy.set_weights(operation.get_weights())
 
     def _copy(self, operation: keras.Operation) -> keras.Operation:
         try:

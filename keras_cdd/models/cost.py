@@ -1,17 +1,25 @@
 """Counts parameters and MACs as papers state them: convolutions and dense layers of the deployed form."""
 
 import dataclasses
+import functools
+import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import keras
 
-from keras_cdd.layers import ConvShape, GatedBlock
+from keras_cdd.layers import GatedBlock
 from keras_cdd.models.call import Call
-from keras_cdd.models.folding import foldings
+from keras_cdd.models.folding import Folding, foldings
 from keras_cdd.models.graph import Graph, embedding_graph, graph_of
 from keras_cdd.models.multiply_adds import multiply_adds
+from keras_cdd.models.terms import ONE, Term, Width, simplified
+
+if TYPE_CHECKING:
+    from keras_cdd.models.sites import Sites
 
 STATISTICS = ("moving_mean", "moving_variance", "seed_generator_state")
+KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,26 +27,43 @@ class CostModel:
     """The cost of a network as a function of the widths that surgery can change.
 
     Attributes:
-        fixed_params, fixed_macs: parameters and MACs of everything outside the gated blocks.
-        shapes: tuple of the `ConvShape`s of the gated blocks.
+        macs_terms, params_terms: tuples of `Term`; their sums are the MACs and the parameters.
         widths: site -> number of channels now.
         full_widths: site -> number of channels in the uncut network.
     """
 
-    fixed_params: int
-    fixed_macs: int
-    shapes: tuple[ConvShape, ...]
+    macs_terms: tuple[Term, ...]
+    params_terms: tuple[Term, ...]
     widths: dict[str, int]
     full_widths: dict[str, int]
 
     def params(self, widths: Mapping[str, int] | None = None) -> int:
-        return self.fixed_params + sum(shape.params(widths or self.widths) for shape in self.shapes)
+        return sum(term(widths or self.widths) for term in self.params_terms)
 
     def macs(self, widths: Mapping[str, int] | None = None) -> int:
-        return self.fixed_macs + sum(shape.macs(widths or self.widths) for shape in self.shapes)
+        return sum(term(widths or self.widths) for term in self.macs_terms)
+
+    def cost_at(self, site: str, widths: Mapping[str, int] | None = None) -> tuple[int, int]:
+        """(MACs, parameters) of all layers that make or read a site's channels."""
+        macs, params = self._terms_of[site]
+        return sum(term(widths or self.widths) for term in macs), sum(term(widths or self.widths) for term in params)
+
+    def of_one_channel(self, site: str) -> tuple[int, int]:
+        """(MACs, parameters) that one channel less at a site saves now."""
+        now, less = (self.cost_at(site, {**self.widths, site: self.widths[site] - gone}) for gone in (0, 1))
+        return now[0] - less[0], now[1] - less[1]
+
+    @functools.cached_property
+    def _terms_of(self) -> dict[str, tuple[list[Term], list[Term]]]:
+        found: dict[str, tuple[list[Term], list[Term]]] = {site: ([], []) for site in self.widths}
+        for measure, terms in enumerate((self.macs_terms, self.params_terms)):
+            for term in terms:
+                for site in term.sites:
+                    found[site][measure].append(term)
+        return found
 
 
-def cost_model(model: keras.Model, classifier: bool = False) -> CostModel:
+def cost_model(model: keras.Model, classifier: bool = False, sites: "Sites | None" = None) -> CostModel:
     """The `CostModel` of a model in deployed form.
 
     BatchNorms and indicators are counted as folded into their convolution or dense layer, see `keras_cdd.fuse`: such a
@@ -49,33 +74,103 @@ def cost_model(model: keras.Model, classifier: bool = False) -> CostModel:
         model: functional Keras model or built `Sequential`.
         classifier: if the outputs are a dict with an `embedding`, False (the default) counts only the layers that the
             embedding depends on; True counts all layers.
+        sites: the `Sites` of the model on whose widths the costs depend. Default: those of the gated blocks.
 
     Raises:
         ValueError: if an image size is open, or if the model has no graph.
     """
-    graph = _counted(model, classifier)
-    found, folded = foldings(graph)
-    fixed_macs = 0
-    params: dict[int, int] = {}
-    blocks: dict[GatedBlock, list[list[ConvShape]]] = {}
-    for call in graph.calls:
+    return graph_costs(_counted(model, classifier), sites)
+
+
+def graph_costs(graph: Graph, sites: "Sites | None" = None) -> CostModel:
+    """The `CostModel` of everything in a graph; see `cost_model`."""
+    counting = _Counting(graph, sites)
+    return CostModel(simplified(counting.macs), simplified(counting.params), counting.widths, counting.full_widths)
+
+
+class _Counting:
+    """Collects the terms of a graph."""
+
+    def __init__(self, graph: Graph, sites: "Sites | None") -> None:
+        self._sites = sites
+        self.macs: list[Term] = []
+        self.params: list[Term] = []
+        self.widths = {} if sites is None else {name: site.channels for name, site in sites.items()}
+        self.full_widths = {} if sites is None else {name: site.full_channels for name, site in sites.items()}
+        found, folded = foldings(graph)
+        counted: set[int] = set()
+        for call in graph.calls:
+            layer = call.operation
+            if not isinstance(layer, keras.layers.Layer) or id(call) in folded:
+                continue
+            is_new = id(layer) not in counted
+            counted.add(id(layer))
+            if isinstance(layer, GatedBlock):
+                self._block(call, is_new)
+            else:
+                self._layer(call, found.get(id(call)), is_new)
+
+    def _layer(self, call: Call, folding: Folding | None, is_new: bool) -> None:
         layer = call.operation
-        if isinstance(layer, GatedBlock):
-            blocks.setdefault(layer, []).append(layer.conv_shapes(call.input.shape))
-        elif id(call) in found:
-            fixed_macs += multiply_adds(call, found[id(call)].kernel_size)
-            params[id(layer)] = found[id(call)].params
-        elif id(call) not in folded and isinstance(layer, keras.layers.Layer):
-            fixed_macs += multiply_adds(call)
-            params[id(layer)] = _num_params(layer)
-    units = {site: (unit, block) for block in blocks for site, unit in block.gated_units.items()}
-    return CostModel(
-        fixed_params=sum(params.values()),
-        fixed_macs=fixed_macs,
-        shapes=tuple(shape for calls in blocks.values() for shape in _of_all_calls(calls)),
-        widths={site: unit.indicator.kept for site, (unit, _) in units.items()},
-        full_widths={site: block.filters for site, (_, block) in units.items()},
-    )
+        if macs := multiply_adds(call):
+            kernels = [getattr(layer, name) for name in KERNELS if getattr(layer, name, None) is not None]
+            positions = macs // sum(_size(kernel) for kernel in kernels)
+            self.macs += [self._term(kernel, folding, positions) for kernel in kernels]
+        if not is_new:
+            return
+        weights = [weight for weight in layer.weights if weight.name not in STATISTICS]
+        if folding is None:
+            self.params += [self._term(weight) for weight in weights]
+            return
+        kernels = [weight for weight in weights if weight is not layer.bias]
+        self.params += [self._term(kernel, folding) for kernel in kernels]
+        if folding.has_bias:
+            self.params.append(self._bias(kernels[-1], folding))
+
+    def _term(self, weight: keras.Variable, folding: Folding | None = None, positions: int = 1) -> Term:
+        """The elements of a weight, times positions, at the widths that folded indicators give it."""
+        lengths = [self._width(weight, axis) for axis in range(len(weight.shape))]
+        if folding is not None and weight is folding.mixing_kernel:
+            into, out = folding.axes
+            lengths[into] = lengths[into] if folding.inputs is None else self._width(folding.inputs, -2)
+            lengths[out] = lengths[out] if folding.outputs is None else self._width(folding.outputs, -1)
+        factor, sides = positions, []
+        for length in lengths:
+            if length.sites:
+                sides.append(length)
+            else:
+                factor *= length.constant
+        left, right = (*sides, ONE, ONE)[:2]
+        return Term(factor, left, right)
+
+    def _bias(self, kernel: keras.Variable, folding: Folding) -> Term:
+        """The bias of a folded layer, an entry per output channel."""
+        if folding.outputs is not None:
+            return Term(1, self._width(folding.outputs, -1))
+        if folding.is_depthwise:
+            return Term(kernel.shape[-1], self._width(kernel, -2))
+        return Term(1, self._width(kernel, folding.axes[1]))
+
+    def _width(self, weight: keras.Variable, axis: int) -> Width:
+        return Width(weight.shape[axis]) if self._sites is None else self._sites.width(weight, axis)
+
+    def _block(self, call: Call, is_new: bool) -> None:
+        block = call.operation
+        units = block.gated_units
+        if self._sites is None:
+            self.widths |= {site: unit.indicator.kept for site, unit in units.items()}
+            self.full_widths |= dict.fromkeys(units, block.filters)
+
+        def width(channels: int | str) -> Width:
+            if not isinstance(channels, str):
+                return Width(channels)
+            return Width(0, ((channels, 1),)) if channels in self.widths else Width(units[channels].indicator.kept)
+
+        for shape in block.conv_shapes(call.input.shape):
+            inputs, outputs = width(shape.inputs), width(shape.outputs)
+            self.macs.append(Term(shape.positions * shape.area, inputs, outputs))
+            if is_new:
+                self.params += [Term(shape.area, inputs, outputs), Term(1, outputs)]
 
 
 def count_macs(model: keras.Model, deployed: bool = True, classifier: bool = False) -> int:
@@ -114,12 +209,6 @@ def _counted(model: keras.Model, classifier: bool) -> Graph:
     return graph_of(model) if classifier else embedding_graph(model)
 
 
-def _of_all_calls(calls: list[list[ConvShape]]) -> list[ConvShape]:
-    """The convolutions of a block, each with the positions of all calls of the block added up."""
-    positions = (sum(shape.positions for shape in same) for same in zip(*calls, strict=True))
-    return [dataclasses.replace(shape, positions=p) for shape, p in zip(calls[0], positions, strict=True)]
-
-
 def _block_macs(call: Call) -> int:
     """MACs of a gated block in training, including the indicators and the filters that the indicators drop."""
     block = call.operation
@@ -135,4 +224,8 @@ def _block_macs(call: Call) -> int:
 
 
 def _num_params(layer: keras.layers.Layer) -> int:
-    return sum(int(keras.ops.size(weight)) for weight in layer.weights if weight.name not in STATISTICS)
+    return sum(_size(weight) for weight in layer.weights if weight.name not in STATISTICS)
+
+
+def _size(weight: keras.Variable) -> int:
+    return math.prod(weight.shape)

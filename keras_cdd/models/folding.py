@@ -1,7 +1,6 @@
 """Finds the BatchNorms and indicators that fold into a neighbouring convolution or dense layer when deployed."""
 
 import dataclasses
-import math
 
 import keras
 
@@ -9,7 +8,6 @@ from keras_cdd.layers import ChannelIndicator, FusedBatchNormalization
 from keras_cdd.models.call import Call
 from keras_cdd.models.graph import Graph
 from keras_cdd.models.kinds import CONVOLUTIONS, DEPTHWISE, SEPARABLE, TRANSPOSED
-from keras_cdd.models.multiply_adds import kernel_size
 
 L = keras.layers
 _HOSTS = (*CONVOLUTIONS, *TRANSPOSED, *DEPTHWISE, *SEPARABLE, L.Dense)
@@ -31,20 +29,38 @@ class Folding:
     after: tuple[Call, ...] = ()
 
     @property
-    def kernel_size(self) -> int:
-        """Number of weights in the kernels of the folded layer."""
-        layer, inputs, outputs = self.host.operation, _channels(self.host.input), _channels(self.host.output)
-        # Only indicators change widths, and they fold into the second kernel of a separable convolution.
-        mixing = math.prod(layer.pointwise_kernel.shape) if type(layer) in SEPARABLE else kernel_size(layer)
-        first, last = [*self.before, self.host][0], [self.host, *self.after][-1]
-        changed = mixing * _channels(first.input) * _channels(last.output) // (inputs * outputs)
-        return kernel_size(layer) - mixing + changed
+    def mixing_kernel(self) -> keras.Variable:
+        """The kernel whose widths folded indicators change; the pointwise one of a separable convolution."""
+        layer = self.host.operation
+        return layer.pointwise_kernel if type(layer) in SEPARABLE else layer.kernel
 
     @property
-    def params(self) -> int:
-        """Number of weights of the folded layer."""
-        has_bias = self.host.operation.use_bias or any(map(_shifts, (*self.before, *self.after)))
-        return self.kernel_size + has_bias * _channels([self.host, *self.after][-1].output)
+    def axes(self) -> tuple[int, int]:
+        """The axes of its input and output channels."""
+        return (-1, -2) if type(self.host.operation) in TRANSPOSED else (-2, -1)
+
+    @property
+    def is_depthwise(self) -> bool:
+        return type(self.host.operation) in DEPTHWISE
+
+    @property
+    def inputs(self) -> keras.Variable | None:
+        """Kernel (1, 1, inputs, outputs) of the folded indicator whose inputs the layer reads; None without one."""
+        return next(iter(_mixing(self.before)), None)
+
+    @property
+    def outputs(self) -> keras.Variable | None:
+        """Kernel of the folded indicator whose outputs the layer gives; None without one."""
+        return next(iter(_mixing(self.after[::-1])), None)
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether the folded layer has a bias."""
+        return self.host.operation.use_bias or any(map(_shifts, (*self.before, *self.after)))
+
+
+def _mixing(calls: tuple[Call, ...]) -> list[keras.Variable]:
+    return [call.operation.kernel for call in calls if type(call.operation) is ChannelIndicator]
 
 
 def foldings(graph: Graph) -> tuple[dict[int, Folding], set[int]]:
@@ -160,7 +176,3 @@ def _sees_no_border(layer: keras.layers.Layer) -> bool:
     if type(layer) is L.Dense:
         return True
     return type(layer) not in TRANSPOSED and (layer.padding == "valid" or max(layer.kernel_size) == 1)
-
-
-def _channels(tensor: keras.KerasTensor) -> int:
-    return int(tensor.shape[-1])

@@ -12,7 +12,7 @@ from keras_cdd.models.kinds import CONVOLUTIONS, DEPTHWISE, SEPARABLE, TRANSPOSE
 _OF_CHANNELS_LAST = (keras.layers.Dense, ChannelIndicator)
 
 
-def multiply_adds(call: Call, kernels: int | None = None) -> int:
+def multiply_adds(call: Call) -> int:
     """MACs of a call for one image; 0 for operations other than convolutions, dense layers and indicators.
 
     A transposed convolution applies its whole kernel at every input position, the other layers at every output
@@ -20,8 +20,6 @@ def multiply_adds(call: Call, kernels: int | None = None) -> int:
 
     Args:
         call: `Call` of any operation.
-        kernels: number of weights in the layer's kernels; None (the default) for that of the layer. Another number
-            counts the layer at another width.
 
     Raises:
         ValueError: if the image size is open.
@@ -31,10 +29,10 @@ def multiply_adds(call: Call, kernels: int | None = None) -> int:
         return 0
     tensor = call.input if isinstance(layer, TRANSPOSED) else call.output
     data_format = "channels_last" if isinstance(layer, _OF_CHANNELS_LAST) else layer.data_format
-    return (kernel_size(layer) if kernels is None else kernels) * _positions(call, tensor, data_format)
+    return _kernel_size(layer) * _positions(call, tensor, data_format)
 
 
-def kernel_size(layer: keras.layers.Layer) -> int:
+def _kernel_size(layer: keras.layers.Layer) -> int:
     """Number of weights in the kernel of a layer, or in both kernels of a separable convolution."""
     if isinstance(layer, SEPARABLE):
         return math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)

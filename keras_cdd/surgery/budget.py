@@ -1,15 +1,27 @@
 """Which channels stay so that the network meets a budget (NumPy)."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from keras_cdd.errors import UserError
 
+if TYPE_CHECKING:
+    from keras_cdd.models import CostModel
 
-def least_important_first(costs, importance, target, measure="macs", round_to=1):
+
+def least_important_first(
+    costs: "CostModel",
+    importance: Mapping[str, np.ndarray],
+    target: float,
+    measure: str = "macs",
+    round_to: int = 1,
+) -> dict[str, np.ndarray]:
     """Removes channels by lowest importance per cost saved until the budget holds.
 
     One ranking over all layers; what a channel costs is taken at the widths of that moment. If the last removal left
-    room, the most important removed channels that fit come back.
+    room, the most important removed channels that fit come back. A site whose channels cost nothing keeps them.
 
     Args:
         costs: `CostModel`.
@@ -34,69 +46,84 @@ def least_important_first(costs, importance, target, measure="macs", round_to=1)
             f"The budget is out of reach: {lowest_words(round_to)} still costs {total(lowest) / full:.4f} of the "
             f"heavy student's {measure}. Received: target_{measure}={target}"
         )
-    ranking = {site: np.argsort(values, kind="stable") for site, values in importance.items()}
-    sums = {site: np.concatenate([[0], np.cumsum(np.sort(values))]) for site, values in importance.items()}
-    widths = dict(costs.widths)
-    slopes = {site: _slopes(costs, site, measure) for site in widths}
-    excess = total(widths) - target * full
-    prices = {site: _price(site, widths, slopes, sums, lowest, round_to) for site in widths}
-    while excess > 0:
-        site = min(prices, key=prices.get)
-        step = _step(widths[site], round_to)
-        excess -= step * slopes[site](widths)
-        widths[site] -= step
-        for other in _neighbours(site, widths):
-            prices[other] = _price(other, widths, slopes, sums, lowest, round_to)
-    _refill(widths, costs.widths, slopes, sums, round_to, -excess)
+    ranking = {site: np.argsort(importance[site], kind="stable") for site in costs.widths}
+    widths = _widths_within(costs, importance, target * full, measure, round_to)
     return {site: np.sort(ranking[site][len(ranking[site]) - width :]) for site, width in widths.items()}
 
 
-def lowest_words(round_to):
+def lowest_words(round_to: int) -> str:
     return "one channel a site" if round_to == 1 else f"{round_to} channels a site"
 
 
-def _slopes(costs, site, measure):
-    """A function of the widths: what one channel of this site costs."""
-    shapes = [shape for shape in costs.shapes if site in (shape.inputs, shape.outputs)]
-
-    def slope(widths):
-        fewer = {**widths, site: widths[site] - 1}
-        return sum(getattr(s, measure)(widths) - getattr(s, measure)(fewer) for s in shapes)
-
-    return slope
-
-
-def _step(width, round_to):
-    return width % round_to or round_to
-
-
-def _price(site, widths, slopes, sums, lowest, round_to):
-    """Importance lost per cost saved by the next removal; infinite when the site is at its least."""
-    width = widths[site]
-    step = _step(width, round_to)
-    if width - step < lowest[site]:
-        return np.inf
-    gone = len(sums[site]) - 1 - width
-    return (sums[site][gone + step] - sums[site][gone]) / (step * slopes[site](widths))
+def _widths_within(
+    costs: "CostModel", importance: Mapping[str, np.ndarray], budget: float, measure: str, round_to: int
+) -> dict[str, int]:
+    slopes = _Slopes(costs, measure)
+    sums = _Sums([importance[site] for site in costs.widths])
+    full = np.array(list(costs.widths.values()), int)
+    lowest, widths = np.minimum(round_to, full), full.copy()
+    excess = (costs.macs() if measure == "macs" else costs.params()) - budget
+    while excess > 0:
+        steps = np.where(widths % round_to, widths % round_to, round_to)
+        saved = slopes.saved(widths, steps)
+        possible = (widths - steps >= lowest) & (saved > 0)
+        prices = np.full(len(widths), np.inf)
+        np.divide(sums.between(full - widths, full - widths + steps), saved, out=prices, where=possible)
+        if not possible.any():
+            raise UserError(f"The budget is out of reach with widths of multiples of {round_to}.")
+        site = int(np.argmin(prices))
+        excess -= saved[site]
+        widths[site] -= steps[site]
+    _refill(widths, full, slopes, sums, round_to, -excess)
+    return dict(zip(costs.widths, widths.tolist(), strict=True))
 
 
-def _neighbours(site, widths):
-    block = site.rsplit("/", 1)[0] + "/"
-    return [other for other in widths if other.startswith(block)]
-
-
-def _refill(widths, full, slopes, sums, round_to, room):
+def _refill(widths: np.ndarray, full: np.ndarray, slopes: "_Slopes", sums: "_Sums", round_to: int, room: float) -> None:
     """Gives back, dearest first, what fits into the room that the last removal left."""
     while True:
-        candidates = []
-        for site, width in widths.items():
-            step = min(round_to, full[site] - width)
-            cost = step * slopes[site](widths) if step else np.inf
-            if cost <= room:
-                gone = len(sums[site]) - 1 - width
-                candidates.append(((sums[site][gone] - sums[site][gone - step]) / cost, cost, step, site))
-        if not candidates:
+        steps = np.minimum(round_to, full - widths)
+        cost = slopes.saved(widths + steps, steps)
+        fits = (steps > 0) & (cost > 0) & (cost <= room)
+        if not fits.any():
             return
-        _, cost, step, site = max(candidates)
-        widths[site] += step
-        room -= cost
+        worth = np.full(len(widths), -np.inf)
+        np.divide(sums.between(full - widths - steps, full - widths), cost, out=worth, where=fits)
+        # Of equals the one that costs more.
+        site = int(np.lexsort((cost, worth))[-1])
+        widths[site] += steps[site]
+        room -= cost[site]
+
+
+class _Sums:
+    """Sums of the lowest importances of every site."""
+
+    def __init__(self, importance: list[np.ndarray]) -> None:
+        self._sums = [np.concatenate([[0], np.cumsum(np.sort(values))]) for values in importance]
+
+    def between(self, fewer: np.ndarray, more: np.ndarray) -> np.ndarray:
+        """What the channels from the `fewer`-th to the `more`-th lowest are worth together, a value a site."""
+        pairs = zip(self._sums, fewer.tolist(), more.tolist(), strict=True)
+        return np.array([sums[min(b, len(sums) - 1)] - sums[max(a, 0)] for sums, a, b in pairs])
+
+
+class _Slopes:
+    """What the channels of every site cost beside the others' widths; terms are rows, sites columns."""
+
+    def __init__(self, costs: "CostModel", measure: str) -> None:
+        terms = costs.macs_terms if measure == "macs" else costs.params_terms
+        columns = {site: column for column, site in enumerate(costs.widths)}
+        self._factors = np.array([term.factor for term in terms], float)
+        self._constants = np.array([(term.left.constant, term.right.constant) for term in terms], float).T
+        self._sides = np.zeros((2, len(terms), len(columns)))
+        for row, term in enumerate(terms):
+            for side, width in enumerate((term.left, term.right)):
+                for site, count in width.sites:
+                    self._sides[side, row, columns[site]] += count
+        # Where both sides of a term are of one site, two channels save less than twice what one does.
+        self._squares = self._factors @ (self._sides[0] * self._sides[1])
+
+    def saved(self, widths: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        """What every site saves alone with so many channels fewer than `widths`."""
+        left, right = self._constants + self._sides @ widths
+        linear = (self._factors * right) @ self._sides[0] + (self._factors * left) @ self._sides[1]
+        return steps * linear - steps**2 * self._squares

@@ -25,8 +25,28 @@ def norm_importance(kernels: Kernels) -> Values:
 
 def relative_norm_importance(kernels: Kernels) -> Values:
     """Squared norms divided by the mean of their site, which makes them comparable across layers."""
-    squares = {site: norms**2 for site, norms in norm_importance(kernels).items()}
+    return relative(norm_importance(kernels))
+
+
+def relative(norms: Mapping[str, np.ndarray]) -> Values:
+    """Squares divided by the mean of their site."""
+    squares = {site: values**2 for site, values in norms.items()}
     return {site: values / max(values.mean(), np.finfo(np.float64).tiny) for site, values in squares.items()}
+
+
+def surviving_importance(norms: Mapping[str, np.ndarray]) -> Values:
+    """Squares, each relative to the mean of those that are not smaller, over all channels of the site.
+
+    The weaker ones have left when a channel's turn comes. So no site is emptied because its channels are alike (LAMP,
+    Lee et al., ICLR 2021, which does this to single weights).
+    """
+    values = {}
+    for site, sizes in norms.items():
+        order = np.argsort(sizes, kind="stable")
+        squares = np.maximum(sizes[order].astype(np.float64) ** 2, np.finfo(np.float64).tiny)
+        values[site] = np.empty(len(sizes))
+        values[site][order] = len(sizes) * squares / np.cumsum(squares[::-1])[::-1]
+    return values
 
 
 def fisher_importance(sums: Mapping[str, np.ndarray], images: float) -> Values:

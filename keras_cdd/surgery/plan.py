@@ -16,13 +16,13 @@ Cost = tuple[int, int]  # MACs, parameters
 
 @dataclasses.dataclass(frozen=True)
 class SiteCut:
-    """The cut of one indicator.
+    """The cut of one site.
 
     Attributes:
-        outputs: sorted positions of the output channels that stay.
-        inputs: sorted positions of the input channels that stay: those that feed a kept output, and those that round
-            their number up.
-        channels: number of output channels before the cut.
+        outputs: sorted positions of the channels that stay.
+        inputs: of an indicator, sorted positions of the input channels that stay: those that feed a kept output, and
+            those that round their number up. The same as `outputs` at a site without an indicator.
+        channels: number of channels before the cut.
         lowest_kept, highest_removed: lowest importance of a kept and highest of a removed channel; NaN if nothing is
             removed.
     """
@@ -43,10 +43,11 @@ class SurgeryPlan:
     """Which channels stay; `print(plan)` shows a table.
 
     Attributes:
-        cuts: site -> `SiteCut`, for every indicator of the model.
+        cuts: site -> `SiteCut`, for every indicator of the model, or for every site of a model without indicators.
         macs, params: (before, after) of the deployed form.
         full_macs, full_params: MACs and parameters of the uncut network in deployed form.
-        costs: site -> ((macs, params) before, (macs, params) after) of the block that contains the site.
+        costs: site -> ((macs, params) before, (macs, params) after) of the layers that make or read its channels.
+        residual: whether channels that additions join leave together, see `keras_cdd.sites`.
     """
 
     cuts: dict[str, SiteCut]
@@ -55,6 +56,7 @@ class SurgeryPlan:
     full_macs: int
     full_params: int
     costs: dict[str, tuple[Cost, Cost]]
+    residual: bool = False
 
     @property
     def kept_filters(self) -> dict[str, int]:
@@ -85,20 +87,22 @@ class SurgeryPlan:
         return slice_array(array, [(axis, positions) for axis, positions in sides if axis is not None])
 
     def __str__(self) -> str:
-        head = f"{'site':<20}{'channels':>12}{'block MACs':>22}{'block params':>22}{'least kept':>11}{'most gone':>11}"
-        return "\n".join([head, *(self._row(site, cut) for site, cut in self.cuts.items()), self._total()])
+        width = max(20, 2 + max(map(len, self.cuts), default=0))
+        titles = f"{'channels':>14}{'MACs around it':>22}{'parameters':>22}{'least kept':>11}{'most gone':>11}"
+        rows = [f"{site:<{width}}{self._row(site, cut)}" for site, cut in self.cuts.items()]
+        return "\n".join([f"{'site':<{width}}{titles}", *rows, f"{'the whole network':<{width}}{self._total()}"])
 
     def _row(self, site: str, cut: SiteCut) -> str:
         (macs, params), (macs_after, params_after) = self.costs[site]
         channels = f"{cut.channels} -> {len(cut.outputs)}"
         limits = (cut.lowest_kept, cut.highest_removed)
         shown = "".join(f"{'-' if np.isnan(value) else f'{value:.3g}':>11}" for value in limits)
-        return f"{site:<20}{channels:>12}{_change(macs, macs_after)}{_change(params, params_after)}{shown}"
+        return f"{channels:>14}{_change(macs, macs_after)}{_change(params, params_after)}{shown}"
 
     def _total(self) -> str:
         macs, params = 100 * self.macs[1] / self.full_macs, 100 * self.params[1] / self.full_params
         return (
-            f"{'the whole network':<20}{'':>12}{_change(*self.macs)}{_change(*self.params)}\n"
+            f"{'':>14}{_change(*self.macs)}{_change(*self.params)}\n"
             f"{macs:.1f} % of the MACs and {params:.1f} % of the parameters of the uncut network"
         )
 
@@ -109,16 +113,18 @@ def make_plan(
     kept: Mapping[str, np.ndarray],
     importance: Mapping[str, np.ndarray],
     round_to: int = 1,
+    residual: bool = False,
 ) -> SurgeryPlan:
     """Makes a `SurgeryPlan` from the channels to keep.
 
     Args:
         costs: the model's `CostModel`.
-        kernels: site -> indicator kernel (inputs, outputs).
+        kernels: site -> indicator kernel (inputs, outputs), of the sites that have one.
         kept: site -> sorted positions of the outputs that stay.
         importance: site -> (outputs,), larger is more important.
         round_to: the number of input channels is rounded up to a multiple of this with filters that feed nothing; 1 by
             default.
+        residual: see `SurgeryPlan`.
 
     Raises:
         ValueError: if a site would keep no channel.
@@ -126,7 +132,9 @@ def make_plan(
     empty = [site for site, positions in kept.items() if len(positions) == 0]
     if empty:
         raise ValueError(f"Every site must keep a channel. Received: none left at {empty}")
-    cuts = {site: _cut(kernels[site], np.asarray(kept[site]), importance[site], round_to) for site in kernels}
+    outputs = {site: np.asarray(kept[site]) for site in kernels or kept}
+    inputs = {site: _feeding(kernels[site], outputs[site], round_to) for site in kernels}
+    cuts = {site: _cut(kept, inputs.get(site, kept), importance[site]) for site, kept in outputs.items()}
     before = dict(costs.widths)
     after = {site: len(cut.outputs) for site, cut in cuts.items()}
     return SurgeryPlan(
@@ -135,20 +143,24 @@ def make_plan(
         params=(costs.params(before), costs.params(after)),
         full_macs=costs.macs(costs.full_widths),
         full_params=costs.params(costs.full_widths),
-        costs={site: (_block_cost(costs, site, before), _block_cost(costs, site, after)) for site in cuts},
+        costs={site: (costs.cost_at(site, before), costs.cost_at(site, after)) for site in cuts},
+        residual=residual,
     )
 
 
-def _cut(kernel: np.ndarray, outputs: np.ndarray, importance: np.ndarray, round_to: int) -> SiteCut:
+def _feeding(kernel: np.ndarray, outputs: np.ndarray, round_to: int) -> np.ndarray:
     # A filter that feeds only removed channels can be removed too, without changing any output.
     feeds = np.any(kernel[:, outputs] != 0, axis=1)
     feeding_first = np.argsort(~feeds, kind="stable")
-    inputs = np.sort(feeding_first[: rounded_up(max(1, feeds.sum()), round_to)])
-    removed = np.setdiff1d(np.arange(kernel.shape[1]), outputs)
+    return np.sort(feeding_first[: rounded_up(max(1, feeds.sum()), round_to)])
+
+
+def _cut(outputs: np.ndarray, inputs: np.ndarray, importance: np.ndarray) -> SiteCut:
+    removed = np.setdiff1d(np.arange(len(importance)), outputs)
     return SiteCut(
         outputs=outputs,
         inputs=inputs,
-        channels=kernel.shape[1],
+        channels=len(importance),
         lowest_kept=float(importance[outputs].min()) if len(removed) else np.nan,
         highest_removed=float(importance[removed].max()) if len(removed) else np.nan,
     )
@@ -156,12 +168,6 @@ def _cut(kernel: np.ndarray, outputs: np.ndarray, importance: np.ndarray, round_
 
 def rounded_up(count: int, round_to: int) -> int:
     return -(-count // round_to) * round_to
-
-
-def _block_cost(costs: "CostModel", site: str, widths: Mapping[str, int]) -> Cost:
-    block = site.rsplit("/", 1)[0] + "/"
-    shapes = [s for s in costs.shapes if block in (str(s.inputs)[: len(block)], str(s.outputs)[: len(block)])]
-    return sum(s.macs(widths) for s in shapes), sum(s.params(widths) for s in shapes)
 
 
 def _change(before: int, after: int) -> str:

@@ -1,17 +1,17 @@
 """Surgery itself: a slim model, and an optimizer that goes on where the old one was."""
 
-from collections.abc import Iterable, Mapping
-from typing import overload
+from collections.abc import Mapping
+from typing import Any, overload
 
 import keras
 import numpy as np
 
 from keras_cdd.layers import GatedBlock
-from keras_cdd.models.gated_units import gated_blocks
+from keras_cdd.models.copies import Copies
+from keras_cdd.models.sites import Field, Sites, own_paths, sites
+from keras_cdd.surgery.optimizer_slots import slim_optimizer
 from keras_cdd.surgery.plan import SurgeryPlan
-from keras_cdd.surgery.slicing import slice_all
-
-Cuts = list[tuple[int, np.ndarray]]  # (axis, positions that stay)
+from keras_cdd.surgery.slicing import Cuts, removed_positions, slice_all, weight_cuts
 
 
 @overload
@@ -26,10 +26,11 @@ def rebuild(
     """Makes the slim model of a plan; the inputs stay untouched.
 
     Every weight and every optimizer slot of the slim side is filled once from its source, or an error names what did
-    not fit. Works for any functional Keras model with gated blocks.
+    not fit. Layers stay what they are, with other widths. Models inside the model are opened: the slim one holds their
+    layers.
 
     Args:
-        model: functional Keras model.
+        model: functional Keras model or built `Sequential`, gated or not.
         plan: `SurgeryPlan` made for it.
         optimizer: its optimizer, if its state shall be carried along (SGD, Adam, AdamW, ... or a `LossScaleOptimizer`
             around one); before its first step it has none.
@@ -39,83 +40,72 @@ def rebuild(
 
     Raises:
         ValueError: naming every weight or slot that does not fit.
+        UserError: for a model without a graph.
     """
-    slim = keras.models.clone_model(model, clone_function=lambda layer: _slim_layer(layer, plan), recursive=True)
-    cuts = weight_cuts(model, plan)
-    weights = {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
-    targets = {weight.path: weight.shape for weight in slim.weights}
-    sliced = slice_all(weights, cuts, targets)
-    for weight in slim.weights:
-        weight.assign(sliced[weight.path])
-    return slim if optimizer is None else (slim, slim_optimizer(optimizer, model, slim, cuts))
+    found = sites(model, residual=plan.residual, squeeze=True)
+    copies = _SlimCopies(found, plan)
+    slim = found.graph.replay(copies)
+    if optimizer is None:
+        return slim
+    old = {id(weight): path for path, weight in found.variables.items()}
+    return slim, slim_optimizer(optimizer, model, slim, copies.cuts, old | copies.paths)
 
 
-def _slim_layer(layer: keras.layers.Layer, plan: SurgeryPlan) -> keras.layers.Layer:
-    if not isinstance(layer, GatedBlock):
-        return layer.__class__.from_config(layer.get_config())
-    kept = dict(layer.kept_channels)
-    for site, unit in layer.gated_units.items():
+class _SlimCopies(Copies):
+    """Layers with what stays of their weights.
+
+    Attributes:
+        cuts: path of a weight -> (axis, positions) pairs.
+        paths: id of a new weight -> path of the weight that it comes from.
+    """
+
+    def __init__(self, found: Sites, plan: SurgeryPlan) -> None:
+        super().__init__(found.graph)
+        self.cuts: Mapping[str, Cuts] = weight_cuts(found, plan)
+        self.paths: dict[int, str] = {}
+        self._plan = plan
+        # Layer -> argument -> positions that go; those of several sites, where a concatenation is behind.
+        self._fields: dict[str, dict[str, tuple[Field, list[int]]]] = {}
+        for name, cut in plan.cuts.items():
+            for field in found[name].fields:
+                _, removed = self._fields.setdefault(field.layer, {}).setdefault(field.name, (field, []))
+                removed += removed_positions(field.positions, cut.outputs).tolist()
+
+    def copy_of(self, operation: keras.Operation, config: dict[str, Any]) -> keras.Operation:
+        if isinstance(operation, GatedBlock):
+            config |= {"kept_channels": _kept_channels(operation, self._plan), "kept_filters": None}
+        for name, (field, removed) in self._fields.get(self.name(operation), {}).items():
+            config[name] = _narrower(field, config[name], removed)
+        return super().copy_of(operation, config)
+
+    def fill(self, copy: keras.layers.Layer, operation: keras.layers.Layer) -> None:
+        name = self.name(operation)
+        old, new = (
+            {f"{name}/{path}": weight for path, weight in own_paths(layer).items()} for layer in (operation, copy)
+        )
+        cuts = {path: self.cuts[path] for path in old if path in self.cuts}
+        arrays = {path: keras.ops.convert_to_numpy(weight) for path, weight in old.items()}
+        sliced = slice_all(arrays, cuts, {path: weight.shape for path, weight in new.items()})
+        for path, weight in new.items():
+            weight.assign(sliced[path])
+            self.paths[id(weight)] = path
+
+
+def _narrower(field: Field, value: Any, removed: list[int]) -> Any:
+    """An argument that states a width, without some channels."""
+    if isinstance(value, int):
+        return value - len(removed)
+    if field.is_list:
+        return np.delete(value, removed).tolist()
+    return (*value[:-1], value[-1] - len(removed))
+
+
+def _kept_channels(block: GatedBlock, plan: SurgeryPlan) -> dict[str, Any]:
+    kept: dict[str, Any] = {name: dict(channels) for name, channels in block.kept_channels.items()}
+    for site, unit in block.gated_units.items():
         cut, indicator = plan.cuts[site], unit.indicator
         kept[unit.name] = {
             "inputs": [indicator.input_channels[i] for i in cut.inputs],
             "outputs": [indicator.output_channels[i] for i in cut.outputs],
         }
-    return layer.__class__.from_config({**layer.get_config(), "kept_channels": kept, "kept_filters": None})
-
-
-def weight_cuts(model: keras.Model, plan: SurgeryPlan) -> dict[str, Cuts]:
-    """Weight path -> (axis, positions) pairs: everything that the plan's sites touch."""
-    cuts: dict[str, Cuts] = {}
-    for block in gated_blocks(model):
-        for unit, after in zip(block.inner, [*block.inner[1:], block.last], strict=True):
-            if unit.indicator is None:
-                continue
-            cut = plan.cuts[block.site(unit)]
-            cuts[unit.conv.kernel.path] = cuts.get(unit.conv.kernel.path, []) + [(3, cut.inputs)]
-            for vector in [*unit.conv.weights[1:], *unit.bn.weights]:
-                cuts[vector.path] = [(0, cut.inputs)]
-            cuts[unit.indicator.kernel.path] = [(2, cut.inputs), (3, cut.outputs)]
-            cuts[after.conv.kernel.path] = [(2, cut.outputs)]
-    return cuts
-
-
-def slim_optimizer(
-    optimizer: keras.optimizers.Optimizer, model: keras.Model, slim: keras.Model, cuts: Mapping[str, Cuts]
-) -> keras.optimizers.Optimizer:
-    """A new optimizer for the slim model with the old one's state, slots cut like the weights they belong to."""
-    new = optimizer.__class__.from_config(optimizer.get_config())
-    if not optimizer.built:
-        return new
-    new.build(slim.trainable_variables)
-    old_slots, old_weights = named_slots(optimizer, model.trainable_variables)
-    new_slots, _ = named_slots(new, slim.trainable_variables)
-    sources = {name: keras.ops.convert_to_numpy(slot) for name, slot in old_slots.items()}
-    slot_cuts = {name: cuts[path] for name, path in old_weights.items() if path in cuts and sources[name].ndim}
-    sliced = slice_all(sources, slot_cuts, {name: slot.shape for name, slot in new_slots.items()})
-    for name, slot in new_slots.items():
-        slot.assign(sliced[name])
-    return new
-
-
-def named_slots(
-    optimizer: keras.optimizers.Optimizer, trainable_variables: Iterable[keras.Variable]
-) -> tuple[dict[str, keras.Variable], dict[str, str]]:
-    """Optimizer variables by a name that survives surgery, and name -> path of the weight a slot belongs to.
-
-    Slots are matched by name, never by position: Keras calls them `<weight path with _ for />_<slot>`.
-    """
-    prefixes = sorted(((v.path.replace("/", "_"), v.path) for v in trainable_variables), key=lambda p: -len(p[0]))
-    named: dict[str, keras.Variable] = {}
-    owners: dict[str, str] = {}
-    inner = {id(slot) for slot in getattr(optimizer, "inner_optimizer", optimizer).variables}
-    for slot in optimizer.variables:
-        # The first part is the optimizer's own name, which differs from one instance to the next.
-        name = slot.path.split("/", 1)[-1]
-        name = name if id(slot) in inner else f"loss_scale:{name}"
-        if name in named:
-            raise ValueError(f"Optimizer slots need names of their own. Received: {name} twice")
-        named[name] = slot
-        owner = next((path for prefix, path in prefixes if name.startswith(prefix + "_")), None)
-        if owner is not None:
-            owners[name] = owner
-    return named, owners
+    return kept

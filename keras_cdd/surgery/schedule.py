@@ -28,26 +28,26 @@ class CutSchedule:
     cuts: int
     fade: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.cuts < 1 or not 0 <= self.first_step <= self.last_step:
             raise ValueError(
                 "A schedule needs one cut at least and a start before its end. "
                 f"Received: {self.cuts} cuts from step {self.first_step} to {self.last_step}"
             )
 
-    def starts(self):
+    def starts(self) -> list[int]:
         """List of the optimizer steps after which the channels of each cut are chosen, in order."""
         return self._steps()[: self.cuts]
 
-    def ends(self):
+    def ends(self) -> list[int]:
         """List of the optimizer steps after which the channels of each cut are gone, in order."""
         return self._steps()[-self.cuts :]
 
-    def _steps(self):
+    def _steps(self) -> list[int]:
         steps = np.linspace(self.first_step, self.last_step, self.cuts + 1 + self.fade)[1:]
         return [int(step) for step in np.rint(steps)]
 
-    def kept(self, cut):
+    def kept(self, cut: int) -> float:
         """Fraction of the cost to keep after cut number `cut` (counted from 1); `target` after the last cut."""
         if cut >= self.cuts:
             return self.target

@@ -1,11 +1,15 @@
 """Cuts without rebuilding: sets channels to exact zeros, which stay zero."""
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 
 from keras_cdd.models.gated_units import gated_units
+from keras_cdd.models.sites import READ, sites
+from keras_cdd.surgery.optimizer_slots import slots
 from keras_cdd.surgery.plan import SurgeryPlan
-from keras_cdd.surgery.rebuild import named_slots
+from keras_cdd.surgery.slicing import removed_positions
 
 
 def silence(
@@ -14,24 +18,44 @@ def silence(
     optimizer: keras.optimizers.Optimizer | None = None,
     whole_filters: bool = True,
 ) -> None:
-    """Sets the indicator entries that a plan removes to zero, in place.
+    """Sets what a plan removes to zero, in place.
 
-    A later `rebuild` removes the zeros without changing any output, so that a run can cut often and rebuild rarely.
+    With indicators, their entries become zero; `plan_surgery(model)` finds the zeros later, so that a run can cut often
+    and rebuild rarely. Without indicators, the weights that read the channels become zero. A later `rebuild` of the
+    same plan removes the zeros without changing any output.
 
     Args:
-        model: gated model.
+        model: functional Keras model.
         plan: its `SurgeryPlan`.
         optimizer: the model's optimizer, or None. Its slots of the entries are set to zero too, because momentum would
             otherwise move them away from zero.
-        whole_filters: see `staying_entries`.
+        whole_filters: see `staying_entries`; for indicators only.
     """
-    slots, owners = named_slots(optimizer, model.trainable_variables) if optimizer is not None else ({}, {})
+    remembered: dict[int, list[keras.Variable]] = {}
+    if optimizer is not None:
+        for _, slot, weight, _ in slots(optimizer, model.trainable_variables):
+            remembered.setdefault(id(weight), []).append(slot)
+    for weight, stays in _staying(model, plan, whole_filters):
+        for variable in [weight, *remembered.get(id(weight), ())]:
+            if variable.shape == weight.shape:
+                variable.assign(variable * keras.ops.cast(stays, variable.dtype))
+
+
+def _staying(model: keras.Model, plan: SurgeryPlan, whole_filters: bool) -> Iterator[tuple[keras.Variable, np.ndarray]]:
+    """Weights and, in a shape that they can be multiplied with, False for what is to be zero."""
     units = gated_units(model)
-    for site, staying in staying_entries(model, plan, whole_filters).items():
-        kernel = units[site].indicator.kernel
-        for variable in [kernel, *(slots[name] for name, path in owners.items() if path == kernel.path)]:
-            if variable.shape == kernel.shape:
-                variable.assign(variable * keras.ops.cast(staying[None, None], variable.dtype))
+    if units:
+        for site, staying in staying_entries(model, plan, whole_filters).items():
+            yield units[site].indicator.kernel, staying[None, None]
+        return
+    found = sites(model, residual=plan.residual, squeeze=True)
+    for site, cut in plan.cuts.items():
+        for slot in found[site].slots:
+            if slot.role == READ:
+                weight = found.variables[slot.path]
+                stays = np.ones([n if axis == slot.axis else 1 for axis, n in enumerate(weight.shape)], bool)
+                np.moveaxis(stays, slot.axis, 0)[removed_positions(slot.positions, cut.outputs)] = False
+                yield weight, stays
 
 
 def staying_entries(model: keras.Model, plan: SurgeryPlan, whole_filters: bool = True) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """Decides whether a rebuild is worth its cost."""
 
 
-def worth_rebuilding(macs_now, macs_after, finished, least_saving=0.15):
+def worth_rebuilding(macs_now: int, macs_after: int, finished: bool, least_saving: float = 0.15) -> bool:
     """True if a rebuild saves enough of the training step, or anything at all after the last cut.
 
     Args:

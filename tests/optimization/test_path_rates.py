@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_cdd.experiment.optimizers import make_optimizer
 from keras_cdd.optimization import OPTIMIZERS, Adam, AdamW
 from keras_cdd.settings.config import TrainingConfig
-from keras_cdd.surgery.rebuild import named_slots
+from keras_cdd.surgery.optimizer_slots import named_slots
 
 
 def two_layers():

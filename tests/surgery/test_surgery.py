@@ -10,7 +10,7 @@ from keras_cdd.models import cost_model, count_macs, count_params, gate_model, g
 from keras_cdd.models.gated_units import gated_units, indicator_kernels
 from keras_cdd.optimization import MomentumSGD
 from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
-from keras_cdd.surgery.rebuild import named_slots
+from keras_cdd.surgery.optimizer_slots import named_slots
 from keras_cdd.surgery.schedule import CutSchedule
 from keras_cdd.surgery.slicing import slice_all
 from keras_cdd.surgery.trigger import worth_rebuilding

@@ -1,0 +1,23 @@
+"""Sites: which channels belong together, in any functional Keras model."""
+
+from keras_cdd.models.sites.find import own_paths, sites
+from keras_cdd.models.sites.rules import site_rule
+from keras_cdd.models.sites.site import ADDED, MADE, READ, SCALED, Field, Site, Slot
+from keras_cdd.models.sites.sites import LeftOut, Sites
+from keras_cdd.models.sites.walk import Walk
+
+__all__ = [
+    "ADDED",
+    "MADE",
+    "READ",
+    "SCALED",
+    "Field",
+    "LeftOut",
+    "Site",
+    "Sites",
+    "Slot",
+    "Walk",
+    "own_paths",
+    "site_rule",
+    "sites",
+]

@@ -1,0 +1,165 @@
+"""From a model to its sites."""
+
+import collections
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_cdd.models.graph import Graph, graph_of
+from keras_cdd.models.sites.rules import rule_of
+from keras_cdd.models.sites.site import READ, Field, Site, Slot
+from keras_cdd.models.sites.sites import LeftOut, Sites
+from keras_cdd.models.sites.walk import LabelledAxis, Made, Walk
+
+SQUEEZE = "the squeeze of a squeeze-excitation saves little (squeeze=True takes it)"
+
+
+def sites(model: keras.Model, residual: bool = False, squeeze: bool = False) -> Sites:
+    """Which channels of a model can leave, each with all that belongs to it; `print` shows a table.
+
+    Every channel of every tensor is followed through the graph: through everything that treats channels one by one,
+    through concatenations, multiplications and, with `residual`, additions, which make channels leave together. What
+    mixes channels, gives the model's outputs or is not known keeps them, with the reason.
+
+    Args:
+        model: functional Keras model or built `Sequential`; stays untouched. Models inside it are opened.
+        residual: channels that are added leave together: the outer widths of residual networks. Default: False, they
+            stay.
+        squeeze: also the inner widths of squeeze-excitation. Default: False; there are many of them and they save
+            about one percent.
+
+    Returns:
+        `Sites`, a mapping from a name to a `Site`.
+
+    Raises:
+        UserError: for a model without a graph.
+    """
+    graph = graph_of(model)
+    return _Finder(graph, Walk(graph, residual, rule_of)).sites(squeeze)
+
+
+class _Finder:
+    """Groups the channels of a finished walk: those that live in the same places are a site."""
+
+    def __init__(self, graph: Graph, walk: Walk) -> None:
+        self._graph, self._walk = graph, walk
+        self._variables = weights_by_path(graph)
+        self._paths = {id(variable): path for path, variable in self._variables.items()}
+        self._classes, self._reasons = walk.labels.resolve()
+        gates = {one for labels in walk.gates for one in labels.tolist()}
+        self._gate_makers = {made.site for made in walk.made if gates.issuperset(made.labels.tolist())}
+        self._groups = self._grouped()
+        # Class -> (number of its group, rank in the group).
+        self._places = np.full((self._classes.max(initial=0) + 1, 2), -1)
+        for number, group in enumerate(self._groups):
+            self._places[group] = np.stack([np.full(len(group), number), np.arange(len(group))], axis=1)
+
+    def sites(self, squeeze: bool) -> Sites:
+        axes, fields = self._positions(self._walk.axes), self._positions(self._walk.fields)
+        woken = {one for labels in self._walk.woken for one in self._classes[labels].tolist()}
+        found: dict[str, Site] = {}
+        names: set[str] = set()
+        left_out: list[LeftOut] = []
+        for (number, group), made in zip(enumerate(self._groups), self._first_made(), strict=True):
+            slots = tuple(self._slot(key, positions) for key, positions in axes[number].items())
+            site = Site(
+                name=_free_name(made.site, names),
+                channels=len(group),
+                slots=slots,
+                fields=tuple(self._field(key, positions) for key, positions in fields[number].items()),
+                layers=tuple(dict.fromkeys(self._walk.axes[key].layer for key in axes[number])),
+                full_channels=made.full_channels,
+                keeps_zero=woken.isdisjoint(group),
+                input_slots=() if made.inputs is None else self._input_slots(made.inputs),
+            )
+            names.add(site.name)
+            if not squeeze and self._is_squeeze(axes[number]):
+                left_out.append(LeftOut(site.name, site.channels, SQUEEZE))
+            else:
+                found[site.name] = site
+        return Sites(self._graph, found, [*left_out, *self._staying()], self._variables)
+
+    def _grouped(self) -> list[list[int]]:
+        """Classes that can leave, by the places where they live."""
+        places: dict[int, list[tuple[int, int]]] = collections.defaultdict(list)
+        for number, axis in enumerate([*self._walk.axes.values(), *self._walk.fields.values()]):
+            classes, counts = np.unique(self._classes[axis.labels], return_counts=True)
+            for one, count in zip(classes.tolist(), counts.tolist(), strict=True):
+                places[one].append((number, count))
+        groups: dict[Any, list[int]] = {}
+        for one in dict.fromkeys(one for made in self._walk.made for one in self._classes[made.labels].tolist()):
+            if one not in self._reasons:
+                groups.setdefault(tuple(places[one]), []).append(one)
+        return list(groups.values())
+
+    def _first_made(self) -> list[Made]:
+        """Of every group, what made it first."""
+        first: dict[int, Made] = {}
+        for made in self._walk.made:
+            for number in np.unique(self._places[self._classes[made.labels], 0]).tolist():
+                first.setdefault(number, made)
+        return [first[number] for number in range(len(self._groups))]
+
+    def _positions(self, axes: Mapping[Any, LabelledAxis]) -> list[dict[Any, np.ndarray]]:
+        """Of every group, key of an axis -> (channels, n) positions."""
+        found: list[dict[Any, np.ndarray]] = [{} for _ in self._groups]
+        for key, axis in axes.items():
+            numbers, ranks = self._places[self._classes[axis.labels]].T
+            order = np.lexsort((ranks, numbers))
+            starts = np.flatnonzero(np.diff(numbers[order], prepend=-2))
+            for positions in np.split(order, starts[1:]):
+                if (number := int(numbers[positions[0]])) >= 0:
+                    found[number][key] = positions.reshape(len(self._groups[number]), -1)
+        return found
+
+    def _slot(self, key: tuple[int, int], positions: np.ndarray) -> Slot:
+        return Slot(self._paths[key[0]], key[1], positions, self._walk.axes[key].role)
+
+    def _field(self, key: tuple[str, str], positions: np.ndarray) -> Field:
+        return Field(*key, positions, self._walk.fields[key].is_list)
+
+    def _input_slots(self, inputs: np.ndarray) -> tuple[Slot, ...]:
+        everywhere = np.arange(len(inputs))[:, None]
+        return tuple(self._slot(key, everywhere) for key, axis in self._walk.axes.items() if axis.labels is inputs)
+
+    def _is_squeeze(self, keys: Mapping[tuple[int, int], np.ndarray]) -> bool:
+        """Whether nothing reads a group's channels but what makes factors for the channels of a map."""
+        readers = [self._walk.axes[key].layer for key in keys if self._walk.axes[key].role == READ]
+        return bool(readers) and self._gate_makers.issuperset(readers)
+
+    def _staying(self) -> list[LeftOut]:
+        """Of every producer, how many channels cannot leave, and why."""
+        staying = []
+        for made in self._walk.made:
+            reasons = collections.Counter(self._reasons.get(one) for one in self._classes[made.labels].tolist())
+            staying += [LeftOut(made.site, count, reason) for reason, count in reasons.items() if reason is not None]
+        return staying
+
+
+def weights_by_path(graph: Graph) -> dict[str, keras.Variable]:
+    """`<name of the layer in the graph>/<weight>` -> weight, for all layers of a graph."""
+    found = {}
+    for operation in graph.operations:
+        if isinstance(operation, keras.layers.Layer):
+            for path, weight in own_paths(operation).items():
+                found[f"{graph.names[id(operation)]}/{path}"] = weight
+    return found
+
+
+def own_paths(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
+    """Path below a layer -> weight: the same for a copy of the layer under another name."""
+    found: dict[str, keras.Variable] = {}
+    for weight in layer.weights:
+        path = f"/{weight.path}".split(f"/{layer.name}/", 1)[-1].lstrip("/")
+        found[path if path not in found else f"{path}#{len(found)}"] = weight
+    return found
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """A layer can make channels of several sites."""
+    number, free = 1, name
+    while free in taken:
+        free = f"{name}:{(number := number + 1)}"
+    return free

@@ -1,0 +1,76 @@
+"""One site: channels that can leave, and where they live."""
+
+import dataclasses
+
+import numpy as np
+
+# What an entry of a weight does for a channel, beside carrying it on.
+MADE = "made"  # Makes it: kernel and bias of a producer.
+READ = "read"  # Takes it: without these entries the channel has no effect.
+ADDED = "added"  # Adds to it or subtracts from it, so that it is not zero where what was made is.
+SCALED = "scaled"
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """Where the channels of a site live along one axis of a weight.
+
+    Attributes:
+        path: of the weight, `<layer>/<weight>`, the layer by its name in the `Graph`.
+        axis: from 0.
+        positions: (channels, n): every channel has n entries along the axis, several behind a Flatten, say.
+        role: `MADE`, `READ`, `ADDED` or `SCALED`.
+    """
+
+    path: str
+    axis: int
+    positions: np.ndarray
+    role: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """An argument of a layer that states a width.
+
+    Attributes:
+        layer: its name in the `Graph`.
+        name: of the argument in the layer's config: an int, or a shape that ends with the width, or a list.
+        positions: as in `Slot`, along what the argument counts.
+        is_list: whether the argument has an entry a channel.
+    """
+
+    layer: str
+    name: str
+    positions: np.ndarray
+    is_list: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """Channels of a model any of which can leave, each with all that belongs to it.
+
+    Attributes:
+        name: of the layer that makes them (of the first, where several do), or `<block>/<convolution>`.
+        channels: how many.
+        slots: where they live.
+        fields: arguments of layers that state how many they are.
+        layers: names of all layers that lose something with a channel, in order.
+        full_channels: of the uncut network, where that is known; else `channels`.
+        keeps_zero: whether a channel that is made as zero is zero wherever it is read.
+        input_slots: of a gated site, where the inputs of its indicator live, (inputs, n): filters that may leave
+            without their indicator's output.
+    """
+
+    name: str
+    channels: int
+    slots: tuple[Slot, ...]
+    fields: tuple[Field, ...]
+    layers: tuple[str, ...]
+    full_channels: int
+    keeps_zero: bool = True
+    input_slots: tuple[Slot, ...] = ()
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether an indicator of a gated block stands here."""
+        return bool(self.input_slots)

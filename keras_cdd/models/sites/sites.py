@@ -1,0 +1,92 @@
+"""The sites of a model, as a mapping and as a table."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import keras
+
+from keras_cdd.models.cost import graph_costs
+from keras_cdd.models.graph import Graph
+from keras_cdd.models.sites.site import Site
+from keras_cdd.models.terms import Width
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """Channels that stay.
+
+    Attributes:
+        name: of the layer that makes them.
+        channels: how many.
+        reason: why.
+    """
+
+    name: str
+    channels: int
+    reason: str
+
+
+class Sites(Mapping[str, Site]):
+    """Name -> `Site`, in the order of the graph; `print` shows a table.
+
+    Attributes:
+        graph: the model's `Graph`.
+        left_out: `LeftOut` of everything that stays.
+        variables: path -> weight, of all weights of the model.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        sites: Mapping[str, Site],
+        left_out: Sequence[LeftOut],
+        variables: Mapping[str, keras.Variable],
+    ) -> None:
+        self.graph = graph
+        self._sites = dict(sites)
+        self.left_out = list(left_out)
+        self.variables = dict(variables)
+        self._axes: dict[tuple[int, int], dict[str, int]] = {}
+        for name, site in self._sites.items():
+            for slot in site.slots:
+                key = (id(self.variables[slot.path]), slot.axis)
+                self._axes.setdefault(key, {})[name] = slot.positions.shape[1]
+
+    def __getitem__(self, name: str) -> Site:
+        return self._sites[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sites)
+
+    def __len__(self) -> int:
+        return len(self._sites)
+
+    def only(self, names: Iterable[str]) -> "Sites":
+        """These sites alone."""
+        return Sites(self.graph, {name: self[name] for name in names}, self.left_out, self.variables)
+
+    def width(self, weight: keras.Variable, axis: int) -> Width:
+        """The length of a weight's axis, as a function of the sites' widths."""
+        axis %= len(weight.shape)
+        counts = self._axes.get((id(weight), axis), {})
+        constant = weight.shape[axis] - sum(count * self[name].channels for name, count in counts.items())
+        return Width(constant, tuple(counts.items()))
+
+    def __str__(self) -> str:
+        has_size = not any(None in x.shape[1:] for x in keras.tree.flatten(self.graph.inputs))
+        costs = graph_costs(self.graph, self) if has_size else None
+        width = max(8, 2 + max((len(name) for name in [*self, *(left.name for left in self.left_out)]), default=0))
+        lines = [f"{'site':<{width}}{'channels':>8}{'MACs a channel':>16}  leaves with it"]
+        for name, site in self.items():
+            macs = "-" if costs is None else f"{costs.of_one_channel(name)[0]:,}"
+            others = [layer for layer in site.layers if layer != name]
+            lines.append(f"{name:<{width}}{site.channels:>8}{macs:>16}  {_some(others)}")
+        lines += [f"{left.name:<{width}}{left.channels:>8}{'stays':>16}  {left.reason}" for left in self.left_out]
+        if costs is None:
+            return "\n".join([*lines, "An Input without a height and a width has no number of MACs."])
+        least = 100 * costs.macs(dict.fromkeys(self, 1)) / max(costs.macs(), 1)
+        return "\n".join([*lines, f"One channel a site would leave {least:.1f} % of {costs.macs():,} MACs."])
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

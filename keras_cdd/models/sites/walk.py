@@ -1,0 +1,206 @@
+"""The walk over a graph that gives every channel of every tensor a label."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from keras_cdd.annotations import Tensor
+from keras_cdd.models.call import Call
+from keras_cdd.models.graph import Graph
+from keras_cdd.models.sites.labels import Labels
+from keras_cdd.models.sites.probe import Probe
+from keras_cdd.models.sites.site import ADDED, MADE, READ, SCALED
+
+ONE_BRANCH = "an addition joins it with other channels (residual=True lets them leave together)"
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledAxis:
+    """An axis of a weight, or of an argument of a layer, with a label for every entry."""
+
+    layer: str
+    labels: np.ndarray
+    role: str = ""
+    is_list: bool = False  # Of an argument.
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """Channels that a layer makes."""
+
+    site: str
+    labels: np.ndarray
+    full_channels: int
+    inputs: np.ndarray | None = None  # Of the indicator of a gated block.
+
+
+class Walk:
+    """What rules see and fill.
+
+    A rule is a function of the walk and of a `Call`. It says with `read`, `make`, `scale` and `add` what the layer's
+    weights have to do with the channels of its input, `walk.channels(call.input)`, and returns the labels of the
+    channels of its output, or in words why they cannot leave.
+
+    Attributes:
+        labels: the `Labels`.
+        residual: whether channels that additions join may leave together.
+        axes: (id of a weight, axis) -> `LabelledAxis`.
+        fields: (name of a layer, argument) -> `LabelledAxis`.
+        made: `Made` of all producers, in order.
+        gates: labels of the tensors that scale channels at all positions alike, as made, before they were merged.
+        woken: labels of channels that may be something else than zero although what was made is zero.
+    """
+
+    def __init__(self, graph: Graph, residual: bool, rule_of: Callable[[keras.Operation], "Rule"]) -> None:
+        self.labels, self.residual = Labels(), residual
+        self.axes: dict[tuple[int, int], LabelledAxis] = {}
+        self.fields: dict[tuple[str, str], LabelledAxis] = {}
+        self.made: list[Made] = []
+        self.gates: list[np.ndarray] = []
+        self.woken: list[np.ndarray] = []
+        self._graph, self._probe = graph, Probe()
+        self._channels: dict[int, np.ndarray] = {}
+        for x in keras.tree.flatten(graph.inputs):
+            self._channels[id(x)] = self._frozen(x, "an input of the model")
+        for call in graph.calls:
+            labels = rule_of(call.operation)(self, call)
+            if isinstance(labels, str):
+                for x in call.inputs:
+                    self.labels.freeze(self.channels(x), labels)
+                self._channels.update({id(x): self._frozen(x, labels) for x in call.outputs})
+            elif len(labels) != call.output.shape[-1]:
+                raise ValueError(
+                    f"The rule of {type(call.operation).__name__} must give a label for each of the "
+                    f"{call.output.shape[-1]} channels of its output. Received: {len(labels)} labels"
+                )
+            else:
+                self._channels[id(call.output)] = labels
+        for x in keras.tree.flatten(graph.outputs):
+            self.labels.freeze(self.channels(x), "an output of the model")
+
+    def channels(self, tensor: Tensor) -> np.ndarray:
+        """Labels of a tensor's last axis."""
+        return self._channels[id(tensor)]
+
+    def name(self, layer: keras.Operation) -> str:
+        return self._graph.names[id(layer)]
+
+    def make(
+        self,
+        layer: keras.layers.Layer,
+        kernel: keras.Variable,
+        axis: int,
+        bias: keras.Variable | None = None,
+        field: str | None = None,
+        site: str | None = None,
+        full_channels: int | None = None,
+        inputs: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """A layer makes channels, the same at every call.
+
+        Args:
+            layer: that makes them.
+            kernel: its weight whose entries along `axis` make a channel each.
+            axis: of `kernel`.
+            bias: (channels,), if there is one.
+            field: the argument of the layer, an int, that says how many there are.
+            site: name of the site; the layer's by default.
+            full_channels, inputs: see `Site` and `Made`.
+
+        Returns:
+            Labels of the output's channels.
+        """
+        key = (id(kernel), axis % len(kernel.shape))
+        if key not in self.axes:
+            labels = self.labels.fresh(kernel.shape[axis])
+            self._put(layer, kernel, axis, labels, MADE)
+            self.made.append(Made(site or self.name(layer), labels, full_channels or len(labels), inputs))
+            if bias is not None:
+                self._put(layer, bias, 0, labels, MADE)
+            if field is not None:
+                self.state(layer, field, labels)
+        return self.axes[key].labels
+
+    def read(self, layer: keras.layers.Layer, weight: keras.Variable, axis: int, labels: np.ndarray) -> None:
+        """The entries along an axis take a channel each; where they are zero, the channel has no effect here."""
+        self._put(layer, weight, axis, labels, READ)
+
+    def scale(self, layer: keras.layers.Layer, weight: keras.Variable | None, axis: int, labels: np.ndarray) -> None:
+        """The entries along an axis are factors on a channel each."""
+        self._put(layer, weight, axis, labels, SCALED)
+
+    def add(self, layer: keras.layers.Layer, weight: keras.Variable | None, axis: int, labels: np.ndarray) -> None:
+        """The entries along an axis are added to a channel each, or subtracted."""
+        self._put(layer, weight, axis, labels, ADDED)
+
+    def state(self, layer: keras.layers.Layer, field: str, labels: np.ndarray, is_list: bool = False) -> None:
+        """An argument of a layer states how many channels there are, or lists them; see `Field`."""
+        key = (self.name(layer), field)
+        if key in self.fields:
+            self.labels.merge(self.fields[key].labels, labels)
+        else:
+            self.fields[key] = LabelledAxis(key[0], labels, is_list=is_list)
+
+    def activated(self, layer: keras.layers.Layer, labels: np.ndarray) -> np.ndarray:
+        """The channels behind an activation that is part of a layer."""
+        answer = self._probe.activation(getattr(layer, "activation", None))
+        if not answer.channel_wise:
+            self.labels.freeze(labels, f"the activation of {self.name(layer)} mixes channels")
+        if not answer.keeps_zero:
+            self.woken.append(labels)
+        return labels
+
+    def asked(self, call: Call) -> np.ndarray | str:
+        """The rule of operations without weights: what they do to a selection of channels."""
+        kind = type(call.operation).__name__
+        width = call.outputs[0].shape[-1] if len(call.outputs) == 1 and len(call.outputs[0].shape) > 1 else None
+        wide = list({id(x): x for x in call.inputs if x.shape and x.shape[-1] == width}.values())
+        narrow = [x for x in call.inputs if not x.shape or x.shape[-1] != width]
+        if not isinstance(width, int) or width < 2 or not wide or any(x.shape[-1:] != (1,) for x in narrow):
+            return f"{kind} gives other channels than it takes"
+        answer = self._probe(call)
+        if not answer.channel_wise:
+            return f"{kind} mixes channels"
+        if not answer.keeps_zero:
+            self.woken.append(self.channels(wide[0]))
+        for x in narrow:
+            self.labels.freeze(self.channels(x), f"{kind} spreads it over all channels")
+        if len(wide) > 1:
+            self._joined(call, wide, answer.multiplies)
+        # What is largest comes first: a gate is the smaller side of a product.
+        return self.channels(max(wide, key=_positions))
+
+    def _joined(self, call: Call, wide: list[Tensor], multiplies: bool) -> None:
+        first = self.channels(wide[0])
+        for x in wide[1:]:
+            self.labels.merge(first, self.channels(x))
+        if multiplies:
+            self.gates += [self.channels(x) for x in wide if _positions(x) < _positions(call.output)]
+        elif not self.residual:
+            self.labels.freeze(first, ONE_BRANCH)
+
+    def _put(
+        self, layer: keras.layers.Layer, weight: keras.Variable | None, axis: int, labels: np.ndarray, role: str
+    ) -> None:
+        if weight is None:
+            return
+        key = (id(weight), axis % len(weight.shape))
+        if key in self.axes:
+            self.labels.merge(self.axes[key].labels, labels)
+        else:
+            self.axes[key] = LabelledAxis(self.name(layer), labels, role)
+
+    def _frozen(self, tensor: Tensor, reason: str) -> np.ndarray:
+        labels = self.labels.fresh(tensor.shape[-1] or 1 if len(tensor.shape) > 1 else 1)
+        self.labels.freeze(labels, reason)
+        return labels
+
+
+def _positions(tensor: Tensor) -> int:
+    """How many positions a map has; an open side counts as many."""
+    return int(np.prod([1000 if side is None else side for side in tensor.shape[1:-1]]))
+
+
+Rule = Callable[[Walk, Call], np.ndarray | str]

@@ -1,0 +1,97 @@
+"""What an optimizer remembers of every weight, through a surgery."""
+
+import collections
+from collections.abc import Iterable, Iterator, Mapping
+
+import keras
+
+from keras_cdd.surgery.slicing import Cuts, slice_all
+
+
+def slim_optimizer(
+    optimizer: keras.optimizers.Optimizer,
+    model: keras.Model,
+    slim: keras.Model,
+    cuts: Mapping[str, Cuts],
+    paths: Mapping[int, str],
+) -> keras.optimizers.Optimizer:
+    """A new optimizer for the slim model with the old one's state, slots cut like the weights they belong to.
+
+    Args:
+        optimizer: of `model`.
+        model, slim: before and after the surgery.
+        cuts: path of a weight -> (axis, positions) pairs.
+        paths: id of a weight of either model -> its path, the same for what comes from the same weight.
+    """
+    new = optimizer.__class__.from_config(optimizer.get_config())
+    if not optimizer.built:
+        return new
+    new.build(slim.trainable_variables)
+    old_slots, owners = _slots_by_path(optimizer, model.trainable_variables, paths)
+    new_slots, _ = _slots_by_path(new, slim.trainable_variables, paths)
+    sources = {name: keras.ops.convert_to_numpy(slot) for name, slot in old_slots.items()}
+    slot_cuts = {name: cuts[path] for name, path in owners.items() if path in cuts and sources[name].ndim}
+    sliced = slice_all(sources, slot_cuts, {name: slot.shape for name, slot in new_slots.items()})
+    for name, slot in new_slots.items():
+        slot.assign(sliced[name])
+    return new
+
+
+def _slots_by_path(
+    optimizer: keras.optimizers.Optimizer, variables: Iterable[keras.Variable], paths: Mapping[int, str]
+) -> tuple[dict[str, keras.Variable], dict[str, str]]:
+    """`named_slots` by the paths that both models share, where weights of models inside a model can repeat a path."""
+    found: dict[str, keras.Variable] = {}
+    owners: dict[str, str] = {}
+    for name, slot, weight, kind in slots(optimizer, variables):
+        name = name if weight is None else f"{paths[id(weight)]}:{kind}"
+        _add(found, name, slot)
+        if weight is not None:
+            owners[name] = paths[id(weight)]
+    return found, owners
+
+
+def named_slots(
+    optimizer: keras.optimizers.Optimizer, trainable_variables: Iterable[keras.Variable]
+) -> tuple[dict[str, keras.Variable], dict[str, str]]:
+    """Optimizer variables by a name that survives surgery, and name -> path of the weight a slot belongs to.
+
+    Slots are matched by name, never by position: Keras calls them `<weight path with _ for />_<slot>`.
+    """
+    named: dict[str, keras.Variable] = {}
+    owners: dict[str, str] = {}
+    for name, slot, weight, _ in slots(optimizer, trainable_variables):
+        _add(named, name, slot)
+        if weight is not None:
+            owners[name] = weight.path
+    return named, owners
+
+
+def slots(
+    optimizer: keras.optimizers.Optimizer, variables: Iterable[keras.Variable]
+) -> Iterator[tuple[str, keras.Variable, keras.Variable | None, str]]:
+    """(name, slot, weight that it belongs to, kind of slot) of every optimizer variable."""
+    weights: dict[str, list[keras.Variable]] = {}
+    for variable in variables:
+        weights.setdefault(variable.path.replace("/", "_"), []).append(variable)
+    prefixes = sorted(weights, key=lambda prefix: -len(prefix))
+    inner = {id(slot) for slot in getattr(optimizer, "inner_optimizer", optimizer).variables}
+    seen: collections.Counter[str] = collections.Counter()
+    for slot in optimizer.variables:
+        # The first part is the optimizer's own name, which differs from one instance to the next.
+        name = slot.path.split("/", 1)[-1]
+        name = name if id(slot) in inner else f"loss_scale:{name}"
+        prefix = next((prefix for prefix in prefixes if name.startswith(prefix + "_")), None)
+        if prefix is None:
+            yield name, slot, None, ""
+        else:
+            # Of weights of one path the slots come in the weights' order.
+            same = weights[prefix]
+            yield name, slot, same[seen[name] % len(same)], name[len(prefix) + 1 :]
+            seen[name] += 1
+
+
+def _add(slots: dict[str, keras.Variable], name: str, slot: keras.Variable) -> None:
+    if name in slots:
+        raise ValueError(f"Optimizer slots need names of their own. Received: {name} twice")
+    slots[name] = slot

@@ -1,0 +1,198 @@
+"""Surgery on models without an indicator: exact, with the optimizer, again and again."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_cdd.models import count_macs, count_params
+from keras_cdd.models.sites import sites
+from keras_cdd.surgery import plan_surgery, rebuild, silence
+from tests.models.networks import images_for
+from tests.models.sites.small import SMALL, depthwise, flattened, gated, nested, plain, residual, squeezed
+from tests.surgery.stock import alive, flat_outputs
+
+L = keras.layers
+CUTTABLE = [build for build, (found, _) in SMALL.items() if found and build is not gated]
+
+# The greatest epsilon that leaves something of Adam: where gradients vanish, it would follow rounding errors.
+OPTIMIZERS = {
+    "sgd": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
+    "adam": lambda: keras.optimizers.Adam(1e-3, epsilon=1e-3),
+}
+
+
+def gradients(model, seed, training):
+    images = images_for(model, 4, seed)
+    with tf.GradientTape() as tape:
+        outputs = keras.tree.flatten(model(images, training=training))
+        loss = sum(tf.reduce_mean(tf.square(x - 0.5)) for x in outputs)
+    return tape.gradient(loss, model.trainable_variables)
+
+
+def step(model, optimizer, seed, training):
+    optimizer.apply(gradients(model, seed, training), model.trainable_variables)
+
+
+def check(model, residual, optimizer, tmp_path, training, target=0.6):
+    """Cuts a model and checks all that a surgery promises; returns the slim one."""
+    optimizer.build(model.trainable_variables)
+    step(model, optimizer, 1, training)
+    images = images_for(model, 2)
+    whole = flat_outputs(model, images)
+    plan = plan_surgery(model, target_macs=target, residual=residual)
+    assert target - 0.2 < plan.macs[1] / plan.macs[0] <= target
+    before = [weight.numpy() for weight in [*model.weights, *optimizer.variables]]
+    rebuild(model, plan, optimizer=optimizer)
+    for array, weight in zip(before, [*model.weights, *optimizer.variables], strict=True):
+        np.testing.assert_array_equal(array, weight)
+    silence(model, plan, optimizer)
+    silenced = flat_outputs(model, images)
+    size = np.abs(silenced).max()
+    assert np.abs(whole - silenced).max() > 1e-3 * size
+    assert plan_surgery(model, residual=residual).kept_filters == plan.kept_filters
+    slim, slim_optimizer = rebuild(model, plan, optimizer=optimizer)
+    np.testing.assert_allclose(flat_outputs(slim, images), silenced, atol=1e-5 * max(1, size))
+    assert count_macs(slim) == plan.macs[1] and count_params(slim) == plan.params[1]
+    step(model, optimizer, 2, training)
+    step(slim, slim_optimizer, 2, training)
+    restricted, restricted_optimizer = rebuild(model, plan, optimizer=optimizer)
+    assert_same(slim.weights, restricted.weights)
+    # Momentum shows that the gradients are the same, however small they are.
+    assert_same(slim_optimizer.variables, restricted_optimizer.variables)
+    slim.save(tmp_path / "slim.keras")
+    loaded = keras.saving.load_model(tmp_path / "slim.keras")
+    np.testing.assert_array_equal(flat_outputs(loaded, images), flat_outputs(slim, images))
+    again = plan_surgery(slim, target_macs=0.85, residual=residual)
+    twice = rebuild(slim, again)
+    assert count_macs(twice) == again.macs[1] <= 0.85 * plan.macs[1] and np.isfinite(flat_outputs(twice, images)).all()
+    return slim
+
+
+def assert_same(ours, theirs):
+    pairs = [(our.path, our.numpy(), their.numpy()) for our, their in zip(ours, theirs, strict=True)]
+    largest = max(np.abs(their).max() for _, _, their in pairs)
+    for path, our, their in pairs:
+        scale = max(np.abs(their).max(), 1e-4 * largest)
+        np.testing.assert_allclose(our, their, rtol=0, atol=1e-3 * scale, err_msg=path)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("build", CUTTABLE, ids=lambda build: build.__name__)
+def test_small_networks(build, name, tmp_path):
+    # Dropout is random; that network trains as in inference.
+    check(alive(build()), build is residual, OPTIMIZERS[name](), tmp_path, build is not flattened)
+
+
+A = keras.applications
+OPTIONS = {"weights": None, "classes": 3, "classifier_activation": None}
+
+
+def application(name, size, **options):
+    return lambda: getattr(A, name)(input_shape=(size, size, 3), **OPTIONS, **options)
+
+
+APPLICATIONS = {
+    "MobileNetV2": application("MobileNetV2", 32, alpha=0.35),
+    "MobileNet": application("MobileNet", 32, alpha=0.25),
+    "MobileNetV3Small": application("MobileNetV3Small", 32, alpha=0.5),
+    "VGG16": application("VGG16", 32),
+    "ResNet50": application("ResNet50", 32),
+    "ResNet50V2": application("ResNet50V2", 32),
+    "EfficientNetB0": application("EfficientNetB0", 32),
+    "EfficientNetV2B0": application("EfficientNetV2B0", 32),
+    "ConvNeXtTiny": application("ConvNeXtTiny", 32),
+    "DenseNet121": application("DenseNet121", 32),
+    "InceptionV3": application("InceptionV3", 75),
+    "Xception": application("Xception", 71),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("couple", [False, True])
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_applications(name, couple, tmp_path):
+    """Their dropout is random, so they train as in inference here, with steps of a length that fits."""
+    model, optimizer = alive(APPLICATIONS[name]()), OPTIMIZERS["sgd"]()
+    optimizer.learning_rate = 1e-3 / tf.linalg.global_norm(gradients(model, 1, False))
+    check(model, couple, optimizer, tmp_path, training=False)
+
+
+def test_what_is_made_as_zero_leaves():
+    """Filters, their biases and all that is added on the way are zero, and ReLU keeps that."""
+    model = alive(depthwise())
+    found = sites(model)
+    for layer in model.layers:
+        for weight in layer.weights:
+            if weight.name in ("beta", "moving_mean", "bias") and layer.name != "top":
+                # Behind the multiplier, channel 4 is 8 and 9.
+                positions = [4] if weight.shape == (6,) else [8, 9]
+                weight.assign(np.where(np.isin(np.arange(weight.shape[0]), positions), 0, weight))
+    kernel = model.get_layer("a").kernel
+    kernel.assign(kernel * (np.arange(6) != 4))
+    plan = plan_surgery(model)
+    np.testing.assert_array_equal(plan.cuts["a"].outputs, [0, 1, 2, 3, 5])
+    images = images_for(model)
+    np.testing.assert_allclose(rebuild(model, plan)(images), model(images), atol=1e-5)
+    assert found["a"].keeps_zero and not sites(squeezed())["a"].keeps_zero
+
+
+def test_what_wakes_zeros_keeps_them():
+    image = keras.Input((8, 8, 3))
+    x = keras.ops.exp(L.Conv2D(4, 3, name="a", kernel_initializer="zeros")(image))
+    model = keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(x)))
+    assert plan_surgery(model).is_identity
+
+
+def test_sites_that_importance_does_not_name_stay_whole():
+    model = plain()
+    plan = plan_surgery(model, target_macs=0.8, importance={"a": np.array([0.0, 1, 2, 3, 4, 5])})
+    assert list(plan.cuts) == ["a"]
+    np.testing.assert_array_equal(plan.cuts["a"].outputs, np.arange(6)[-len(plan.cuts["a"].outputs) :])
+    assert rebuild(model, plan).get_layer("b").filters == 5
+    with pytest.raises(ValueError, match="importance.*'c'"):
+        plan_surgery(model, target_macs=0.8, importance={"c": np.ones(3)})
+
+
+def test_the_squeeze_leaves_where_importance_names_it():
+    model = alive(squeezed())
+    plan = plan_surgery(model, importance_threshold=1.0, importance={"squeeze": np.array([2.0, 0.0])})
+    slim = rebuild(model, plan)
+    assert slim.get_layer("squeeze").filters == 1 and count_params(slim) == plan.params[1]
+
+
+def test_surgery_by_norms_empties_no_layer():
+    """The first one costs most by far, and all its channels are alike."""
+    image = keras.Input((32, 32, 3))
+    x = L.Conv2D(16, 3, activation="relu")(image)
+    for _ in range(2):
+        x = L.Conv2D(16, 3, activation="relu")(L.MaxPooling2D()(x))
+    model = keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(x)))
+    plan = plan_surgery(model, target_macs=0.5)
+    assert all(kept >= 6 for kept in plan.kept_filters.values())
+
+
+def test_the_plan_prints_its_table():
+    text = str(plan_surgery(nested(), target_macs=0.5))
+    assert "backbone_conv" in text and "% of the MACs" in text
+
+
+def test_without_a_site_there_is_no_surgery():
+    image = keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match="keras_cdd.sites"):
+        plan_surgery(keras.Model(image, L.Conv2D(4, 3)(image)), target_macs=0.5)
+
+
+def test_half_precision(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = alive(residual())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    plan = plan_surgery(model, target_params=0.5, residual=True)
+    silence(model, plan)
+    slim = rebuild(model, plan)
+    assert {layer.compute_dtype for layer in slim.layers[1:]} == {"bfloat16"}
+    images = images_for(model)
+    outputs = [keras.ops.convert_to_numpy(keras.ops.cast(m(images), "float32")) for m in (model, slim)]
+    np.testing.assert_allclose(*outputs, atol=0.05 * np.abs(outputs[0]).max())
