@@ -13,9 +13,10 @@ def alive(model, seed=0):
     Fresh networks carry nearly no signal to their end: whatever is cut there, no output changes.
     """
     rng = np.random.default_rng(seed)
+    scales = {id(layer.gamma) for layer in all_layers(model) if type(layer).__name__ == "LayerScale"}
     norms = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
     for weight in model.weights:
-        if weight.name == "gamma":
+        if weight.name == "gamma" or id(weight) in scales:
             weight.assign(rng.uniform(0.7, 1.3, weight.shape))
         elif weight.name in ("beta", "bias"):
             weight.assign(rng.normal(0, 0.1, weight.shape))

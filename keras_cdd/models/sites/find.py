@@ -1,6 +1,7 @@
 """From a model to its sites."""
 
 import collections
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from keras_cdd.models.sites.site import READ, Field, Site, Slot
 from keras_cdd.models.sites.sites import LeftOut, Sites
 from keras_cdd.models.sites.walk import LabelledAxis, Made, Walk
 
+# What Keras calls a weight that its layer gave no name: a number that every new layer counts up.
+_NAMELESS = re.compile(r"(^|/)variable(_\d+)?$")
 SQUEEZE = "the squeeze of a squeeze-excitation saves little (squeeze=True takes it)"
 
 
@@ -153,7 +156,9 @@ def own_paths(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     found: dict[str, keras.Variable] = {}
     for weight in layer.weights:
         path = f"/{weight.path}".split(f"/{layer.name}/", 1)[-1].lstrip("/")
-        found[path if path not in found else f"{path}#{len(found)}"] = weight
+        if path in found or _NAMELESS.search(path):
+            path = f"weight#{len(found)}"
+        found[path] = weight
     return found
 
 
