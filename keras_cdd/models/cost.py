@@ -125,7 +125,8 @@ class _Counting:
         kernels = [weight for weight in weights if weight is not layer.bias]
         self.params += [self._term(kernel, outputs) for kernel in kernels]
         if folding.bn is not None or layer.use_bias:
-            self.params.append(Term(1, self._width(outputs if outputs is not None else layer.kernel, -1)))
+            shift = layer.bias if folding.bn is None else folding.bn.moving_mean
+            self.params.append(Term(1, self._width(shift if outputs is None else outputs, -1)))
 
     def _term(self, weight: keras.Variable, outputs: keras.Variable | None = None, positions: int = 1) -> Term:
         """The elements of a weight, times positions; an indicator's `outputs` take the place of its last axis."""
