@@ -93,26 +93,19 @@ def application(name, size, **options):
     return lambda: getattr(A, name)(input_shape=(size, size, 3), **OPTIONS, **options)
 
 
+# One of each kind: a chain, inverted residuals, squeeze-excitation, pre-activation, LayerScale and LayerNormalization.
 APPLICATIONS = {
-    "MobileNetV2": application("MobileNetV2", 32, alpha=0.35),
-    "MobileNet": application("MobileNet", 32, alpha=0.25),
-    "MobileNetV3Small": application("MobileNetV3Small", 32, alpha=0.5),
-    "VGG16": application("VGG16", 32),
-    "ResNet50": application("ResNet50", 32),
-    "ResNet50V2": application("ResNet50V2", 32),
-    "EfficientNetB0": application("EfficientNetB0", 32),
-    "EfficientNetV2B0": application("EfficientNetV2B0", 32),
-    "ConvNeXtTiny": application("ConvNeXtTiny", 32),
-    "DenseNet121": application("DenseNet121", 32),
-    "InceptionV3": application("InceptionV3", 75),
-    "Xception": application("Xception", 71),
+    "VGG16": (application("VGG16", 32), False),
+    "MobileNetV2": (application("MobileNetV2", 32, alpha=0.35), True),
+    "MobileNetV3Small": (application("MobileNetV3Small", 32, alpha=0.5), False),
+    "ResNet50V2": (application("ResNet50V2", 32), True),
+    "ConvNeXtTiny": (application("ConvNeXtTiny", 32), True),
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("couple", [False, True])
-@pytest.mark.parametrize("name", APPLICATIONS)
-def test_applications(name, couple, tmp_path):
+@pytest.mark.parametrize("build, couple", APPLICATIONS.values(), ids=APPLICATIONS)
+def test_applications(build, couple, tmp_path):
     """Their dropout is random, so they train as in inference here, with steps of a length that fits.
 
     In float64, since networks this deep with random weights enlarge rounding errors.
@@ -120,7 +113,7 @@ def test_applications(name, couple, tmp_path):
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("float64")
     try:
-        model, optimizer = alive(APPLICATIONS[name]()), OPTIMIZERS["sgd"]()
+        model, optimizer = alive(build()), OPTIMIZERS["sgd"]()
     finally:
         keras.config.set_dtype_policy("float32")
     optimizer.learning_rate = 1e-3 / tf.linalg.global_norm(gradients(model, 1, False))
