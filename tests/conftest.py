@@ -26,6 +26,10 @@ LONGEST = (
     "export/test_to_tflite.py",
     "export/conversion/test_qat.py",
     "commands/test_errors.py",
+    "test_packaging.py",
+    "surgery/test_stock_surgery.py",
+    "report/test_browser.py",
+    "models/test_pretrained_imagenet.py",
 )
 
 

@@ -10,8 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_cdd.data import write_synthetic
-from keras_cdd.experiment import phase_loop, run_experiment, surgeon, training_state, watch
-from keras_cdd.run_folder import checkpoint
+from keras_cdd.experiment import phase_loop, run_experiment, surgeon, training_state
 from keras_cdd.settings.config import (
     CompressionConfig,
     Config,
@@ -108,9 +107,7 @@ RESET = CompressionConfig(compression="lasso", compression_weight=0.01, gradient
 KILLS = {
     (surgeon, "silence"): {2: "a cut"},
     (training_state, "save_checkpoint"): {1: "the first checkpoint", 4: "the checkpoint after that of the last cut"},
-    (checkpoint.os, "rename"): {3: "the second rename of a checkpoint"},
     (phase_loop.PhaseLoop, "_distiller"): {2: "the phase after the first surgery"},
-    (watch.Watch, "finish"): {1: "the examples"},
 }
 MOMENTS = [moment for moments in KILLS.values() for moment in moments.values()]
 

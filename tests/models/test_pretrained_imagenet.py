@@ -1,5 +1,6 @@
 """ImageNet weights by the name of the backbone; no test needs a network."""
 
+import importlib.machinery
 import sys
 import types
 
@@ -69,7 +70,9 @@ def test_the_installed_package_is_read_and_not_run(monkeypatch, tmp_path):
         assert path.read_bytes() == b"weights" and weights_only
         return {"_conv_stem.weight": types.SimpleNamespace(numpy=lambda: kernel)}
 
-    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load))
+    torch = types.ModuleType("torch")
+    torch.load, torch.__spec__ = load, importlib.machinery.ModuleSpec("torch", None)
+    monkeypatch.setitem(sys.modules, "torch", torch)
     weights = imagenet_weights("efficientnet_lite0")
     np.testing.assert_array_equal(weights.arrays["_conv_stem.weight"], kernel)
     assert weights.rescaling == RESCALING and weights.stride_on is None
@@ -110,14 +113,8 @@ def pixels():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "module"),
-    # Preprocessing: x / 127.5 - 1; ImageNet's mean and deviation; BGR less the mean; in the network, learnt; in the
-    # network, fixed.
-    [
-        ("MobileNetV2", "mobilenet_v2"),
-        ("ResNet50", "resnet"),
-        ("EfficientNetB0", "efficientnet"),
-        ("ConvNeXtTiny", "convnext"),
-    ],
+    # Preprocessing: x / 127.5 - 1; in the network, learnt. The test below has BGR less the mean.
+    [("MobileNetV2", "mobilenet_v2"), ("EfficientNetB0", "efficientnet")],
 )
 def test_stock_networks_see_what_their_weights_were_trained_on(monkeypatch, tmp_path, name, module):
     make = getattr(keras.applications, name)
