@@ -23,11 +23,6 @@ class ConvShape:
         """Multiply-adds (MACs) per image. `widths`: site -> number of channels."""
         return self.positions * self.area * _width(self.inputs, widths) * _width(self.outputs, widths)
 
-    def params(self, widths):
-        """Kernel elements plus one bias per output channel. `widths`: site -> number of channels."""
-        outputs = _width(self.outputs, widths)
-        return self.area * _width(self.inputs, widths) * outputs + outputs
-
 
 def _width(channels, widths):
     return widths[channels] if isinstance(channels, str) else channels

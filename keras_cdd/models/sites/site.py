@@ -69,8 +69,3 @@ class Site:
     full_channels: int
     keeps_zero: bool = True
     input_slots: tuple[Slot, ...] = ()
-
-    @property
-    def is_gated(self) -> bool:
-        """Whether an indicator of a gated block stands here."""
-        return bool(self.input_slots)
