@@ -2,16 +2,18 @@
 
 from keras_cdd.models.sites.find import own_paths, sites
 from keras_cdd.models.sites.rules import site_rule
-from keras_cdd.models.sites.site import ADDED, MADE, READ, SCALED, Field, Site, Slot
+from keras_cdd.models.sites.site import ADDED, GATE, MADE, READ, SCALED, Field, Reading, Site, Slot
 from keras_cdd.models.sites.sites import LeftOut, Sites
 from keras_cdd.models.sites.walk import Walk
 
 __all__ = [
     "ADDED",
+    "GATE",
     "MADE",
     "READ",
     "SCALED",
     "Field",
+    "Reading",
     "LeftOut",
     "Site",
     "Sites",

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_cdd.models.graph import Graph, graph_of
 from keras_cdd.models.sites.rules import rule_of
-from keras_cdd.models.sites.site import READ, Field, Site, Slot
+from keras_cdd.models.sites.site import GATE, READ, Field, Reading, Site, Slot
 from keras_cdd.models.sites.sites import LeftOut, Sites
 from keras_cdd.models.sites.walk import LabelledAxis, Made, Walk
 
@@ -61,6 +61,7 @@ class _Finder:
 
     def sites(self, squeeze: bool) -> Sites:
         axes, fields = self._positions(self._walk.axes), self._positions(self._walk.fields)
+        readings = self._positions(self._walk.read_in)
         woken = {one for labels in self._walk.woken for one in self._classes[labels].tolist()}
         found: dict[str, Site] = {}
         names: set[str] = set()
@@ -76,6 +77,8 @@ class _Finder:
                 full_channels=made.full_channels,
                 keeps_zero=woken.isdisjoint(group),
                 input_slots=() if made.inputs is None else self._input_slots(made.inputs),
+                indicator=self._indicator(made, slots),
+                readings=tuple(Reading(layer, positions) for layer, positions in readings[number].items()),
             )
             names.add(site.name)
             if not squeeze and self._is_squeeze(axes[number]):
@@ -126,6 +129,14 @@ class _Finder:
     def _input_slots(self, inputs: np.ndarray) -> tuple[Slot, ...]:
         everywhere = np.arange(len(inputs))[:, None]
         return tuple(self._slot(key, everywhere) for key, axis in self._walk.axes.items() if axis.labels is inputs)
+
+    def _indicator(self, made: Made, slots: tuple[Slot, ...]) -> str | None:
+        """Path of the kernel of the indicator that all channels of a site pass, and no other ones."""
+        if made.indicator is not None:
+            return self._paths[id(made.indicator)]
+        gates = (slot for slot in slots if slot.role == GATE and slot.positions.shape[1] == 1)
+        whole = (slot for slot in gates if self._variables[slot.path].shape[-1] == len(slot.positions))
+        return next((slot.path for slot in whole), None)
 
     def _is_squeeze(self, keys: Mapping[tuple[int, int], np.ndarray]) -> bool:
         """Whether nothing reads a group's channels but what makes factors for the channels of a map."""

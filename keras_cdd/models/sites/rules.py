@@ -180,7 +180,15 @@ def _gated_block(walk: Walk, call: Call) -> str:
             walk.scale(block, vector, 0, inputs)
         kernel = unit.indicator.kernel
         walk.scale(block, kernel, 2, inputs)
-        outputs = walk.make(block, kernel, 3, site=f"{name}/{unit.name}", full_channels=block.filters, inputs=inputs)
+        outputs = walk.make(
+            block,
+            kernel,
+            3,
+            site=f"{name}/{unit.name}",
+            full_channels=block.filters,
+            inputs=inputs,
+            is_indicator=True,
+        )
         walk.read(block, after.conv.kernel, 2, outputs)
     return "a gated block keeps its outer width"
 

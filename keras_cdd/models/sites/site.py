@@ -9,6 +9,7 @@ MADE = "made"  # Makes it: kernel and bias of a producer.
 READ = "read"  # Takes it: without these entries the channel has no effect.
 ADDED = "added"  # Adds to it or subtracts from it, so that it is not zero where what was made is.
 SCALED = "scaled"
+GATE = "gate"  # A diagonal indicator's factor on it: where it is zero, the channel has no effect.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,19 @@ class Field:
 
 
 @dataclasses.dataclass(frozen=True)
+class Reading:
+    """The tensor in which a layer reads channels of a site; its only input.
+
+    Attributes:
+        layer: its name in the `Graph`.
+        positions: as in `Slot`, along the tensor's last axis.
+    """
+
+    layer: str
+    positions: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Site:
     """Channels of a model any of which can leave, each with all that belongs to it.
 
@@ -57,8 +71,11 @@ class Site:
         layers: names of all layers that lose something with a channel, in order.
         full_channels: of the uncut network, where that is known; else `channels`.
         keeps_zero: whether a channel that is made as zero is zero wherever it is read.
-        input_slots: of a gated site, where the inputs of its indicator live, (inputs, n): filters that may leave
-            without their indicator's output.
+        input_slots: of a site with a dense indicator, where the inputs of its indicator live, (inputs, n): filters that
+            may leave without their indicator's output.
+        indicator: path of its indicator's kernel, (1, 1, inputs, channels) or, of a diagonal one, (1, 1, 1, channels);
+            None without an indicator.
+        readings: the tensors in which layers read the channels.
     """
 
     name: str
@@ -69,3 +86,12 @@ class Site:
     full_channels: int
     keeps_zero: bool = True
     input_slots: tuple[Slot, ...] = ()
+    indicator: str | None = None
+    readings: tuple[Reading, ...] = ()
+
+    @property
+    def effects(self) -> tuple[Slot, ...]:
+        """The slots whose zeros take away all effect of a channel: those of the indicator, else those that read it."""
+        if self.indicator is not None:
+            return tuple(slot for slot in self.slots if slot.path == self.indicator and slot.role in (MADE, GATE))
+        return tuple(slot for slot in self.slots if slot.role == READ)

@@ -11,7 +11,7 @@ from keras_cdd.models.call import Call
 from keras_cdd.models.graph import Graph
 from keras_cdd.models.sites.labels import Labels
 from keras_cdd.models.sites.probe import Probe
-from keras_cdd.models.sites.site import ADDED, MADE, READ, SCALED
+from keras_cdd.models.sites.site import ADDED, GATE, MADE, READ, SCALED
 
 ONE_BRANCH = "an addition joins it with other channels (residual=True lets them leave together)"
 
@@ -33,7 +33,8 @@ class Made:
     site: str
     labels: np.ndarray
     full_channels: int
-    inputs: np.ndarray | None = None  # Of the indicator of a gated block.
+    inputs: np.ndarray | None = None  # Of a dense indicator.
+    indicator: keras.Variable | None = None  # The kernel, where a dense indicator makes them.
 
 
 class Walk:
@@ -49,6 +50,7 @@ class Walk:
         axes: (id of a weight, axis) -> `LabelledAxis`.
         fields: (name of a layer, argument) -> `LabelledAxis`.
         made: `Made` of all producers, in order.
+        read_in: name of a layer -> `LabelledAxis` of its only input, of layers that read channels.
         gates: labels of the tensors that scale channels at all positions alike, as made, before they were merged.
         woken: labels of channels that may be something else than zero although what was made is zero.
     """
@@ -58,13 +60,15 @@ class Walk:
         self.axes: dict[tuple[int, int], LabelledAxis] = {}
         self.fields: dict[tuple[str, str], LabelledAxis] = {}
         self.made: list[Made] = []
+        self.read_in: dict[str, LabelledAxis] = {}
         self.gates: list[np.ndarray] = []
         self.woken: list[np.ndarray] = []
         self._graph, self._probe = graph, Probe()
         self._channels: dict[int, np.ndarray] = {}
         for x in keras.tree.flatten(graph.inputs):
             self._channels[id(x)] = self._frozen(x, "an input of the model")
-        for call in graph.calls:
+        for self._call in graph.calls:
+            call = self._call
             labels = rule_of(call.operation)(self, call)
             if isinstance(labels, str):
                 for x in call.inputs:
@@ -97,6 +101,7 @@ class Walk:
         site: str | None = None,
         full_channels: int | None = None,
         inputs: np.ndarray | None = None,
+        is_indicator: bool = False,
     ) -> np.ndarray:
         """A layer makes channels, the same at every call.
 
@@ -108,6 +113,7 @@ class Walk:
             field: the argument of the layer, an int, that says how many there are.
             site: name of the site; the layer's by default.
             full_channels, inputs: see `Site` and `Made`.
+            is_indicator: whether `kernel` is that of a dense indicator.
 
         Returns:
             Labels of the output's channels.
@@ -116,7 +122,8 @@ class Walk:
         if key not in self.axes:
             labels = self.labels.fresh(kernel.shape[axis])
             self._put(layer, kernel, axis, labels, MADE)
-            self.made.append(Made(site or self.name(layer), labels, full_channels or len(labels), inputs))
+            indicator = kernel if is_indicator else None
+            self.made.append(Made(site or self.name(layer), labels, full_channels or len(labels), inputs, indicator))
             if bias is not None:
                 self._put(layer, bias, 0, labels, MADE)
             if field is not None:
@@ -126,6 +133,9 @@ class Walk:
     def read(self, layer: keras.layers.Layer, weight: keras.Variable, axis: int, labels: np.ndarray) -> None:
         """The entries along an axis take a channel each; where they are zero, the channel has no effect here."""
         self._put(layer, weight, axis, labels, READ)
+        inputs = self._call.inputs
+        if len(inputs) == 1 and np.isin(labels, self.channels(inputs[0])).all():
+            self.read_in.setdefault(self.name(layer), LabelledAxis(self.name(layer), self.channels(inputs[0]), READ))
 
     def scale(self, layer: keras.layers.Layer, weight: keras.Variable | None, axis: int, labels: np.ndarray) -> None:
         """The entries along an axis are factors on a channel each."""
@@ -134,6 +144,10 @@ class Walk:
     def add(self, layer: keras.layers.Layer, weight: keras.Variable | None, axis: int, labels: np.ndarray) -> None:
         """The entries along an axis are added to a channel each, or subtracted."""
         self._put(layer, weight, axis, labels, ADDED)
+
+    def gate(self, layer: keras.layers.Layer, kernel: keras.Variable, labels: np.ndarray) -> None:
+        """The entries along the last axis are a diagonal indicator's factors on a channel each."""
+        self._put(layer, kernel, -1, labels, GATE)
 
     def state(self, layer: keras.layers.Layer, field: str, labels: np.ndarray, is_list: bool = False) -> None:
         """An argument of a layer states how many channels there are, or lists them; see `Field`."""
