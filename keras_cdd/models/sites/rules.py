@@ -121,7 +121,7 @@ def _batch_normalization(walk: Walk, call: Call) -> np.ndarray | str:
     return walk.channels(x)
 
 
-def _through(walk: Walk, layer: L.Layer, bn: L.BatchNormalization, channels: np.ndarray) -> None:
+def _through(walk: Walk, layer: keras.layers.Layer, bn: keras.layers.BatchNormalization, channels: np.ndarray) -> None:
     """Channels pass a BatchNorm that is a layer or a part of one."""
     for factor in (bn.gamma, bn.moving_variance):
         walk.scale(layer, factor, 0, channels)
