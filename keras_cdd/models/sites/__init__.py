@@ -1,6 +1,6 @@
 """Sites: which channels belong together, in any functional Keras model."""
 
-from keras_cdd.models.sites.find import own_paths, sites
+from keras_cdd.models.sites.find import cut_sites, own_paths, sites
 from keras_cdd.models.sites.rules import site_rule
 from keras_cdd.models.sites.site import ADDED, GATE, MADE, READ, SCALED, Field, Reading, Site, Slot
 from keras_cdd.models.sites.sites import LeftOut, Sites
@@ -19,6 +19,7 @@ __all__ = [
     "Sites",
     "Slot",
     "Walk",
+    "cut_sites",
     "own_paths",
     "site_rule",
     "sites",
