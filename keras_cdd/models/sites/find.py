@@ -75,6 +75,7 @@ class _Finder:
         found: dict[str, Site] = {}
         names: set[str] = set()
         left_out: list[LeftOut] = []
+        full_channels = self._full_channels()
         for (number, group), made in zip(enumerate(self._groups), self._first_made(), strict=True):
             slots = tuple(self._slot(key, positions) for key, positions in axes[number].items())
             site = Site(
@@ -83,7 +84,7 @@ class _Finder:
                 slots=slots,
                 fields=tuple(self._field(key, positions) for key, positions in fields[number].items()),
                 layers=tuple(dict.fromkeys(self._walk.axes[key].layer for key in axes[number])),
-                full_channels=made.full_channels,
+                full_channels=full_channels[number],
                 keeps_zero=woken.isdisjoint(group),
                 input_slots=() if made.inputs is None else self._input_slots(made.inputs),
                 indicator=self._indicator(made, slots),
@@ -116,6 +117,15 @@ class _Finder:
             for number in np.unique(self._places[self._classes[made.labels], 0]).tolist():
                 first.setdefault(number, made)
         return [first[number] for number in range(len(self._groups))]
+
+    def _full_channels(self) -> list[int]:
+        """Of every group, how many the uncut network has, if one of its producers knows."""
+        full = [len(group) for group in self._groups]
+        for made in self._walk.made:
+            number, *others = np.unique(self._places[self._classes[made.labels], 0]).tolist()
+            if number >= 0 and not others and len(made.labels) == len(self._groups[number]):
+                full[number] = max(full[number], made.full_channels)
+        return full
 
     def _positions(self, axes: Mapping[Any, LabelledAxis]) -> list[dict[Any, np.ndarray]]:
         """Of every group, key of an axis -> (channels, n) positions."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -81,7 +82,7 @@ class Walk:
                 )
             else:
                 self._channels[id(call.output)] = labels
-        for x in keras.tree.flatten(graph.outputs):
+        for x in keras.tree.flatten(_read_outside(graph.outputs)):
             self.labels.freeze(self.channels(x), "an output of the model")
 
     def channels(self, tensor: Tensor) -> np.ndarray:
@@ -157,6 +158,12 @@ class Walk:
         else:
             self.fields[key] = LabelledAxis(key[0], labels, is_list=is_list)
 
+    def join(self, first: np.ndarray, second: np.ndarray) -> None:
+        """An addition joins channels pair by pair: they leave together, or without `residual` not at all."""
+        self.labels.merge(first, second)
+        if not self.residual:
+            self.labels.freeze(first, ONE_BRANCH)
+
     def activated(self, layer: keras.layers.Layer, labels: np.ndarray) -> np.ndarray:
         """The channels behind an activation that is part of a layer."""
         answer = self._probe.activation(getattr(layer, "activation", None))
@@ -189,11 +196,12 @@ class Walk:
     def _joined(self, call: Call, wide: list[Tensor], multiplies: bool) -> None:
         first = self.channels(wide[0])
         for x in wide[1:]:
-            self.labels.merge(first, self.channels(x))
+            if multiplies:
+                self.labels.merge(first, self.channels(x))
+            else:
+                self.join(first, self.channels(x))
         if multiplies:
             self.gates += [self.channels(x) for x in wide if _positions(x) < _positions(call.output)]
-        elif not self.residual:
-            self.labels.freeze(first, ONE_BRANCH)
 
     def _put(
         self, layer: keras.layers.Layer, weight: keras.Variable | None, axis: int, labels: np.ndarray, role: str
@@ -210,6 +218,13 @@ class Walk:
         labels = self.labels.fresh(tensor.shape[-1] or 1 if len(tensor.shape) > 1 else 1)
         self.labels.freeze(labels, reason)
         return labels
+
+
+def _read_outside(outputs: Any) -> Any:
+    """The outputs whose channels must stay: of a retrieval model not `features`, which only a loss reads."""
+    if not isinstance(outputs, dict) or "embedding" not in outputs:
+        return outputs
+    return {name: x for name, x in outputs.items() if name != "features"}
 
 
 def _positions(tensor: Tensor) -> int:
