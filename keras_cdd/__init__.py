@@ -12,6 +12,7 @@ __all__ = [
     "ChannelFade",
     "ChannelIndicator",
     "CompressionRule",
+    "DiagonalIndicator",
     "Distiller",
     "EmbeddingQueue",
     "FeatureRecorder",
@@ -63,7 +64,13 @@ if has_keras():
         Part,
     )
     from keras_cdd.evaluation import evaluate_ranking
-    from keras_cdd.layers import ChannelIndicator, FeatureRecorder, GatedBasicBlock, GatedBottleneck
+    from keras_cdd.layers import (
+        ChannelIndicator,
+        DiagonalIndicator,
+        FeatureRecorder,
+        GatedBasicBlock,
+        GatedBottleneck,
+    )
     from keras_cdd.losses import (
         LossWeights,
         compression_loss,

@@ -5,11 +5,11 @@ from typing import Any
 
 import keras
 
-from keras_cdd.layers import ChannelIndicator
+from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
 from keras_cdd.models.call import Call
 from keras_cdd.models.kinds import CONVOLUTIONS, DEPTHWISE, SEPARABLE, TRANSPOSED
 
-_OF_CHANNELS_LAST = (keras.layers.Dense, ChannelIndicator)
+_OF_CHANNELS_LAST = (keras.layers.Dense, ChannelIndicator, DiagonalIndicator)
 
 
 def multiply_adds(call: Call) -> int:

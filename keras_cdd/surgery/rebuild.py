@@ -67,9 +67,11 @@ class _SlimCopies(Copies):
         # Layer -> argument -> positions that go; those of several sites, where a concatenation is behind.
         self._fields: dict[str, dict[str, tuple[Field, list[int]]]] = {}
         for name, cut in plan.cuts.items():
-            for field in found[name].fields:
+            site = found[name]
+            sides = [(field, cut.outputs) for field in site.fields] + [(field, cut.inputs) for field in site.input_fields]
+            for field, kept in sides:
                 _, removed = self._fields.setdefault(field.layer, {}).setdefault(field.name, (field, []))
-                removed += removed_positions(field.positions, cut.outputs).tolist()
+                removed += removed_positions(field.positions, kept).tolist()
 
     def copy_of(self, operation: keras.Operation, config: dict[str, Any]) -> keras.Operation:
         if isinstance(operation, GatedBlock):

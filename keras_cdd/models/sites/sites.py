@@ -7,7 +7,9 @@ import keras
 
 from keras_cdd.models.cost import graph_costs
 from keras_cdd.models.graph import Graph
-from keras_cdd.models.sites.site import Site
+from keras_cdd.models.sites.flow import Flow
+from keras_cdd.models.sites.places import place_of
+from keras_cdd.models.sites.site import GATE, Site
 from keras_cdd.models.terms import Width
 
 
@@ -33,6 +35,7 @@ class Sites(Mapping[str, Site]):
         graph: the model's `Graph`.
         left_out: `LeftOut` of everything that stays.
         variables: path -> weight, of all weights of the model.
+        flows: name -> `Flow`, of the sites that are not inside of a layer.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class Sites(Mapping[str, Site]):
         sites: Mapping[str, Site],
         left_out: Sequence[LeftOut],
         variables: Mapping[str, keras.Variable],
+        flows: Mapping[str, Flow],
     ) -> None:
         self.graph = graph
         self._sites = dict(sites)
         self.left_out = list(left_out)
         self.variables = dict(variables)
+        self.flows = dict(flows)
         self._axes: dict[tuple[int, int], dict[str, int]] = {}
         for name, site in self._sites.items():
             for slot in site.slots:
@@ -63,7 +68,7 @@ class Sites(Mapping[str, Site]):
 
     def only(self, names: Iterable[str]) -> "Sites":
         """These sites alone."""
-        return Sites(self.graph, {name: self[name] for name in names}, self.left_out, self.variables)
+        return Sites(self.graph, {name: self[name] for name in names}, self.left_out, self.variables, self.flows)
 
     def width(self, weight: keras.Variable, axis: int) -> Width:
         """The length of a weight's axis, as a function of the sites' widths."""
