@@ -82,4 +82,3 @@ def _passes(call: Call, x: Tensor) -> bool:
     if type(layer) in (L.Flatten, L.Reshape):
         return isinstance(call.output.shape[-1], int) and call.output.shape[-1] % x.shape[-1] == 0
     return type(layer) in _LINEAR and not call.kwargs.get("training")
-

@@ -67,9 +67,8 @@ class _SlimCopies(Copies):
         # Layer -> argument -> positions that go; those of several sites, where a concatenation is behind.
         self._fields: dict[str, dict[str, tuple[Field, list[int]]]] = {}
         for name, cut in plan.cuts.items():
-            site = found[name]
-            sides = [(field, cut.outputs) for field in site.fields] + [(field, cut.inputs) for field in site.input_fields]
-            for field, kept in sides:
+            sides = ((found[name].fields, cut.outputs), (found[name].input_fields, cut.inputs))
+            for field, kept in ((field, kept) for fields, kept in sides for field in fields):
                 _, removed = self._fields.setdefault(field.layer, {}).setdefault(field.name, (field, []))
                 removed += removed_positions(field.positions, kept).tolist()
 

@@ -8,7 +8,9 @@ from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
 L = keras.layers
 
 
-def stock_indicator(indicator: ChannelIndicator | DiagonalIndicator, input_shape: Shape, name: str) -> L.Layer:
+def stock_indicator(
+    indicator: ChannelIndicator | DiagonalIndicator, input_shape: Shape, name: str
+) -> keras.layers.Layer:
     """A float32 stock layer without a bias that computes the same.
 
     Args:
@@ -24,13 +26,13 @@ def stock_indicator(indicator: ChannelIndicator | DiagonalIndicator, input_shape
     return layer
 
 
-def _dense(indicator: ChannelIndicator, rank: int, options: dict[str, str]) -> L.Layer:
+def _dense(indicator: ChannelIndicator, rank: int, options: dict[str, str]) -> keras.layers.Layer:
     if rank == 4:
         return L.Conv2D(indicator.kept, 1, use_bias=False, **options)
     return L.Dense(indicator.kept, use_bias=False, **options)
 
 
-def _diagonal(indicator: DiagonalIndicator, rank: int, options: dict[str, str]) -> L.Layer:
+def _diagonal(indicator: DiagonalIndicator, rank: int, options: dict[str, str]) -> keras.layers.Layer:
     if rank in (3, 4):
         kind = L.DepthwiseConv2D if rank == 4 else L.DepthwiseConv1D
         return kind(1, use_bias=False, **options)

@@ -8,9 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_cdd.models.call import Call
 from keras_cdd.models.graph import Graph, graph_of
-from keras_cdd.models.sites.flow import Flow
+from keras_cdd.models.sites.flow import Flow, Order, flows_of
 from keras_cdd.models.sites.rules import rule_of
 from keras_cdd.models.sites.site import GATE, READ, Field, Reading, Site, Slot
 from keras_cdd.models.sites.sites import LeftOut, Sites
@@ -65,7 +64,7 @@ class _Finder:
         axes, fields = self._positions(self._walk.axes), self._positions(self._walk.fields)
         readings = self._positions(self._walk.read_in)
         woken = {one for labels in self._walk.woken for one in self._classes[labels].tolist()}
-        runs, flows = self._flows(), {}
+        runs, flows = flows_of(self._walk, self._orders, self._gate_makers), {}
         found: dict[str, Site] = {}
         names: set[str] = set()
         left_out: list[LeftOut] = []
@@ -164,31 +163,7 @@ class _Finder:
         calls = [call for call in flow.calls if self._graph.names[id(call.operation)] == layer]
         return flow.zeros_reach_readers(x for call in calls for x in call.outputs)
 
-    def _flows(self) -> dict[int, Flow]:
-        """Number of a group -> its `Flow`, of groups whose channels are in tensors of the graph."""
-        orders: list[dict[int, tuple[int, ...] | None]] = [{} for _ in self._groups]
-        calls: list[list[Call]] = [[] for _ in self._groups]
-        known: dict[int, dict[int, tuple[int, ...] | None]] = {}  # Tensors share arrays of labels.
-        for call in self._graph.calls:
-            touched: dict[int, None] = {}
-            for x in (*call.inputs, *call.outputs):
-                labels = self._walk.channels(x)
-                if id(labels) not in known:
-                    known[id(labels)] = self._orders(labels)
-                for number, order in known[id(labels)].items():
-                    orders[number][id(x)] = order
-                    touched[number] = None
-            for number in touched:
-                calls[number].append(call)
-        names = self._graph.names
-        factor_makers = {id(call) for call in self._graph.calls if names[id(call.operation)] in self._gate_makers}
-        return {
-            number: Flow(calls[number], orders[number], self._walk.acts, factor_makers)
-            for number in range(len(self._groups))
-            if calls[number]
-        }
-
-    def _orders(self, labels: np.ndarray) -> dict[int, tuple[int, ...] | None]:
+    def _orders(self, labels: np.ndarray) -> dict[int, Order]:
         """Number of every group in a tensor -> ranks of its channels, if the tensor has these and no others."""
         numbers, ranks = self._places[self._classes[labels]].T
         present = np.unique(numbers).tolist()

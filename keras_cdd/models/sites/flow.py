@@ -1,12 +1,17 @@
 """How the channels of a site run through the tensors of a graph."""
 
+import collections
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+import numpy as np
 
 from keras_cdd.annotations import Tensor
 from keras_cdd.models.call import Call
 from keras_cdd.models.sites.site import ABSORBS, MADE, READ, WAKES
+from keras_cdd.models.sites.walk import Walk
 
+Order = tuple[int, ...] | None
 Edge = tuple[int, int]  # (id of a call, id of a tensor that it takes)
 
 
@@ -23,7 +28,7 @@ class Flow:
     """
 
     calls: list[Call]
-    orders: dict[int, tuple[int, ...] | None]
+    orders: dict[int, Order]
     acts: Mapping[int, set[str]]
     factor_makers: set[int]
 
@@ -57,3 +62,31 @@ class Flow:
             if stays and not self.does(call, MADE) and not self.does(call, WAKES):
                 zero |= {id(x) for x in self.carried(call.outputs)}
         return True
+
+
+def flows_of(
+    walk: Walk, orders_of: Callable[[np.ndarray], Mapping[int, Order]], factor_makers: Collection[str]
+) -> dict[int, Flow]:
+    """Number of a site -> its `Flow`, of the sites whose channels are in tensors of the graph.
+
+    Args:
+        walk: finished.
+        orders_of: labels of a tensor -> number of every site in it -> ranks of the channels, as in `Flow.orders`.
+        factor_makers: names of the layers that make nothing but factors.
+    """
+    orders: dict[int, dict[int, Order]] = collections.defaultdict(dict)
+    calls: dict[int, list[Call]] = collections.defaultdict(list)
+    known: dict[int, Mapping[int, Order]] = {}  # Tensors share arrays of labels.
+    for call in walk.graph.calls:
+        touched: dict[int, None] = {}
+        for x in (*call.inputs, *call.outputs):
+            labels = walk.channels(x)
+            if id(labels) not in known:
+                known[id(labels)] = orders_of(labels)
+            for number, order in known[id(labels)].items():
+                orders[number][id(x)] = order
+                touched[number] = None
+        for number in touched:
+            calls[number].append(call)
+    making_factors = {id(call) for call in walk.graph.calls if walk.name(call.operation) in factor_makers}
+    return {number: Flow(calls[number], orders[number], walk.acts, making_factors) for number in calls}

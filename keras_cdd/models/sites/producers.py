@@ -32,9 +32,9 @@ def is_behind_its_producer(graph: Graph, indicator: ChannelIndicator) -> bool:
     calls = graph.calls_of(indicator)
     chains = [_chain(graph, call) for call in calls]
     operations = {tuple(id(call.operation) for call in chain) for chain in chains}
-    return len(operations) == 1 and all(
-        len(graph.calls_of(call.operation)) == len(calls) for chain in chains for call in chain
-    ) and bool(chains[0])
+    if len(operations) > 1 or not chains[0]:
+        return False
+    return all(len(graph.calls_of(call.operation)) == len(calls) for call in chains[0])
 
 
 def _chain(graph: Graph, indicator: Call) -> list[Call]:

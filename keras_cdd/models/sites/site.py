@@ -98,6 +98,14 @@ class Site:
     is_sealed: bool = True
 
     @property
+    def indicator_kind(self) -> str | None:
+        """ "dense" or "diagonal"; None without an indicator."""
+        if self.indicator is None:
+            return None
+        is_diagonal = any(slot.role == GATE for slot in self.slots if slot.path == self.indicator)
+        return "diagonal" if is_diagonal else "dense"
+
+    @property
     def effects(self) -> tuple[Slot, ...]:
         """The slots whose zeros take away all effect of a channel.
 

@@ -7,9 +7,10 @@ import keras
 
 from keras_cdd.models.cost import graph_costs
 from keras_cdd.models.graph import Graph
+from keras_cdd.models.reasons import in_words
 from keras_cdd.models.sites.flow import Flow
 from keras_cdd.models.sites.places import place_of
-from keras_cdd.models.sites.site import GATE, Site
+from keras_cdd.models.sites.site import Site
 from keras_cdd.models.terms import Width
 
 
@@ -81,16 +82,31 @@ class Sites(Mapping[str, Site]):
         has_size = not any(None in x.shape[1:] for x in keras.tree.flatten(self.graph.inputs))
         costs = graph_costs(self.graph, self) if has_size else None
         width = max(8, 2 + max((len(name) for name in [*self, *(left.name for left in self.left_out)]), default=0))
-        lines = [f"{'site':<{width}}{'channels':>8}{'MACs a channel':>16}  leaves with it"]
+        kinds = {name: site.indicator_kind or "-" for name, site in self.items()}
+        is_gated = any(site.indicator for site in self.values())
+        column = f"{'indicator':>11}" if is_gated else ""
+        lines = [f"{'site':<{width}}{'channels':>8}{'MACs a channel':>16}{column}  leaves with it"]
         for name, site in self.items():
             macs = "-" if costs is None else f"{costs.of_one_channel(name)[0]:,}"
             others = [layer for layer in site.layers if layer != name]
-            lines.append(f"{name:<{width}}{site.channels:>8}{macs:>16}  {_some(others)}")
+            column = f"{kinds[name]:>11}" if is_gated else ""
+            lines.append(f"{name:<{width}}{site.channels:>8}{macs:>16}{column}  {_some(others)}")
         lines += [f"{left.name:<{width}}{left.channels:>8}{'stays':>16}  {left.reason}" for left in self.left_out]
+        if missing := self._without_indicator():
+            lines.append(f"Without an indicator: {in_words(missing)}.")
         if costs is None:
             return "\n".join([*lines, "An Input without a height and a width has no number of MACs."])
         least = 100 * costs.macs(dict.fromkeys(self, 1)) / max(costs.macs(), 1)
         return "\n".join([*lines, f"One channel a site would leave {least:.1f} % of {costs.macs():,} MACs."])
+
+    def _without_indicator(self) -> dict[str, str]:
+        """Why sites have none, beside others that have one."""
+        kinds = {self[name].indicator_kind for name in self.flows if name in self}
+        if kinds <= {None}:
+            return {}
+        kind = "diagonal" if "diagonal" in kinds else "dense"
+        tried = {name: place_of(self, name, kind) for name, site in self.items() if site.indicator is None}
+        return {name: reason for name, reason in tried.items() if isinstance(reason, str)}
 
 
 def _some(names: list[str]) -> str:
