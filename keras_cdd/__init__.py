@@ -29,6 +29,7 @@ __all__ = [
     "embedding_distillation_loss",
     "evaluate_ranking",
     "feature_distillation_loss",
+    "fit_shrinking",
     "fuse",
     "gate_model",
     "gated_resnet",
@@ -64,6 +65,7 @@ if has_keras():
         Part,
     )
     from keras_cdd.evaluation import evaluate_ranking
+    from keras_cdd.experiment.fit_shrinking import fit_shrinking
     from keras_cdd.layers import (
         ChannelIndicator,
         DiagonalIndicator,

@@ -21,7 +21,7 @@ def _probe(activation: Tensor, gate: Tensor) -> tuple[Tensor, Callable[..., tupl
 
     def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
         product = tf.cast(activation, tf.float32) * tf.cast(upstream, tf.float32)
-        return upstream, tf.reduce_sum(product, axis=[1, 2])
+        return upstream, tf.reduce_sum(product, axis=list(range(1, len(activation.shape) - 1)))
 
     return tf.identity(activation), gradient
 
@@ -66,17 +66,21 @@ class FeatureRecorder:
         _ACTIVE.recorder = self._outer
 
     def record(self, site: str, convolution: Tensor, indicator: Tensor) -> None:
-        """Stores the means over positions of two (N, H, W, C) tensors under the site's name."""
+        """Stores the means over positions of two (N, ..., C) tensors under the site's name."""
         self.convolution[site] = _pooled(convolution)
         self.indicator[site] = self.convolution[site] if indicator is convolution else _pooled(indicator)
 
     def gate(self, site: str, activation: Tensor) -> Tensor:
-        """The activation (N, H, W, kept), with the site's gate on it if `with_gates`."""
+        """The activation (N, ..., kept), with the site's gate on it if `with_gates`.
+
+        A second activation of the same site gets the same gate.
+        """
         if not self.with_gates:
             return activation
-        self.gates[site] = tf.ones([tf.shape(activation)[0], activation.shape[-1]], tf.float32)
-        if self.tape is not None:
-            self.tape.watch(self.gates[site])
+        if site not in self.gates:
+            self.gates[site] = tf.ones([tf.shape(activation)[0], activation.shape[-1]], tf.float32)
+            if self.tape is not None:
+                self.tape.watch(self.gates[site])
         return _probe(activation, self.gates[site])
 
 
@@ -85,5 +89,11 @@ def active_recorder() -> FeatureRecorder | None:
     return getattr(_ACTIVE, "recorder", None)
 
 
+def into(layer: str) -> str:
+    """The name of the gate on the channels that a layer reads; a site may have the layer's own name."""
+    return f"into {layer}"
+
+
 def _pooled(feature_map: Tensor) -> Tensor:
-    return keras.ops.mean(keras.ops.cast(feature_map, "float32"), axis=(1, 2))
+    axes = tuple(range(1, len(feature_map.shape) - 1))
+    return keras.ops.mean(keras.ops.cast(feature_map, "float32"), axis=axes)

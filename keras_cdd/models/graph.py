@@ -99,13 +99,21 @@ class Graph:
         inputs = keras.tree.map_structure(
             lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, sparse=x.sparse, name=x.name), self.inputs
         )
+        return keras.Model(inputs, self.run(inputs, call), name=self.name)
+
+    def run(self, inputs: Any, call: Callable[..., Any]) -> Any:
+        """Computes the outputs from inputs, symbolic tensors or values, in the structure of the model's.
+
+        Args:
+            inputs: in the structure of `Graph.inputs`.
+            call: as in `replay`.
+        """
         values = dict(zip(map(id, keras.tree.flatten(self.inputs)), keras.tree.flatten(inputs), strict=True))
         for recorded in self.calls:
             args, kwargs = recorded.arguments(values)
             given = keras.tree.flatten(call(recorded, *args, **kwargs))
             values.update(zip(map(id, recorded.outputs), given, strict=True))
-        outputs = keras.tree.map_structure(lambda x: values[id(x)], self.outputs)
-        return keras.Model(inputs, outputs, name=self.name)
+        return keras.tree.map_structure(lambda x: values[id(x)], self.outputs)
 
     def _record(
         self, model: keras.Model, inputs: Sequence[Tensor], path: tuple[str, ...], training: bool | None

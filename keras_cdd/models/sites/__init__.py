@@ -1,6 +1,6 @@
 """Sites: which channels belong together, in any functional Keras model."""
 
-from keras_cdd.models.sites.find import own_paths, sites
+from keras_cdd.models.sites.find import cut_sites, own_paths, sites
 from keras_cdd.models.sites.flow import Flow
 from keras_cdd.models.sites.places import Place, place_of
 from keras_cdd.models.sites.rules import site_rule
@@ -23,6 +23,7 @@ __all__ = [
     "Sites",
     "Slot",
     "Walk",
+    "cut_sites",
     "own_paths",
     "place_of",
     "site_rule",

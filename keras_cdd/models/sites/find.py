@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_cdd.layers import GatedBlock
 from keras_cdd.models.graph import Graph, graph_of
 from keras_cdd.models.sites.flow import Flow, Order, flows_of
 from keras_cdd.models.sites.rules import rule_of
@@ -42,6 +43,14 @@ def sites(model: keras.Model, residual: bool = False, squeeze: bool = False) -> 
     """
     graph = graph_of(model)
     return _Finder(graph, Walk(graph, residual, rule_of)).sites(squeeze)
+
+
+def cut_sites(model: keras.Model, residual: bool = False, squeeze: bool = False) -> Sites:
+    """The `sites` that surgery cuts: of a model with gated blocks only those with an indicator, unless `residual`."""
+    found = sites(model, residual, squeeze)
+    if residual or not any(isinstance(operation, GatedBlock) for operation in found.graph.operations):
+        return found
+    return found.only(name for name, site in found.items() if site.indicator is not None)
 
 
 class _Finder:

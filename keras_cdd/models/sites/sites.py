@@ -1,12 +1,16 @@
 """The sites of a model, as a mapping and as a table."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 
+from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
 from keras_cdd.models.cost import graph_costs
-from keras_cdd.models.graph import Graph
+from keras_cdd.models.graph import Graph, all_layers
 from keras_cdd.models.reasons import in_words
 from keras_cdd.models.sites.flow import Flow
 from keras_cdd.models.sites.places import place_of
@@ -70,6 +74,34 @@ class Sites(Mapping[str, Site]):
     def only(self, names: Iterable[str]) -> "Sites":
         """These sites alone."""
         return Sites(self.graph, {name: self[name] for name in names}, self.left_out, self.variables, self.flows)
+
+    def with_full_widths(self, full_widths: Mapping[str, int]) -> "Sites":
+        """The same sites; those that are named have so many channels in the uncut network."""
+        sites = {
+            name: dataclasses.replace(site, full_channels=full_widths.get(name, site.full_channels))
+            for name, site in self.items()
+        }
+        return Sites(self.graph, sites, self.left_out, self.variables, self.flows)
+
+    def kernels(self) -> dict[str, np.ndarray]:
+        """Name -> (rows, channels): kernels of the indicators, of diagonal ones with one row."""
+        paths = {name: site.indicator for name, site in self.items()}
+        return {
+            name: keras.ops.convert_to_numpy(self.variables[path])[0, 0]
+            for name, path in paths.items()
+            if path is not None
+        }
+
+    def indicator(self, name: str) -> Any:
+        """The indicator's layer of a site; None without one."""
+        path = self[name].indicator
+        return None if path is None else self._indicators[id(self.variables[path])]
+
+    @functools.cached_property
+    def _indicators(self) -> dict[int, Any]:
+        layers = [layer for layer in self.graph.operations if isinstance(layer, keras.layers.Layer)]
+        inner = [layer for outer in layers for layer in (outer, *all_layers(outer))]
+        return {id(layer.kernel): layer for layer in inner if isinstance(layer, (ChannelIndicator, DiagonalIndicator))}
 
     def width(self, weight: keras.Variable, axis: int) -> Width:
         """The length of a weight's axis, as a function of the sites' widths."""
