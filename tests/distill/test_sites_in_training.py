@@ -9,7 +9,7 @@ from keras_cdd.distill import ChannelFade, Distiller, FisherScore
 from keras_cdd.distill.taps import Taps
 from keras_cdd.layers import FeatureRecorder
 from keras_cdd.losses import LossWeights
-from keras_cdd.models.sites import READ, sites
+from keras_cdd.models.sites import sites
 from tests.models.networks import images_for
 from tests.models.sites.small import SMALL, gated, residual
 from tests.surgery.stock import alive
@@ -33,12 +33,12 @@ def test_gates_are_a_factor_on_what_reads_a_channel(build):
     model = alive(build())
     found = sites(model, residual=True)
     images, taps = images_for(model, 4), Taps(found)
-    with tf.GradientTape() as tape, FeatureRecorder(with_gates=True, tape=tape) as recorder:
+    with tf.GradientTape() as tape, FeatureRecorder(True, tape, gates_of_inputs=True) as recorder:
         outputs = taps(images, training=False)
         loss = task(None, outputs, None)
     for ours, theirs in zip(keras.tree.flatten(outputs), keras.tree.flatten(model(images)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    readers = {slot.path: found.variables[slot.path] for s in found.values() for slot in s.slots if slot.role == READ}
+    readers = {slot.path: found.variables[slot.path] for site in found.values() for slot in site.effects}
     gates, gradients = tape.gradient(loss, [recorder.gates, {path: weight.value for path, weight in readers.items()}])
     derivatives = taps.by_site(gates)
     assert derivatives.keys() == found.keys()
