@@ -8,7 +8,7 @@ import keras
 from keras_cdd.annotations import Shape, Tensor
 from keras_cdd.layers.conv_shape import ConvShape
 from keras_cdd.layers.conv_unit import ConvUnit
-from keras_cdd.layers.feature_recorder import active_recorder
+from keras_cdd.layers.feature_recorder import active_recorder, into
 
 # Where the indicators of a block stand; subclasses say at which convolutions that is.
 INDICATORS = ("none", "conv2", "both")
@@ -146,7 +146,7 @@ class GatedBlock(keras.layers.Layer):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         recorder = active_recorder()
         # What an identity shortcut adds is read later, by other layers.
-        read = recorder.gate(self.name, inputs) if recorder is not None and recorder.gates_of_inputs else inputs
+        read = recorder.gate(into(self.name), inputs) if recorder is not None and recorder.gates_of_inputs else inputs
         x = read
         for unit in self.inner:
             x = keras.ops.relu(unit(x, site=self.site(unit), training=training))
