@@ -12,6 +12,7 @@ __all__ = [
     "ChannelFade",
     "ChannelIndicator",
     "CompressionRule",
+    "DiagonalIndicator",
     "Distiller",
     "EmbeddingQueue",
     "FeatureRecorder",
@@ -65,7 +66,13 @@ if has_keras():
     )
     from keras_cdd.evaluation import evaluate_ranking
     from keras_cdd.experiment.fit_shrinking import fit_shrinking
-    from keras_cdd.layers import ChannelIndicator, FeatureRecorder, GatedBasicBlock, GatedBottleneck
+    from keras_cdd.layers import (
+        ChannelIndicator,
+        DiagonalIndicator,
+        FeatureRecorder,
+        GatedBasicBlock,
+        GatedBottleneck,
+    )
     from keras_cdd.losses import (
         LossWeights,
         compression_loss,

@@ -41,7 +41,9 @@ class Graph:
         for call in self.calls:
             for key in dict.fromkeys(map(id, call.inputs)):
                 self._takers[key].append(call)
-        self._times = collections.Counter(id(call.operation) for call in self.calls)
+        self._calls_of = collections.defaultdict(list)
+        for call in self.calls:
+            self._calls_of[id(call.operation)].append(call)
         self._taken_names = {tensor.name for tensor in keras.tree.flatten(self.inputs)}
         self.names: dict[int, str] = {}
         for call in self.calls:
@@ -70,8 +72,12 @@ class Graph:
             return None
         return self.takers(call.output)[0]
 
+    def calls_of(self, operation: keras.Operation) -> Sequence[Call]:
+        """All calls of an operation, in order."""
+        return self._calls_of.get(id(operation), ())
+
     def is_called_once(self, call: Call) -> bool:
-        return self._times[id(call.operation)] == 1
+        return len(self.calls_of(call.operation)) == 1
 
     def unique_name(self, name: str, path: Sequence[str] = ()) -> str:
         """Returns and reserves a name that nothing else in the graph has, based on `name` and `path`."""

@@ -67,9 +67,10 @@ class _SlimCopies(Copies):
         # Layer -> argument -> positions that go; those of several sites, where a concatenation is behind.
         self._fields: dict[str, dict[str, tuple[Field, list[int]]]] = {}
         for name, cut in plan.cuts.items():
-            for field in found[name].fields:
+            sides = ((found[name].fields, cut.outputs), (found[name].input_fields, cut.inputs))
+            for field, kept in ((field, kept) for fields, kept in sides for field in fields):
                 _, removed = self._fields.setdefault(field.layer, {}).setdefault(field.name, (field, []))
-                removed += removed_positions(field.positions, cut.outputs).tolist()
+                removed += removed_positions(field.positions, kept).tolist()
 
     def copy_of(self, operation: keras.Operation, config: dict[str, Any]) -> keras.Operation:
         if isinstance(operation, GatedBlock):

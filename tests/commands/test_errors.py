@@ -91,7 +91,7 @@ def test_without_a_shortcut_a_wrong_flag_ends_with_status_2(module):
     "arguments, words",
     [
         (["--epochs=many"], ["epochs", "many"]),
-        (["--backbone=vgg16"], ["backbone", "vgg16", "resnet50"]),
+        (["--backbone=vgg15"], ["backbone", "vgg15", "resnet50"]),
         (["--flagfile=nowhere.flags"], ["nowhere.flags"]),
         (["synthetic"], ["'synthetic'", "--"]),
     ],

@@ -5,9 +5,16 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_cdd.layers import ChannelIndicator, FusedBatchNormalization, GatedBlock, GeneralizedMeanPooling
+from keras_cdd.layers import (
+    ChannelIndicator,
+    DiagonalIndicator,
+    FusedBatchNormalization,
+    GatedBlock,
+    GeneralizedMeanPooling,
+)
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.models.call import Call
+from keras_cdd.models.sites.producers import is_behind_its_producer
 from keras_cdd.models.sites.walk import Rule, Walk
 
 L = keras.layers
@@ -140,7 +147,7 @@ def _prelu(walk: Walk, call: Call) -> np.ndarray | str:
 
 @site_rule(GeneralizedMeanPooling)
 def _generalized_mean(walk: Walk, call: Call) -> np.ndarray:
-    walk.woken.append(walk.channels(call.input))
+    walk.wake(walk.channels(call.input))
     return walk.channels(call.input)
 
 
@@ -166,11 +173,26 @@ def _concatenate(walk: Walk, call: Call) -> np.ndarray | str:
 @site_rule(ChannelIndicator)
 def _indicator(walk: Walk, call: Call) -> np.ndarray:
     layer, channels = call.operation, walk.channels(call.input)
-    walk.read(layer, layer.kernel, -2, channels)
     walk.state(layer, "input_channels", channels, is_list=True)
-    outputs = walk.make(layer, layer.kernel, -1, field="kept")
+    if layer.full_channels is not None and is_behind_its_producer(walk.graph, layer):
+        # One site with its producer, whose channels are this one's inputs.
+        site = walk.take_over(channels)
+        walk.scale(layer, layer.kernel, -2, channels)
+        options = {"site": site, "full_channels": layer.full_channels, "inputs": channels, "is_indicator": True}
+    else:
+        walk.read(layer, layer.kernel, -2, channels)
+        options = {}
+    outputs = walk.make(layer, layer.kernel, -1, field="kept", **options)
     walk.state(layer, "output_channels", outputs, is_list=True)
     return outputs
+
+
+@site_rule(DiagonalIndicator)
+def _diagonal_indicator(walk: Walk, call: Call) -> np.ndarray:
+    layer, channels = call.operation, walk.channels(call.input)
+    walk.gate(layer, layer.kernel, channels, layer.full_channels)
+    walk.state(layer, "output_channels", channels, is_list=True)
+    return channels
 
 
 def _gated_block(walk: Walk, call: Call) -> np.ndarray:
