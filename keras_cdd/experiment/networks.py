@@ -110,7 +110,7 @@ def student_architecture(config, dataset, teacher):
     plain = with_training_outputs(flat(source), dataset.num_identities)
     heavy = with_indicators(plain, config.network.indicators)
     if not heavy.trainable_variables:
-        # Copied from a frozen teacher. Keras passes `trainable` of a model on to some of its layers only.
+        # Copied from a frozen teacher. Not `heavy.trainable = True`: it is, so Keras would do nothing.
         for layer in heavy.layers:
             layer.trainable = True
     return heavy, plain
