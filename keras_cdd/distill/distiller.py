@@ -8,12 +8,16 @@ import tensorflow as tf
 
 from keras_cdd import losses
 from keras_cdd.annotations import Tensor
+from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.feature_pairs import FeaturePairs, alive_inputs, alive_outputs
 from keras_cdd.distill.part import Part
+from keras_cdd.distill.site_pairs import SitePairs
 from keras_cdd.distill.step_record import StepRecord
+from keras_cdd.distill.taps import Taps
 from keras_cdd.layers import FeatureRecorder
 from keras_cdd.losses.table import LOSSES, LossInputs, LossWeights
-from keras_cdd.models.gated_units import gated_units
+from keras_cdd.models.gated_units import gated_blocks, gated_units
+from keras_cdd.models.sites import Sites, cut_sites
 
 
 class Distiller(keras.Model):
@@ -34,6 +38,9 @@ class Distiller(keras.Model):
             take part in every step, in this order. None by default.
         own_losses: name -> (weight, function) of additional losses. `function(labels, outputs, teacher_outputs)` takes
             the teacher's outputs, None without a teacher, as the last argument and returns a scalar.
+        sites: `Sites` of the student that parts work on. Default: the indicators in its gated blocks.
+        kept_channels: site without an indicator -> indices of the student's channels in the uncut network, for feature
+            distillation. Default: all.
 
     Attributes:
         parts: name -> `Part`.
@@ -50,6 +57,8 @@ class Distiller(keras.Model):
         weights: LossWeights | None = None,
         parts: Iterable[Part] = (),
         own_losses: Mapping[str, tuple[float, Callable[..., Tensor]]] | None = None,
+        sites: Sites | None = None,
+        kept_channels: Mapping[str, Sequence[int]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -59,12 +68,12 @@ class Distiller(keras.Model):
         self.own_losses = own_losses or {}
         self.parts = _by_name(parts, teacher)
         self._working = list(self.parts.values())
-        self._kernels = {site: unit.indicator.kernel for site, unit in gated_units(student).items()}
-        self._pairs = FeaturePairs(student)
+        self.sites = sites
+        self._effects = Effects.of_units(gated_units(student)) if sites is None else Effects.of_sites(sites)
+        self._kernels = self._effects.kernels
         if teacher is not None:
             teacher.trainable = False
-            if self.weighting.feature:
-                self._pairs.check(teacher)
+        self._compare(kept_channels)
         names = ["loss", *(f"{name}_loss" for name in (*self._losses_that_count(), *self.own_losses))]
         names += ["compression_loss"] if "compression" in self.parts else []
         # Created here, because a traced step cannot create variables on several devices.
@@ -105,15 +114,17 @@ class Distiller(keras.Model):
         images, labels = data
         taught, teacher_record = self._teach(images)
         with_gates = any(part.needs_gates for part in self._working)
+        learn = self._taps if self._taps is not None and (with_gates or self._compared) else self.student
         with tf.GradientTape() as tape:
-            with FeatureRecorder(with_gates=with_gates, tape=tape) as record:
-                outputs = self.student(images, training=True)
+            with FeatureRecorder(with_gates, tape, gates_of_inputs=self._taps is not None) as record:
+                outputs = learn(images, training=True)
             values = self._loss_values(labels, outputs, taught, lambda: self._pairs(teacher_record, record))
             loss = sum(weight * value for weight, value in values.values())
             scale = self._loss_scale() / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = loss * scale
         variables = self.student.trainable_variables
         gradients, gates = tape.gradient(scaled, [variables, record.gates])
+        gates = self._taps.by_site(gates) if self._taps is not None and with_gates else gates
         step = StepRecord(
             number=tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64),
             taken=self._is_taken(gradients),
@@ -126,7 +137,7 @@ class Distiller(keras.Model):
             part.observe(step)
         self.optimizer.apply(self._with_indicator_rules(variables, gradients, scale), variables)
         for part in self._working:
-            part.after_update(self._kernels, self.optimizer.learning_rate)
+            part.after_update(self._effects, self.optimizer.learning_rate)
         return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in values.items()}})
 
     def _teach(self, images: Tensor) -> tuple[Any, Any]:
@@ -134,7 +145,27 @@ class Distiller(keras.Model):
         if self.teacher is None:
             return None, None
         with FeatureRecorder() as record:
-            return self.teacher(images, training=False), record
+            return self._teaching(images, training=False), record
+
+    def _compare(self, kept_channels: Mapping[str, Sequence[int]] | None) -> None:
+        """Sets up which features of teacher and student are compared, and how they are recorded.
+
+        Those of gated blocks record themselves; those of stock layers are tapped.
+        """
+        self._pairs: FeaturePairs | SitePairs = FeaturePairs(self.student)
+        self._compared: list[str] = []
+        self._teaching: Any = self.teacher
+        ours = self.sites
+        if self.teacher is not None and self.weighting.feature:
+            if ours is None or gated_blocks(self.student):
+                self._pairs.check(self.teacher)
+            else:
+                theirs = cut_sites(self.teacher)
+                self._pairs = SitePairs(ours, theirs, kept_channels)
+                self._compared = self._pairs.names
+                self._teaching = Taps(theirs, self._compared)
+        read = ours is not None and any(site.readings for site in ours.values())
+        self._taps = Taps(ours, self._compared) if ours is not None and read else None
 
     def _losses_that_count(self) -> list[str]:
         """Names of the losses with a nonzero weight, without a teacher only those that need none."""

@@ -1,12 +1,13 @@
 """Base class of the parts of training, which own the state beside weights and optimizer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
 
 from keras_cdd.annotations import Tensor
+from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.step_record import StepRecord
 
 
@@ -67,11 +68,12 @@ class Part:
         """
         return gradient
 
-    def after_update(self, kernels: Mapping[str, Any], learning_rate: Tensor) -> None:
-        """Called after the optimizer's update; may change the kernels in place.
+    def after_update(self, effects: Effects, learning_rate: Tensor) -> None:
+        """Called after the optimizer's update; may change weights in place.
 
         Args:
-            kernels: site -> variable (1, 1, inputs, outputs), the indicator kernels.
+            effects: `Effects` of the student; `effects.kernels` are the kernels of its indicators, site -> variable
+                (1, 1, rows, channels).
             learning_rate: scalar, the optimizer's learning rate.
         """
 

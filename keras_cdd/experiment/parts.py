@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_cdd.distill import ChannelFade, CompressionRule, EmbeddingQueue, FisherScore, GradientReset
 from keras_cdd.losses import LOSSES, LossWeights
-from keras_cdd.models.gated_units import gated_units, units_by_site
+from keras_cdd.models.gated_units import units_by_site
 from keras_cdd.surgery.importance import IMPORTANCES
 
 
@@ -16,36 +16,38 @@ def loss_weights(config):
     return LossWeights(**{name: getattr(config, f"{name}_weight") for name in LOSSES}, **constants)
 
 
-def make_parts(config, student, teacher, steps_per_epoch):
+def make_parts(config, sites, teacher, steps_per_epoch):
     """Makes the parts of a shrinking student's training; they stay the same from the first to the last step.
 
     Args:
         config: `Config`.
-        student: gated model, cut or not.
+        sites: `Sites` of the student, cut or not.
         teacher: its teacher.
         steps_per_epoch: optimizer steps per epoch.
 
     Returns:
         List of `Part`s in the order in which they act.
     """
-    units = gated_units(student)
     compression, parts = config.compression, []
     if compression.gradient_reset_epoch >= 0:
-        parts.append(_reset(compression, units, teacher, steps_per_epoch))
+        parts.append(_reset(compression, sites, teacher, steps_per_epoch))
     if compression.compression != "none":
         parts.append(CompressionRule(compression.compression, compression.compression_weight))
     if config.has_budget and IMPORTANCES[config.surgery.importance].gathered_by == FisherScore.name:
-        parts.append(FisherScore({site: unit.indicator.kept for site, unit in units.items()}))
-    if config.has_budget and config.surgery.fade:
-        parts.append(ChannelFade({site: tuple(unit.indicator.kernel.shape[2:]) for site, unit in units.items()}))
+        parts.append(FisherScore({name: site.channels for name, site in sites.items()}))
+    bare = [name for name, site in sites.items() if site.indicator is None]
+    if config.has_budget and (config.surgery.fade or bare):
+        kernels = sites.kernels()
+        shapes = {name: kernels[name].shape if name in kernels else (1, sites[name].channels) for name in sites}
+        parts.append(ChannelFade(shapes, bare))
     return parts
 
 
-def _reset(config, units, teacher, steps_per_epoch):
-    widths = {site: unit.filters for site, unit in units_by_site(teacher).items() if site in units}
+def _reset(config, sites, teacher, steps_per_epoch):
+    widths = {name: unit.filters for name, unit in units_by_site(teacher).items() if name in sites.kernels()}
     return GradientReset(
         EmbeddingQueue(config.queue_size, widths),
-        {site: unit.indicator.output_channels for site, unit in units.items()},
+        {name: sites.indicator(name).output_channels for name in widths},
         config.reset_ratio,
         config.reset_neighbours,
         config.reset_metric,

@@ -6,6 +6,7 @@ from keras_cdd.distill import Distiller
 from keras_cdd.experiment.optimizers import make_optimizer
 from keras_cdd.experiment.parts import loss_weights, make_parts
 from keras_cdd.experiment.run_log import RunLog
+from keras_cdd.experiment.shrink_loop import shrink_loop
 from keras_cdd.experiment.training_state import TrainingState
 from keras_cdd.run_folder import layout
 
@@ -48,14 +49,7 @@ class PhaseLoop:
                 self.surgeon.restore(facts["surgeon"])
             distiller = self._distiller(model)
             self.state.restore(distiller, arrays)
-        while epoch < self.epochs:
-            # The decision depends only on the state at the end of the epoch, so a resumed run decides the same.
-            if self.surgeon is not None and epoch and self.surgeon.wants_rebuild(distiller, epoch):
-                distiller = self._operate(distiller, epoch)
-            epoch = self._fit(distiller, epoch)
-        if self.surgeon is not None and not (plan := self.surgeon.last_plan(distiller.student, epoch)).is_identity:
-            distiller = self._operate(distiller, epoch, plan)
-        return distiller.student
+        return shrink_loop(distiller, self.surgeon, epoch, self.epochs, self._fit, self._operate).student
 
     def _fit(self, distiller, epoch):
         """Trains until a rebuild is due or the stage is over; returns the number of epochs done."""
@@ -85,7 +79,7 @@ class PhaseLoop:
         if self.surgeon is not None and epoch < self.epochs and self.surgeon.wants_rebuild(distiller, epoch):
             distiller.stop_training = True
 
-    def _operate(self, distiller, epoch, plan=None):
+    def _operate(self, distiller, epoch, plan):
         images, _ = next(iter(self.data.batches()))
         slim, optimizer, plan, change = self.surgeon.operate(distiller.student, distiller.optimizer, images, plan)
         self.phase += 1
@@ -114,9 +108,12 @@ class PhaseLoop:
         if optimizer is None:
             optimizer = make_optimizer(self.config.training, self.name, self.epochs, steps)
             optimizer.build(model.trainable_variables)
-        if parts is None:
-            parts = make_parts(self.config, model, self.teacher, steps) if self.surgeon is not None else []
-        distiller = Distiller(model, self.teacher, loss_weights(self.config.distill), parts)
+        sites, kept = None, None
+        if self.surgeon is not None:
+            sites, kept = self.surgeon.channels(model).sites, self.surgeon.kept_channels
+            parts = make_parts(self.config, sites, self.teacher, steps) if parts is None else parts
+        weights = loss_weights(self.config.distill)
+        distiller = Distiller(model, self.teacher, weights, parts or [], sites=sites, kept_channels=kept)
         distiller.compile(optimizer)
         return distiller
 

@@ -4,13 +4,15 @@ import dataclasses
 
 import keras
 
-from keras_cdd.layers import ChannelIndicator, FusedBatchNormalization
+from keras_cdd.layers import ChannelIndicator, DiagonalIndicator, FusedBatchNormalization
 from keras_cdd.models.call import Call
 from keras_cdd.models.graph import Graph
 from keras_cdd.models.kinds import CONVOLUTIONS, DEPTHWISE, SEPARABLE, TRANSPOSED
+from keras_cdd.models.scaled_readers import scaled_readers
 
 L = keras.layers
 _HOSTS = (*CONVOLUTIONS, *TRANSPOSED, *DEPTHWISE, *SEPARABLE, L.Dense)
+_INDICATORS = (ChannelIndicator, DiagonalIndicator)
 _BATCH_NORMS = (L.BatchNormalization, FusedBatchNormalization)
 
 
@@ -68,7 +70,8 @@ def foldings(graph: Graph) -> tuple[dict[int, Folding], set[int]]:
 
     BatchNorms, indicators and 1x1 depthwise convolutions fold into the layer before them if it is linear, otherwise
     into the layer after them. Only layers that are called once are folded, and only if nothing else uses the tensors
-    between them.
+    between them. What is left of the diagonal indicators folds into all layers that read what they scale, see
+    `scaled_readers`.
 
     Returns:
         `(found, folded)`: dict id of the call of a layer that stays -> `Folding`, and the set of ids of folded calls.
@@ -84,8 +87,24 @@ def foldings(graph: Graph) -> tuple[dict[int, Folding], set[int]]:
                 if id(call) not in folded:
                     found[id(call)] = walk(graph, call, folded)
                     folded |= set(map(id, found[id(call)]))
+    for call, scales in _scaled(graph, hosts, folded):
+        before[id(call)] = (*scales, *before.get(id(call), ()))
     folding = (Folding(call, before.get(id(call), ()), after.get(id(call), ())) for call in hosts)
     return {id(f.host): f for f in folding if id(f.host) not in folded and (f.before or f.after)}, folded
+
+
+def _scaled(graph: Graph, hosts: list[Call], folded: set[int]) -> list[tuple[Call, tuple[Call, ...]]]:
+    """Hosts with the diagonal indicators whose factors they take from afar; `folded` gets all calls of these."""
+    able = {id(call) for call in hosts if id(call) not in folded and getattr(call.operation, "groups", 1) == 1}
+    found: dict[int, tuple[Call, ...]] = {}
+    for layer in [layer for layer in graph.operations if type(layer) is DiagonalIndicator]:
+        calls = graph.calls_of(layer)
+        readers = [] if id(calls[0]) in folded else scaled_readers(graph, calls, able)
+        if readers:
+            folded |= set(map(id, calls))
+        for reader in readers:
+            found[id(reader)] = (calls[0], *found.get(id(reader), ()))
+    return [(call, found[id(call)]) for call in hosts if id(call) in found]
 
 
 def _following(graph: Graph, host: Call, folded: set[int]) -> tuple[Call, ...]:
@@ -119,7 +138,7 @@ def _is_affine(graph: Graph, call: Call) -> bool:
     """Whether a call is an affine map of the channels, the same at every position."""
     if not graph.is_called_once(call) or len(call.inputs) != 1 or "float" not in call.input.dtype:
         return False
-    return _is_batch_norm_of_channels(call) or _is_scale(call) or type(call.operation) is ChannelIndicator
+    return _is_batch_norm_of_channels(call) or _is_scale(call) or type(call.operation) in _INDICATORS
 
 
 def _is_batch_norm_of_channels(call: Call) -> bool:

@@ -41,7 +41,9 @@ class Graph:
         for call in self.calls:
             for key in dict.fromkeys(map(id, call.inputs)):
                 self._takers[key].append(call)
-        self._times = collections.Counter(id(call.operation) for call in self.calls)
+        self._calls_of = collections.defaultdict(list)
+        for call in self.calls:
+            self._calls_of[id(call.operation)].append(call)
         self._taken_names = {tensor.name for tensor in keras.tree.flatten(self.inputs)}
         self.names: dict[int, str] = {}
         for call in self.calls:
@@ -70,8 +72,12 @@ class Graph:
             return None
         return self.takers(call.output)[0]
 
+    def calls_of(self, operation: keras.Operation) -> Sequence[Call]:
+        """All calls of an operation, in order."""
+        return self._calls_of.get(id(operation), ())
+
     def is_called_once(self, call: Call) -> bool:
-        return self._times[id(call.operation)] == 1
+        return len(self.calls_of(call.operation)) == 1
 
     def unique_name(self, name: str, path: Sequence[str] = ()) -> str:
         """Returns and reserves a name that nothing else in the graph has, based on `name` and `path`."""
@@ -93,13 +99,21 @@ class Graph:
         inputs = keras.tree.map_structure(
             lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, sparse=x.sparse, name=x.name), self.inputs
         )
+        return keras.Model(inputs, self.run(inputs, call), name=self.name)
+
+    def run(self, inputs: Any, call: Callable[..., Any]) -> Any:
+        """Computes the outputs from inputs, symbolic tensors or values, in the structure of the model's.
+
+        Args:
+            inputs: in the structure of `Graph.inputs`.
+            call: as in `replay`.
+        """
         values = dict(zip(map(id, keras.tree.flatten(self.inputs)), keras.tree.flatten(inputs), strict=True))
         for recorded in self.calls:
             args, kwargs = recorded.arguments(values)
             given = keras.tree.flatten(call(recorded, *args, **kwargs))
             values.update(zip(map(id, recorded.outputs), given, strict=True))
-        outputs = keras.tree.map_structure(lambda x: values[id(x)], self.outputs)
-        return keras.Model(inputs, outputs, name=self.name)
+        return keras.tree.map_structure(lambda x: values[id(x)], self.outputs)
 
     def _record(
         self, model: keras.Model, inputs: Sequence[Tensor], path: tuple[str, ...], training: bool | None

@@ -130,6 +130,9 @@ class SurgeryConfig:
     importance_threshold: float | None = option(
         None, "Without a budget: after the last epoch, remove channels whose norm is below this."
     )
+    residual: bool = option(
+        False, "Also cut the outer widths of residual networks: channels that are added leave all blocks of a stage."
+    )
     cut: str = option("filters", "Cut whole filters, or indicator outputs only (the paper).", ("filters", "outputs"))
     num_cuts: int = option(26, "Number of cuts in which the budget is reached.")
     fade: bool = option(True, "Fade out the channels of a cut until the next cut; otherwise remove them at once.")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
-from keras_cdd.layers import ChannelIndicator
+from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
 from keras_cdd.models.kinds import DEPTHWISE, SEPARABLE, TRANSPOSED
 
 
@@ -20,8 +20,8 @@ def folded_layer(
     Args:
         layer: convolution of any kind or dense layer, channels last.
         name: of the new layer.
-        before, after: BatchNorms, `ChannelIndicator`s and 1x1 depthwise convolutions around it, in the order in which
-            they are called; `foldings` knows which may be.
+        before, after: BatchNorms, indicators and 1x1 depthwise convolutions around it, in the order in which they are
+            called; `foldings` knows which may be.
     """
     weights = _Weights(layer)
     for operation in reversed(tuple(before)):
@@ -47,6 +47,8 @@ def _affine(operation: keras.layers.Layer) -> tuple[np.ndarray, np.ndarray | Non
     kernel = _float64(operation.kernel)
     if isinstance(operation, ChannelIndicator):
         return kernel[0, 0], None
+    if isinstance(operation, DiagonalIndicator):
+        return kernel.ravel(), None
     return kernel.ravel(), _float64(operation.bias) if operation.use_bias else None
 
 
@@ -80,6 +82,9 @@ class _Weights:
 
     def take_inputs_through(self, factor: np.ndarray, shift: np.ndarray | None) -> None:
         self._add(None if shift is None else self._of_the_same_everywhere(shift))
+        if shift is None and factor.ndim == 1:
+            # A Flatten in between repeats the channels.
+            factor = np.resize(factor, self._kernels[0].shape[-2])
         columns = factor[:, None] if factor.ndim == 1 else factor
         if self._depthwise is not None:
             self._depthwise = self._depthwise * columns
@@ -92,11 +97,15 @@ class _Weights:
         if self._mixing is not None:
             config["units" if isinstance(old, keras.layers.Dense) else "filters"] = self._mixing.shape[-1]
         new = type(old).from_config({**old.get_config(), **config})
-        kernels = [kernel for kernel in (self._depthwise, self._mixing) if kernel is not None]
+        kernels = self._kernels
         new.build((*[None] * (kernels[0].ndim - 1), kernels[0].shape[-2] * getattr(old, "groups", 1)))
         weights = [*map(self._turned, kernels), *([] if self._bias is None else [self._bias])]
         new.set_weights([weight.astype(np.float32) for weight in weights])
         return new
+
+    @property
+    def _kernels(self) -> list[np.ndarray]:
+        return [kernel for kernel in (self._depthwise, self._mixing) if kernel is not None]
 
     def _add(self, summand: np.ndarray | None) -> None:
         if summand is not None:

@@ -1,0 +1,82 @@
+"""The weights of a student by which the channels of its sites take effect."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import tensorflow as tf
+
+from keras_cdd.annotations import Tensor
+from keras_cdd.layers.conv_unit import ConvUnit
+from keras_cdd.models.sites import Sites
+
+
+class Effects:
+    """Scales channels in place: at their indicator, or in all weights that read them.
+
+    Args:
+        kernels: site -> variable (1, 1, rows, channels), the kernels of the indicators.
+        readers: site -> `Reader`s, of sites without an indicator.
+
+    Attributes:
+        kernels: as above.
+    """
+
+    def __init__(self, kernels: Mapping[str, Any], readers: Mapping[str, list["Reader"]]) -> None:
+        self.kernels = dict(kernels)
+        self._readers = dict(readers)
+
+    @classmethod
+    def of_units(cls, units: Mapping[str, ConvUnit]) -> Self:
+        """Of the indicators in gated blocks."""
+        return cls({site: unit.indicator.kernel for site, unit in units.items()}, {})
+
+    @classmethod
+    def of_sites(cls, sites: Sites) -> Self:
+        """Of all sites of a model."""
+        kernels = {name: sites.variables[site.indicator] for name, site in sites.items() if site.indicator is not None}
+        readers = {
+            name: [Reader(sites.variables[slot.path], slot.axis, slot.positions) for slot in site.effects]
+            for name, site in sites.items()
+            if site.indicator is None
+        }
+        return cls(kernels, readers)
+
+    def scale(self, site: str, factors: Tensor) -> None:
+        """Multiplies the channels of a site by (rows, channels) factors, by (1, channels) without a dense indicator."""
+        if site in self.kernels:
+            kernel = self.kernels[site]
+            kernel.assign(kernel * factors)
+            return
+        for reader in self._readers[site]:
+            reader.scale(factors[0])
+
+
+class Reader:
+    """A weight that reads channels along one of its axes.
+
+    Args:
+        weight: Keras variable.
+        axis: from 0.
+        positions: (channels, n), where the channels are along the axis.
+    """
+
+    def __init__(self, weight: Any, axis: int, positions: np.ndarray) -> None:
+        self._weight = weight
+        self._shape = [length if place == axis else 1 for place, length in enumerate(weight.shape)]
+        # 0 for what no channel of the site reads, else the number of the channel from 1.
+        self._numbers = np.zeros(weight.shape[axis], int)
+        self._numbers[positions] = 1 + np.arange(len(positions))[:, None]
+
+    def scale(self, factors: Tensor) -> None:
+        """Multiplies the weight by (channels,) factors along the axis."""
+        along = tf.gather(tf.concat([[1.0], factors], axis=0), self._numbers)
+        factor = tf.cast(tf.reshape(along, self._shape), self._weight.dtype)
+        if tf.distribute.get_strategy().num_replicas_in_sync == 1 or tf.distribute.get_replica_context() is None:
+            self._weight.assign(self._weight * factor)
+            return
+
+        def on_all(strategy: Any, variable: Any, factor: Any) -> None:
+            strategy.extended.update(variable, lambda copy, by: copy.assign(copy * by), args=(factor,))
+
+        tf.distribute.get_replica_context().merge_call(on_all, args=(self._weight.value, factor))

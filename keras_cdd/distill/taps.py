@@ -1,0 +1,94 @@
+"""Looks into a model of stock layers while it computes: gates where channels are read, features where they are made."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_cdd.annotations import Tensor
+from keras_cdd.layers import GatedBlock
+from keras_cdd.layers.feature_recorder import active_recorder, into
+from keras_cdd.models.call import Call
+from keras_cdd.models.sites import MADE, Sites
+
+L = keras.layers
+
+
+class Taps:
+    """Computes a model as the model does, and tells an active `FeatureRecorder` about its sites.
+
+    A gate stands in front of every layer that reads channels of a site; all gates of a site together are one factor on
+    its channels. Gated blocks have gates of their own.
+
+    Args:
+        sites: `Sites` of the model.
+        features: names of the sites whose pooled outputs, behind the BatchNorm of the layer that makes them, are
+            recorded. None by default.
+    """
+
+    def __init__(self, sites: Sites, features: Iterable[str] = ()) -> None:
+        self._graph = sites.graph
+        self._readings = {name: site.readings for name, site in sites.items()}
+        self._read = {reading.layer for readings in self._readings.values() for reading in readings}
+        self._made: dict[int, list[tuple[str, Any]]] = {}
+        for name in features:
+            call, positions = _first_output(sites, name)
+            self._made.setdefault(id(call), []).append((name, positions))
+
+    def __call__(self, inputs: Any, training: bool = False) -> Any:
+        """The model's outputs."""
+
+        def compute(call: Call, *args: Any, **kwargs: Any) -> Any:
+            layer = call.operation
+            name = self._graph.names[id(layer)]
+            if name in self._read and not isinstance(layer, GatedBlock):
+                args, kwargs = keras.tree.map_structure(lambda x: _gated(into(name), x), (args, kwargs))
+            if "training" in inspect.signature(layer.call).parameters and kwargs.get("training") is None:
+                kwargs = {**kwargs, "training": training}
+            outputs = layer(*args, **kwargs)
+            for site, positions in self._made.get(id(call), ()):
+                _record(site, tf.gather(outputs, positions, axis=-1))
+            return outputs
+
+        return self._graph.run(_as_declared(self._graph.inputs, inputs), compute)
+
+    def by_site(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Site -> (N, channels), from the derivatives by all gates; those of blocks have the names of sites already."""
+        found = {}
+        for site, readings in self._readings.items():
+            if site in gradients:
+                found[site] = gradients[site]
+            elif parts := [
+                tf.reduce_sum(tf.gather(gradients[into(reading.layer)], reading.positions, axis=-1), axis=-1)
+                for reading in readings
+            ]:
+                found[site] = tf.add_n(parts)
+        return found
+
+
+def _gated(name: str, x: Any) -> Any:
+    recorder = active_recorder()
+    return x if recorder is None or not tf.is_tensor(x) else recorder.gate(name, x)
+
+
+def _record(site: str, features: Tensor) -> None:
+    if (recorder := active_recorder()) is not None:
+        recorder.record(site, features, features)
+
+
+def _as_declared(declared: Any, inputs: Any) -> Any:
+    """The inputs in the dtypes that the model states."""
+    flat = zip(keras.tree.flatten(declared), keras.tree.flatten(inputs), strict=True)
+    return keras.tree.pack_sequence_as(declared, [tf.cast(x, like.dtype) for like, x in flat])
+
+
+def _first_output(sites: Sites, name: str) -> tuple[Call, Any]:
+    """The call behind which a site's channels are whole: of its first producer or of the BatchNorm behind that."""
+    graph, site = sites.graph, sites[name]
+    made = next(slot for slot in site.slots if slot.role == MADE)
+    producer = next(call for call in graph.calls if made.path.startswith(f"{graph.names[id(call.operation)]}/"))
+    taker = graph.only_taker(producer)
+    call = taker if taker is not None and isinstance(taker.operation, L.BatchNormalization) else producer
+    return call, made.positions[:, 0]

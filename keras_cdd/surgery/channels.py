@@ -1,0 +1,76 @@
+"""What the weights of a model say about the channels of its sites."""
+
+import functools
+
+import keras
+import numpy as np
+
+from keras_cdd.models.cost import CostModel, graph_costs
+from keras_cdd.models.graph import embedding_graph
+from keras_cdd.models.sites import ADDED, MADE, READ, Sites, Slot
+from keras_cdd.surgery.importance import Values, norm_importance
+
+
+class Channels:
+    """How large the channels of a model's sites are, which of them have an effect, and what they cost.
+
+    Args:
+        model: functional Keras model or built `Sequential`.
+        sites: its `Sites`, all or some.
+    """
+
+    def __init__(self, model: keras.Model, sites: Sites) -> None:
+        self.sites = sites
+        self._model = model
+
+    @functools.cached_property
+    def costs(self) -> CostModel:
+        """The `CostModel` of the deployed form over the widths of the sites."""
+        return graph_costs(embedding_graph(self._model), self.sites)
+
+    def dense_kernels(self) -> dict[str, np.ndarray]:
+        """Site -> (inputs, channels): kernels of the dense indicators."""
+        return {name: kernel for name, kernel in self.sites.kernels().items() if self.sites[name].input_slots}
+
+    def norms(self) -> Values:
+        """Site -> (channels,): L2 norms.
+
+        Of the indicator's kernel; without an indicator, of the kernels that make a channel, of all producers together,
+        without biases.
+        """
+        norms = norm_importance(self.sites.kernels())
+        return {name: norms[name] if name in norms else self._size(name) for name in self.sites}
+
+    def living(self) -> dict[str, np.ndarray]:
+        """Site -> bool (channels,): False where a channel can leave and no output changes at all.
+
+        That is where its indicator is zero. Without an indicator, where all that reads it has only zeros for it; or
+        where it is made as zero, nothing is added on the way, and it stays zero until it is read.
+        """
+        kernels = self.sites.kernels()
+        return {
+            name: np.any(kernels[name] != 0, axis=0) if name in kernels else self._is_read(name) & self._is_made(name)
+            for name in self.sites
+        }
+
+    def _size(self, name: str) -> np.ndarray:
+        slots = [slot for slot in self.sites[name].slots if slot.role == MADE]
+        return np.sqrt(sum(self._squares(slot) for slot in slots if len(self.sites.variables[slot.path].shape) > 1))
+
+    def _is_read(self, name: str) -> np.ndarray:
+        readers = [slot for slot in self.sites[name].slots if slot.role == READ]
+        return self._any(readers) if readers else np.ones(self.sites[name].channels, bool)
+
+    def _is_made(self, name: str) -> np.ndarray:
+        if not self.sites[name].keeps_zero:
+            return np.ones(self.sites[name].channels, bool)
+        return self._any([slot for slot in self.sites[name].slots if slot.role in (MADE, ADDED)])
+
+    def _any(self, slots: list[Slot]) -> np.ndarray:
+        return np.any([self._squares(slot) != 0 for slot in slots], axis=0)
+
+    def _squares(self, slot: Slot) -> np.ndarray:
+        """(channels,): sums of the squares of all entries of a channel."""
+        array = keras.ops.convert_to_numpy(self.sites.variables[slot.path]).astype(np.float64)
+        array = np.moveaxis(array, slot.axis, 0)
+        return (array**2).reshape(len(array), -1).sum(axis=1)[slot.positions].sum(axis=1)

@@ -1,0 +1,235 @@
+"""Indicators at the sites of stock models: outputs stay to the bit, and a zero takes away all effect of a channel."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_cdd
+from keras_cdd.errors import UserError
+from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
+from keras_cdd.models import count_macs, count_params
+from keras_cdd.models.sites import MADE
+from keras_cdd.surgery import fuse, plan_surgery, rebuild
+from tests.models.networks import images_for
+from tests.models.sites.small import (
+    SMALL,
+    concatenated,
+    depthwise,
+    frozen,
+    gated,
+    grouped_as_depthwise,
+    indicated,
+    nested,
+    plain,
+    residual,
+    squeezed,
+)
+from tests.surgery.stock import alive, flat_outputs
+
+L = keras.layers
+KINDS = {"dense": ChannelIndicator, "diagonal": DiagonalIndicator}
+# Sites without a place: what reads a channel reads others with it, or the channel several times; several make it.
+NO_PLACE = {
+    "diagonal": {depthwise: {"a"}, grouped_as_depthwise: {"a"}, concatenated: {"a", "b"}, indicated: {"a", "c"}},
+    "dense": {residual: {"stem"}, indicated: {"indicator"}},
+}
+NOTHING = {(frozen, "dense"), (frozen, "diagonal"), (depthwise, "diagonal"), (grouped_as_depthwise, "diagonal")}
+CASES = [(build, kind) for build in SMALL for kind in KINDS if (build, kind) not in NOTHING]
+IDS = [f"{build.__name__}-{kind}" for build, kind in CASES]
+
+
+def network(build):
+    keras.utils.set_random_seed(0)
+    return alive(build())
+
+
+def indicators_of(model):
+    return [layer for layer in model.layers if isinstance(layer, (ChannelIndicator, DiagonalIndicator))]
+
+
+def trained(model, seed=0):
+    """The model with indicators as after a training."""
+    rng = np.random.default_rng(seed)
+    for layer in indicators_of(model):
+        noise = rng.uniform(-0.3, 0.3, layer.kernel.shape)
+        layer.kernel.assign(layer.kernel * (1 + noise) + (0.2 * noise if isinstance(layer, ChannelIndicator) else 0))
+    return model
+
+
+def assert_stock(model):
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+
+
+@pytest.mark.parametrize("build, kind", CASES, ids=IDS)
+def test_small_networks(build, kind, tmp_path):
+    model = network(build)
+    images, weights = images_for(model, 2), model.get_weights()
+    expected = flat_outputs(model, images)
+    model_sites = keras_cdd.sites(model, residual=True)
+    heavy = keras_cdd.gate_model(model, indicator=kind, residual=True)
+    np.testing.assert_array_equal(flat_outputs(heavy, images), expected)
+    for array, weight in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, weight)
+    found = keras_cdd.sites(heavy, residual=True)
+    # One site for producer and indicator, under the name that it had.
+    assert {name: site.channels for name, site in found.items()} == SMALL[build][True]
+    assert {name: site.full_channels for name, site in found.items()} == {
+        name: site.full_channels for name, site in model_sites.items()
+    }
+    assert {name for name in found if found[name].indicator is None} == NO_PLACE[kind].get(build, set())
+    new = [name for name in found if found[name].indicator != model_sites[name].indicator]
+    assert new and {found[name].indicator_kind for name in new} == {kind}
+    if build is not nested:
+        assert count_macs(heavy) == count_macs(model)
+    heavy.save(tmp_path / "heavy.keras")
+    loaded = keras.saving.load_model(tmp_path / "heavy.keras")
+    np.testing.assert_array_equal(flat_outputs(loaded, images), expected)
+    assert str(keras_cdd.sites(loaded, residual=True)) == str(found)
+
+
+@pytest.mark.parametrize("build, kind", CASES, ids=IDS)
+def test_both_kinds_fold(build, kind):
+    heavy = trained(keras_cdd.gate_model(network(build), indicator=kind, residual=True))
+    images = images_for(heavy, 2)
+    expected, deploy = flat_outputs(heavy, images), fuse(heavy)
+    assert_stock(deploy)
+    np.testing.assert_allclose(flat_outputs(deploy, images), expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    # What folds nowhere: indicators of layers that are called twice, and the one of a concatenation.
+    left = [layer.name for layer in deploy.layers if "indicator" in layer.name]
+    assert len(left) == {nested: 3, indicated: 1}.get(build, 0)
+    if build is not indicated:
+        assert count_macs(heavy) == count_macs(deploy) and count_params(heavy) == count_params(deploy)
+
+
+@pytest.mark.parametrize("build", [build for build, kind in CASES if kind == "diagonal" and build is not gated])
+def test_a_factor_of_zero_takes_away_all_effect(build):
+    heavy = trained(keras_cdd.gate_model(network(build), indicator="diagonal", residual=True))
+    found = keras_cdd.sites(heavy, residual=True)
+    importance = {}
+    for name, site in found.items():
+        if site.indicator is not None:
+            kernel = found.variables[site.indicator]
+            kernel.assign(kernel * np.resize([1.0, 0.0], kernel.shape[-1]))
+            importance[name] = np.abs(kernel.numpy().ravel())
+    images = images_for(heavy, 2)
+    plan = plan_surgery(heavy, importance_threshold=1e-3, importance=importance, residual=True)
+    assert plan.macs[1] < plan.macs[0]
+    slim = rebuild(heavy, plan)
+    expected = flat_outputs(heavy, images)
+    np.testing.assert_allclose(flat_outputs(slim, images), expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    for name, site in keras_cdd.sites(slim, residual=True).items():
+        assert site.full_channels == found[name].channels or name not in importance
+    for layer in indicators_of(slim):
+        if isinstance(layer, DiagonalIndicator):
+            assert layer.output_channels == list(range(0, layer.full_channels, 2))
+
+
+def test_an_activation_inside_of_the_producer_moves_behind_the_indicator():
+    heavy = keras_cdd.gate_model(network(plain), indicator="dense")
+    names = [layer.name for layer in heavy.layers]
+    assert names[1:4] == ["a", "a_indicator", "a_activation"]
+    assert heavy.get_layer("a").activation is keras.activations.linear
+    site = keras_cdd.sites(heavy)["a"]
+    assert {(slot.path, slot.axis) for slot in site.input_slots} == {
+        ("a/kernel", 3),
+        ("a/bias", 0),
+        ("a_indicator/kernel", 2),
+    }
+    assert {(field.layer, field.name) for field in site.input_fields} == {
+        ("a", "filters"),
+        ("a_indicator", "input_channels"),
+    }
+
+
+def test_behind_the_batch_norm_in_front_of_the_depthwise_convolution():
+    heavy = keras_cdd.gate_model(network(depthwise), indicator="dense")
+    kinds = [type(layer).__name__ for layer in heavy.layers]
+    assert kinds[1:6] == ["Conv2D", "BatchNormalization", "ChannelIndicator", "ReLU", "DepthwiseConv2D"]
+    site = keras_cdd.sites(heavy)["a"]
+    # The depthwise convolution adds a bias: zeros of the indicator alone would leave a constant.
+    assert not site.is_sealed and {slot.path for slot in site.effects} == {"a_indicator/kernel", "top/kernel"}
+
+
+def test_before_the_fork_of_a_squeeze_excitation():
+    image = keras.Input((8, 8, 3))
+    x = L.ReLU(name="fork")(L.Conv2D(8, 3, name="a")(image))
+    s = L.Reshape((1, 1, 8))(L.GlobalAveragePooling2D()(x))
+    s = L.Conv2D(8, 1, activation="sigmoid", name="excite")(L.Conv2D(2, 1, activation="relu", name="squeeze")(s))
+    x = L.GlobalAveragePooling2D()(L.Conv2D(5, 1, name="b")(x * s))
+    heavy = keras_cdd.gate_model(alive(keras.Model(image, L.Dense(3)(x))), indicator="diagonal")
+    assert heavy.get_layer("a_indicator").input is heavy.get_layer("fork").output
+    site = keras_cdd.sites(heavy)["a"]
+    assert [slot.path for slot in site.effects] == ["a_indicator/kernel"]
+    deploy = fuse(trained(heavy))
+    # The factors are in both readers: the excitation's squeeze, and what follows the product.
+    for name in ("squeeze", "b"):
+        factors = heavy.get_layer("a_indicator").kernel.numpy()[0, 0, 0]
+        expected = heavy.get_layer(name).kernel.numpy()[0, 0] * factors[:, None]
+        np.testing.assert_allclose(deploy.get_layer(name).kernel.numpy()[0, 0], expected, rtol=1e-5)
+
+
+def test_a_residual_stream_has_one_indicator_before_each_reader():
+    heavy = keras_cdd.gate_model(network(residual), indicator="diagonal", residual=True)
+    assert sum(layer.name == "stem_indicator" for layer in heavy.layers) == 1
+    assert len(heavy.get_layer("stem_indicator")._inbound_nodes) == 3
+    without = keras_cdd.sites(keras_cdd.gate_model(network(residual), indicator="dense", residual=True), residual=True)
+    assert "Without an indicator: stem: stem and a2 and b2 make its channels." in str(without)
+
+
+def test_an_indicator_in_a_wrong_place_is_none():
+    """BatchNorm adds to what the factor gives; a lone dense indicator makes channels of its own."""
+    image = keras.Input((8, 8, 3))
+    x = L.BatchNormalization()(DiagonalIndicator(name="early")(L.Conv2D(6, 3, name="a")(image)))
+    x = DiagonalIndicator(name="late")(L.ReLU()(x))
+    x = ChannelIndicator(full_channels=9, name="lone")(L.ReLU()(L.Conv2D(5, 3, name="b")(x)))
+    model = keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(x)))
+    found = keras_cdd.sites(model)
+    assert found["a"].indicator == "late/kernel"
+    assert found["b"].indicator is None and found["lone"].indicator is None
+    model = keras.Model(image, L.Dense(2)(L.Flatten()(model.get_layer("early").output)))
+    assert keras_cdd.sites(model)["a"].indicator == "early/kernel"
+
+
+def test_a_producer_with_several_readers_before_its_activation():
+    """The BatchNorm does not read alone, so the indicator stands before it."""
+    image = keras.Input((8, 8, 3))
+    x = L.Conv2D(6, 3, name="a")(image)
+    x = L.Concatenate()([L.BatchNormalization()(x), L.ReLU()(x)])
+    model = alive(keras.Model(image, L.Dense(2, name="top")(L.GlobalAveragePooling2D()(x))))
+    heavy = keras_cdd.gate_model(model, indicator="dense")
+    images = images_for(model, 2)
+    np.testing.assert_array_equal(flat_outputs(heavy, images), flat_outputs(model, images))
+    site = keras_cdd.sites(heavy)["a"]
+    assert site.indicator == "a_indicator/kernel" and not site.is_sealed
+    assert {slot.path for slot in site.slots if slot.role == MADE} == {"a_indicator/kernel"}
+
+
+def test_gating_again_keeps_what_is_there():
+    heavy = keras_cdd.gate_model(network(residual), indicator="dense")
+    both = keras_cdd.gate_model(heavy, indicator="diagonal", residual=True)
+    kinds = {name: site.indicator_kind for name, site in keras_cdd.sites(both, residual=True).items()}
+    assert kinds == {"stem": "diagonal", "a1": "dense", "b1": "dense"}
+    with pytest.raises(UserError, match="or all have an indicator"):
+        keras_cdd.gate_model(both, indicator="diagonal")
+
+
+def test_half_precision_stays():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = squeezed()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    images = images_for(model, 2)
+    for kind in KINDS:
+        heavy = keras_cdd.gate_model(model, indicator=kind)
+        np.testing.assert_array_equal(flat_outputs(heavy, images), flat_outputs(model, images))
+        assert {layer.dtype_policy.name for layer in indicators_of(heavy)} == {"mixed_float16"}
+
+
+def test_what_cannot_be_gated_is_refused_with_the_reason():
+    with pytest.raises(UserError, match="a: top reads its channels among others, or several times each"):
+        keras_cdd.gate_model(depthwise(), indicator="diagonal")
+    with pytest.raises(UserError, match="no channels can leave, `keras_cdd.sites` says why"):
+        keras_cdd.gate_model(frozen(), indicator="dense")
+    with pytest.raises(ValueError, match="Argument `indicator` must be .* Received: indicator='round'"):
+        keras_cdd.gate_model(plain(), indicator="round")
