@@ -93,7 +93,7 @@ def test_a_teacher_of_another_architecture_teaches_what_it_can(stock, photos, tm
     teacher = str(stock[0] / "teacher.keras")
     summary = run(photos, tmp_path, "tiny", embedding_size=6, teacher=teacher)
     said = capsys.readouterr().out
-    assert "no site of the same name and width: the feature loss is off" in said
+    assert "share no site of the same name and width: the feature loss is off" in said
     assert "8 values, the student's 6: the embedding loss is off" in said
     assert losses(tmp_path) == {"identity_loss", "triplet_loss", "logit_loss", "relation_loss"}
     assert summary["student"]["num_params"] != summary["teacher"]["num_params"]
@@ -113,6 +113,6 @@ def test_a_teacher_without_logits_and_a_student_from_a_file(stock, photos, tmp_p
 
 def test_a_reset_needs_the_student_s_sites(stock, photos, tmp_path):
     teacher, reset = str(stock[0] / "teacher.keras"), CompressionConfig(gradient_reset_epoch=0.0)
-    with pytest.raises(UserError, match="--gradient_reset_epoch needs a teacher with the student's sites"):
+    with pytest.raises(UserError, match="--gradient_reset_epoch .* this teacher has 0 of the student's 3 sites"):
         run(photos, tmp_path, "tiny", teacher=teacher, compression=reset)
     assert not (tmp_path / "student.keras").exists()
