@@ -2,9 +2,10 @@
 
 import dataclasses
 
+from keras_cdd.distill.site_pairs import shared_names
 from keras_cdd.errors import UserError
-from keras_cdd.models.gated_units import gated_blocks
-from keras_cdd.models.sites import sites
+from keras_cdd.models.gated_units import gated_blocks, units_by_site
+from keras_cdd.models.sites import cut_sites
 
 
 def agreed_weights(student, teacher, weights):
@@ -33,49 +34,48 @@ def agreed_weights(student, teacher, weights):
             "the embedding loss is off, the relation loss needs no equal lengths."
         )
     if weights.feature:
-        shared, own = shared_sites(student, teacher), len(_full_widths(student))
-        if not shared:
+        shared, own = shared_sites(student, teacher)
+        # The features of gated blocks are compared in all of them or in none.
+        if not shared or gated_blocks(student) and len(shared) < own:
             off["feature"] = 0.0
-            lines.append("Teacher and student have no site of the same name and width: the feature loss is off.")
+            found = f"only {len(shared)} of the student's {own} sites" if shared else "no site"
+            lines.append(f"Teacher and student share {found} of the same name and width: the feature loss is off.")
         elif len(shared) < own:
             lines.append(f"The feature loss compares the {len(shared)} of {own} sites that the teacher has, too.")
     return dataclasses.replace(weights, **off), lines
 
 
 def shared_sites(student, teacher):
-    """Name -> number of channels of the sites that both have, uncut in the teacher and as wide as the uncut student's.
+    """The sites whose activations can be compared: uncut in the teacher and as wide as in the uncut student.
 
-    Sites of gated blocks are called `<block>/<convolution>`, others as in `keras_cdd.sites`.
+    Sites of gated blocks are called `<block>/<convolution>`; only networks without such blocks have others, which are
+    called as in `keras_cdd.sites`.
+
+    Returns:
+        `(names, own)`: the list of their names, and how many sites the student has.
     """
-    theirs = _widths(teacher)
-    return {name: width for name, width in _full_widths(student).items() if theirs.get(name) == width}
+    if not (blocks := gated_blocks(student)):
+        ours = cut_sites(student)
+        return shared_names(ours, cut_sites(teacher)), len(ours)
+    ours = {block.site(unit): block.filters for block in blocks for unit in block.inner}
+    theirs = {site: unit.filters for site, unit in units_by_site(teacher).items()}
+    return [site for site, width in ours.items() if theirs.get(site) == width], len(ours)
 
 
 def require_shared_sites(student, teacher):
-    """Checks that the gradient reset can act: it compares the teacher's channels with the student's at every site.
+    """Checks that the gradient reset can act: it compares the teacher's channels with the student's at every indicator.
 
     Raises:
-        UserError: if the student has a site that the teacher has not.
+        UserError: if the student has no gated blocks, or a site that the teacher has not.
     """
-    own = _full_widths(student)
-    missing = sorted(own.keys() - shared_sites(student, teacher).keys())
-    if missing or not own:
-        which = f"{len(missing)} of {len(own)}, such as {missing[0]}, are not in it" if missing else "it has none"
+    shared, own = shared_sites(student, teacher)
+    reason = None
+    if not gated_blocks(student):
+        reason = "this student has no gated blocks (--backbone=resnet18 to resnet152 do)"
+    elif len(shared) < own:
+        reason = f"this teacher has {len(shared)} of the student's {own} sites at their full width"
+    if reason is not None:
         raise UserError(
-            "--gradient_reset_epoch needs a teacher with the student's sites in their full width; "
-            f"{which}. Give a teacher of the student's architecture, or --gradient_reset_epoch=-1."
+            f"--gradient_reset_epoch compares teacher and student in their gated blocks, but {reason}; "
+            "give a teacher of the student's architecture, or --gradient_reset_epoch=-1."
         )
-
-
-def _full_widths(model):
-    """Name of the site -> channels in the uncut network."""
-    if blocks := gated_blocks(model):
-        return {block.site(unit): block.filters for block in blocks for unit in block.inner}
-    return {name: site.full_channels for name, site in sites(model).items()}
-
-
-def _widths(model):
-    """Name of the site -> channels that the network computes."""
-    if blocks := gated_blocks(model):
-        return {block.site(unit): unit.filters for block in blocks for unit in block.inner}
-    return {name: site.channels for name, site in sites(model).items()}

@@ -23,8 +23,8 @@ def load_teacher(path, image_size, num_classes):
 
     Raises:
         MissingFileError: if there is no such file.
-        UserError: if the model cannot teach: it takes no such images, has no `embedding`, or knows another number of
-            identities.
+        UserError: if the model cannot teach: it has no graph, takes no such images, has no `embedding`, or knows
+            another number of identities.
     """
     teacher = load_model(path, "--teacher", "give a teacher.keras of a run, or another model with an `embedding`")
     what = f"--teacher {path}"
@@ -58,8 +58,6 @@ def load_student_model(path, image_size, num_classes, embedding_size, pooling):
     """
     model = load_model(path, "--student_model", "give a .keras file of a functional model")
     what = f"--student_model {path}"
-    if not has_graph(model):
-        raise UserError(f"{what} is no functional model, so it cannot be cut; save one made of Inputs and layers.")
     _check_input(model, what, image_size)
     model = flat(model)
     if _has_embedding(model):
@@ -110,7 +108,7 @@ def flat(model):
 
 
 def _has_embedding(model):
-    output = getattr(model, "output", None)
+    output = model.output
     return isinstance(output, dict) and "embedding" in output and len(output["embedding"].shape) == 2
 
 
@@ -120,10 +118,12 @@ def _classes(model):
 
 
 def _check_input(model, what, image_size):
-    shapes = [tuple(tensor.shape[1:]) for tensor in getattr(model, "inputs", None) or ()]
+    if not has_graph(model):
+        raise UserError(f"{what} is no functional model, so its layers cannot be told; save one of Inputs and layers.")
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
     wanted = (*image_size, 3)
     if shapes != [wanted]:
-        found = " and ".join(map(str, shapes)) or "an unknown shape"
+        found = " and ".join(map(str, shapes))
         raise UserError(
             f"{what} does not fit: it takes images of {found}, the run has {wanted}; "
             "set --image_size to the model's height,width, or give a model with one such input."

@@ -110,8 +110,9 @@ def student_architecture(config, dataset, teacher):
     plain = with_training_outputs(flat(source), dataset.num_identities)
     heavy = with_indicators(plain, config.network.indicators)
     if not heavy.trainable_variables:
-        # Copied from a frozen teacher.
-        heavy.trainable = True
+        # Copied from a frozen teacher. Not `heavy.trainable = True`: it is, so Keras would do nothing.
+        for layer in heavy.layers:
+            layer.trainable = True
     return heavy, plain
 
 
