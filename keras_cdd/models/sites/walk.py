@@ -205,7 +205,7 @@ class Walk:
         width = call.outputs[0].shape[-1] if len(call.outputs) == 1 and len(call.outputs[0].shape) > 1 else None
         wide = list({id(x): x for x in call.inputs if x.shape and x.shape[-1] == width}.values())
         narrow = [x for x in call.inputs if not x.shape or x.shape[-1] != width]
-        if not isinstance(width, int) or width < 2 or not wide or any(x.shape[-1:] != (1,) for x in narrow):
+        if not isinstance(width, int) or not width or not wide or any(x.shape[-1:] != (1,) for x in narrow):
             return f"{kind} gives other channels than it takes"
         answer = self._probe(call)
         if not answer.channel_wise:
