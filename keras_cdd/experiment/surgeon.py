@@ -174,7 +174,8 @@ class Surgeon(keras.callbacks.Callback):
                     "float16; train longer before --cut_end, or without --mixed_precision."
                 )
             return None
-        return importance_of(name, self.channels(distiller.student).norms(), evidence)
+        measure = self.aim["name"].removeprefix("target_")
+        return importance_of(name, self.channels(distiller.student).comparable(measure), evidence)
 
     def wants_rebuild(self, distiller, epoch):
         """Whether to rebuild without the zeroed channels after this epoch (counted from 1)."""
