@@ -17,6 +17,8 @@ from tests.models.sites.small import (
     depthwise,
     frozen,
     gated,
+    gated_bottlenecks,
+    gated_stream,
     grouped_as_depthwise,
     indicated,
     nested,
@@ -28,12 +30,32 @@ from tests.surgery.stock import alive, flat_outputs
 
 L = keras.layers
 KINDS = {"dense": ChannelIndicator, "diagonal": DiagonalIndicator}
-# Sites without a place: what reads a channel reads others with it, or the channel several times; several make it.
+# Sites without a place: what reads a channel reads others with it, or the channel several times, or is a gated block;
+# several make it, or a gated block does.
 NO_PLACE = {
-    "diagonal": {depthwise: {"a"}, grouped_as_depthwise: {"a"}, concatenated: {"a", "b"}, indicated: {"a", "c"}},
-    "dense": {residual: {"stem"}, indicated: {"indicator"}},
+    "diagonal": {
+        depthwise: {"a"},
+        grouped_as_depthwise: {"a"},
+        concatenated: {"a", "b"},
+        indicated: {"a", "c"},
+        gated: {"stem"},
+        gated_stream: {"stem"},
+    },
+    "dense": {
+        residual: {"stem"},
+        indicated: {"indicator"},
+        gated: {"stem", "cut/conv3"},
+        gated_bottlenecks: {"a/conv3", "b/conv3"},
+    },
 }
-NOTHING = {(frozen, "dense"), (frozen, "diagonal"), (depthwise, "diagonal"), (grouped_as_depthwise, "diagonal")}
+NOTHING = {
+    (frozen, "dense"),
+    (frozen, "diagonal"),
+    (depthwise, "diagonal"),
+    (grouped_as_depthwise, "diagonal"),
+    (gated_stream, "dense"),
+    (gated_bottlenecks, "diagonal"),
+}
 CASES = [(build, kind) for build in SMALL for kind in KINDS if (build, kind) not in NOTHING]
 IDS = [f"{build.__name__}-{kind}" for build, kind in CASES]
 
@@ -101,13 +123,13 @@ def test_both_kinds_fold(build, kind):
         assert count_macs(heavy) == count_macs(deploy) and count_params(heavy) == count_params(deploy)
 
 
-@pytest.mark.parametrize("build", [build for build, kind in CASES if kind == "diagonal" and build is not gated])
+@pytest.mark.parametrize("build", [build for build, kind in CASES if kind == "diagonal"])
 def test_a_factor_of_zero_takes_away_all_effect(build):
     heavy = trained(keras_cdd.gate_model(network(build), indicator="diagonal", residual=True))
     found = keras_cdd.sites(heavy, residual=True)
     importance = {}
     for name, site in found.items():
-        if site.indicator is not None:
+        if site.indicator_kind == "diagonal":
             kernel = found.variables[site.indicator]
             kernel.assign(kernel * np.resize([1.0, 0.0], kernel.shape[-1]))
             importance[name] = np.abs(kernel.numpy().ravel())
