@@ -65,7 +65,7 @@ def run_experiment(config, flagfile):
             if name != "teacher" or config.run.evaluate_teacher
         }
         metrics = {name: watch.evaluator.rank(*sides) for name, sides in embeddings.items()}
-        summary = _summary(models, metrics)
+        summary = _summary(models, metrics, workdir)
         summary["latency_ms"] = {name: latency_ms(embedder) for name, embedder in embedders.items()}
         summary["seconds"] = {"teacher": round(taught - started, 1), "student": round(learnt - taught, 1)}
         workdir.write_json("summary.json", summary)
@@ -117,6 +117,8 @@ def _student(config, data, workdir, watch, teacher):
     if config.surgery.bn_reestimate:
         batches = data.batches(start_epoch=config.training.epochs).take(config.surgery.bn_reestimate)
         reestimate_batch_norm(student, (images for images, _ in batches))
+    if surgeon is not None:
+        workdir.write_json(layout.CHANNELS, surgeon.record())
     workdir.save_model("student.keras", student)
     return student
 
@@ -132,7 +134,7 @@ def _agreed(config, student, teacher):
     return dataclasses.replace(config, distill=dataclasses.replace(config.distill, **agreed))
 
 
-def _summary(models, metrics):
+def _summary(models, metrics, workdir):
     """The summary; savings compare the deployed model with the deployed form of the heavy student."""
     summary = {}
     for name, model in models.items():
@@ -140,8 +142,11 @@ def _summary(models, metrics):
         summary[name] = {"num_params": params, "macs": macs}
         if name in metrics:
             summary[name] = metrics[name].as_percent() | summary[name]
-    costs = cost_model(models["student"])
-    full_macs, full_params = costs.macs(costs.full_widths), costs.params(costs.full_widths)
-    summary["macs_saved"] = round(100 * (1 - summary["deploy"]["macs"] / full_macs), 3)
-    summary["params_saved"] = round(100 * (1 - summary["deploy"]["num_params"] / full_params), 3)
+    if workdir.has(layout.CHANNELS):
+        heavy = workdir.read_json(layout.CHANNELS)["heavy"]
+    else:
+        costs = cost_model(models["student"])
+        heavy = {"macs": costs.macs(costs.full_widths), "num_params": costs.params(costs.full_widths)}
+    summary["macs_saved"] = round(100 * (1 - summary["deploy"]["macs"] / heavy["macs"]), 3)
+    summary["params_saved"] = round(100 * (1 - summary["deploy"]["num_params"] / heavy["num_params"]), 3)
     return summary

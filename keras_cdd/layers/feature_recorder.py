@@ -43,7 +43,7 @@ class FeatureRecorder:
         with_gates: place a gate of ones (N, kept) on every activation behind an indicator, after its ReLU. The mean
             over images of the squared `d loss / d gate` is the channel's Fisher score. Default: False.
         gates_of_inputs: with `with_gates`, also place a gate on what a block's first convolution and its projection
-            read, under the block's name. Default: False.
+            read, under the name `into(block)`. Default: False.
         tape: `tf.GradientTape` that watches the gates; None (the default) if the caller watches `gates` itself.
 
     Attributes:

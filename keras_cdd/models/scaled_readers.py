@@ -68,7 +68,8 @@ def scaled_readers(graph: Graph, calls: Sequence[Call], hosts: set[int]) -> list
                 return []
     if any(sum(id(x) in scaled for x in call.inputs) > 1 for call in passed):
         return []  # Squared.
-    return readers
+    known = {id(call) for call in readers}
+    return readers if all(id(call) in known for one in readers for call in graph.calls_of(one.operation)) else []
 
 
 def _passes(call: Call, x: Tensor) -> bool:

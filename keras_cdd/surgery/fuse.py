@@ -27,8 +27,8 @@ def fuse(model: keras.Model) -> keras.Model:
     """Folds indicators and BatchNorms into the convolutions and dense layers beside them.
 
     They go into the linear layer that they follow (Conv1D to 3D, transposed, depthwise and separable convolutions,
-    Dense), else into the one that reads them, where it is exact: nobody else reads what is between, both are called
-    once, and where a BatchNorm's reader pads nothing. A 1x1 depthwise convolution, which is a scale, folds likewise. A
+    Dense), else into the one that reads them, where it is exact: nobody else reads what is between, at any of their
+    calls, and where a BatchNorm's reader pads nothing. A 1x1 depthwise convolution, which is a scale, folds likewise. A
     `DiagonalIndicator` also folds into several layers that read it, through pooling, a squeeze-excitation and the like.
     An indicator that folds nowhere becomes a 1x1 convolution, a diagonal one a depthwise one (or a `Dense`, an
     `EinsumDense`, on other tensors than maps). The last BatchNorm of a retrieval model's head, which gives
@@ -55,6 +55,7 @@ class _StockCall(Copies):
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph, dtype="float32")
         self._found, self._folded = foldings(graph)
+        self._hosts: dict[int, keras.layers.Layer] = {}
         self._blocks: dict[int, _StockBlock] = {}
         self._indicators: dict[tuple[int, int], keras.layers.Layer] = {}
 
@@ -64,9 +65,11 @@ class _StockCall(Copies):
             (inputs,) = (x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor))
             return inputs
         if id(call) in self._found:
-            folding = self._found[id(call)]
-            before, after = ([c.operation for c in calls] for calls in (folding.before, folding.after))
-            return folded_layer(layer, self.name(layer), before, after)(*args, **kwargs)
+            if id(layer) not in self._hosts:
+                folding = self._found[id(call)]
+                before, after = ([c.operation for c in calls] for calls in (folding.before, folding.after))
+                self._hosts[id(layer)] = folded_layer(layer, self.name(layer), before, after)
+            return self._hosts[id(layer)](*args, **kwargs)
         if isinstance(layer, (ChannelIndicator, DiagonalIndicator)):
             return self._indicator(layer, args[0])
         if isinstance(layer, GatedBlock):

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_cdd.layers import ChannelIndicator, FeatureRecorder, GatedBasicBlock, GatedBottleneck, GeneralizedMeanPooling
+from keras_cdd.layers.feature_recorder import into
 
 
 def images(seed=0, shape=(2, 9, 8, 16)):
@@ -88,10 +89,10 @@ def test_a_gate_on_the_input_stands_where_the_block_reads_it():
         assert len(kernels) == stride
         with tf.GradientTape() as tape, FeatureRecorder(True, tape, gates_of_inputs=True) as record:
             loss = tf.reduce_sum(block(images()) ** 2)
-        gates, *gradients = tape.gradient(loss, [record.gates["a"], *(kernel.value for kernel in kernels)])
+        gates, *gradients = tape.gradient(loss, [record.gates[into("a")], *(kernel.value for kernel in kernels)])
         rows = [tf.reduce_sum(kernel * grad, [0, 1, 3]) for kernel, grad in zip(kernels, gradients, strict=True)]
         np.testing.assert_allclose(tf.reduce_sum(gates, 0), sum(rows), rtol=1e-3, atol=1e-3 * np.abs(sum(rows)).max())
-        assert set(record.gates) == {"a", "a/conv1"}
+        assert set(record.gates) == {into("a"), "a/conv1"}
         with FeatureRecorder(with_gates=True) as record:
             block(images())
         assert set(record.gates) == {"a/conv1"}

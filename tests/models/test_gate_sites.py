@@ -16,10 +16,8 @@ from tests.models.sites.small import (
     concatenated,
     depthwise,
     frozen,
-    gated,
     grouped_as_depthwise,
     indicated,
-    nested,
     plain,
     residual,
     squeezed,
@@ -79,8 +77,7 @@ def test_small_networks(build, kind, tmp_path):
     assert {name for name in found if found[name].indicator is None} == NO_PLACE[kind].get(build, set())
     new = [name for name in found if found[name].indicator != model_sites[name].indicator]
     assert new and {found[name].indicator_kind for name in new} == {kind}
-    if build is not nested:
-        assert count_macs(heavy) == count_macs(model)
+    assert count_macs(heavy) == count_macs(model)
     heavy.save(tmp_path / "heavy.keras")
     loaded = keras.saving.load_model(tmp_path / "heavy.keras")
     np.testing.assert_array_equal(flat_outputs(loaded, images), expected)
@@ -94,34 +91,45 @@ def test_both_kinds_fold(build, kind):
     expected, deploy = flat_outputs(heavy, images), fuse(heavy)
     assert_stock(deploy)
     np.testing.assert_allclose(flat_outputs(deploy, images), expected, atol=1e-5 * max(1, np.abs(expected).max()))
-    # What folds nowhere: indicators of layers that are called twice, and the one of a concatenation.
+    # What folds nowhere: the indicator of a concatenation.
     left = [layer.name for layer in deploy.layers if "indicator" in layer.name]
-    assert len(left) == {nested: 3, indicated: 1}.get(build, 0)
+    assert left == (["indicator"] if build is indicated else [])
     if build is not indicated:
         assert count_macs(heavy) == count_macs(deploy) and count_params(heavy) == count_params(deploy)
 
 
-@pytest.mark.parametrize("build", [build for build, kind in CASES if kind == "diagonal" and build is not gated])
-def test_a_factor_of_zero_takes_away_all_effect(build):
-    heavy = trained(keras_cdd.gate_model(network(build), indicator="diagonal", residual=True))
-    found = keras_cdd.sites(heavy, residual=True)
-    importance = {}
-    for name, site in found.items():
-        if site.indicator is not None:
-            kernel = found.variables[site.indicator]
-            kernel.assign(kernel * np.resize([1.0, 0.0], kernel.shape[-1]))
-            importance[name] = np.abs(kernel.numpy().ravel())
-    images = images_for(heavy, 2)
-    plan = plan_surgery(heavy, importance_threshold=1e-3, importance=importance, residual=True)
-    assert plan.macs[1] < plan.macs[0]
+def silenced(found, names):
+    """Zeros in every second channel of sites, wherever they take effect; site -> what stays."""
+    staying = {}
+    for name in names:
+        site = found[name]
+        staying[name] = np.resize([1.0, 0.0], site.channels)
+        for slot in site.effects:
+            weight = found.variables[slot.path]
+            array = np.moveaxis(weight.numpy(), slot.axis, 0)
+            array[slot.positions[1::2]] = 0.0
+            weight.assign(np.moveaxis(array, 0, slot.axis))
+    return staying
+
+
+@pytest.mark.parametrize("build, kind", CASES, ids=IDS)
+def test_zeros_take_away_all_effect(build, kind):
+    heavy = trained(keras_cdd.gate_model(network(build), indicator=kind, residual=True))
+    images, whole = images_for(heavy, 2), keras_cdd.sites(heavy, residual=True)
+    names = [name for name, site in whole.items() if site.indicator is not None and name in whole.flows]
+    before = flat_outputs(heavy, images)
+    importance = {name: np.ones(site.channels) for name, site in whole.items()} | silenced(whole, names)
+    plan = plan_surgery(heavy, importance_threshold=0.5, importance=importance, residual=True)
     slim = rebuild(heavy, plan)
+    assert count_macs(slim) == plan.macs[1] < plan.macs[0]
     expected = flat_outputs(heavy, images)
-    np.testing.assert_allclose(flat_outputs(slim, images), expected, atol=1e-5 * max(1, np.abs(expected).max()))
-    for name, site in keras_cdd.sites(slim, residual=True).items():
-        assert site.full_channels == found[name].channels or name not in importance
-    for layer in indicators_of(slim):
-        if isinstance(layer, DiagonalIndicator):
-            assert layer.output_channels == list(range(0, layer.full_channels, 2))
+    size = max(1, np.abs(expected).max())
+    assert np.abs(before - expected).max() > 1e-3 * size
+    np.testing.assert_allclose(flat_outputs(slim, images), expected, atol=1e-5 * size)
+    found = keras_cdd.sites(slim, residual=True)
+    for name in names:
+        assert found[name].full_channels == found.indicator(name).full_channels == whole[name].channels
+        assert found.indicator(name).output_channels == list(range(0, whole[name].channels, 2))
 
 
 def test_an_activation_inside_of_the_producer_moves_behind_the_indicator():

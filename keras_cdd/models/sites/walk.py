@@ -90,6 +90,8 @@ class Walk:
                 self._channels[id(call.output)] = labels
         for x in keras.tree.flatten(_read_outside(graph.outputs)):
             self.labels.freeze(self.channels(x), "an output of the model")
+        for name, x in _read_by_losses(graph.outputs).items():
+            self.read_in[output_name(name)] = LabelledAxis(output_name(name), self.channels(x), READ)
 
     def channels(self, tensor: Tensor) -> np.ndarray:
         """Labels of a tensor's last axis."""
@@ -203,7 +205,7 @@ class Walk:
         width = call.outputs[0].shape[-1] if len(call.outputs) == 1 and len(call.outputs[0].shape) > 1 else None
         wide = list({id(x): x for x in call.inputs if x.shape and x.shape[-1] == width}.values())
         narrow = [x for x in call.inputs if not x.shape or x.shape[-1] != width]
-        if not isinstance(width, int) or width < 2 or not wide or any(x.shape[-1:] != (1,) for x in narrow):
+        if not isinstance(width, int) or not width or not wide or any(x.shape[-1:] != (1,) for x in narrow):
             return f"{kind} gives other channels than it takes"
         answer = self._probe(call)
         if not answer.channel_wise:
@@ -247,10 +249,21 @@ class Walk:
 
 
 def _read_outside(outputs: Any) -> Any:
-    """The outputs whose channels must stay: of a retrieval model not `features`, which only a loss reads."""
-    if not isinstance(outputs, dict) or "embedding" not in outputs:
-        return outputs
-    return {name: x for name, x in outputs.items() if name != "features"}
+    """The outputs whose channels must stay."""
+    losses = _read_by_losses(outputs)
+    return {name: x for name, x in outputs.items() if name not in losses} if losses else outputs
+
+
+def _read_by_losses(outputs: Any) -> dict[str, Tensor]:
+    """The outputs that only losses read: the `features` of a retrieval model, unless they are the embedding itself."""
+    if not isinstance(outputs, dict) or "embedding" not in outputs or "features" not in outputs:
+        return {}
+    return {} if outputs["features"] is outputs["embedding"] else {"features": outputs["features"]}
+
+
+def output_name(output: str) -> str:
+    """What stands for an output among the layers that read channels; no layer has such a name."""
+    return f"output {output}"
 
 
 def _positions(tensor: Tensor) -> int:
