@@ -88,9 +88,10 @@ def _teacher(config, data, workdir, watch):
         return _loaded_teacher(workdir / "teacher.keras", config, data.dataset)
     keras.utils.set_random_seed(config.training.seed)
     fresh = make_teacher(config, data.dataset)
+    # Refuses a student that cannot be made or cut that far before the teacher is trained, not after.
+    student = student_architecture(config, data.dataset, fresh)[0]
     if config.run.student == "cdd":
-        # Refuses an unreachable budget before the teacher is trained, not after.
-        Surgeon(config, student_architecture(config, data.dataset, fresh)[0], data.steps_per_epoch)
+        Surgeon(config, student, data.steps_per_epoch)
     teacher = PhaseLoop("teacher", config, data, workdir, config.training.teacher_epochs, watch).run(fresh)
     workdir.save_model("teacher.keras", teacher)
     return teacher

@@ -5,13 +5,13 @@ import numpy as np
 
 from keras_cdd.errors import UserError
 from keras_cdd.experiment.given_models import flat, load_student_model, with_training_outputs
+from keras_cdd.experiment.weight_paths import weights_by_layer
 from keras_cdd.models import cost_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
 from keras_cdd.models.backbones import STOCK_BACKBONES
 from keras_cdd.models.gated_units import gated_blocks, gated_units, indicator_kernels
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
 from keras_cdd.models.pretrained.loading import RESCALINGS, read_weights, source_style
 from keras_cdd.models.pretrained.same_names import steady_names
-from keras_cdd.models.sites import own_paths
 from keras_cdd.run_folder.reading import load_model
 from keras_cdd.surgery import rebuild
 from keras_cdd.surgery.plan import make_plan
@@ -132,7 +132,9 @@ def same_architecture(one, other):
 
 
 def _signature(model):
-    shapes = {path: tuple(weight.shape) for path, weight in _weights(flat(model)).items() if "logits" not in path}
+    shapes = {
+        path: tuple(weight.shape) for path, weight in weights_by_layer(flat(model)).items() if "logits" not in path
+    }
     return {name: shapes[path] for path, name in steady_names(shapes).items()}
 
 
@@ -150,19 +152,13 @@ def _load_backbone(model, arrays):
 
 def copy_weights(source, target):
     """Copies every weight of `source` to the weight of `target` with the same path; other weights are unchanged."""
-    places = _weights(target)
-    for path, weight in _weights(source).items():
+    places = weights_by_layer(target)
+    for path, weight in weights_by_layer(source).items():
         places[path].assign(weight)
     for layer in target.layers:
         if hasattr(layer, "finalize_state"):
             # Normalization keeps the values that it divides by outside its weights.
             layer.finalize_state()
-
-
-def _weights(model):
-    """Path -> weight, the same for every copy of a model."""
-    layers = {layer.name: layer for layer in model.layers}
-    return {f"{name}/{path}": weight for name, layer in layers.items() for path, weight in own_paths(layer).items()}
 
 
 def static_student(heavy, kept, random):

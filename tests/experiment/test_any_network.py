@@ -16,7 +16,15 @@ from keras_cdd.evaluation import load_embedder
 from keras_cdd.experiment import run_experiment
 from keras_cdd.report.page import render
 from keras_cdd.run_folder.reading import RunFiles
-from keras_cdd.settings.config import CompressionConfig, Config, DataConfig, NetworkConfig, RunConfig, TrainingConfig
+from keras_cdd.settings.config import (
+    CompressionConfig,
+    Config,
+    DataConfig,
+    NetworkConfig,
+    RunConfig,
+    SurgeryConfig,
+    TrainingConfig,
+)
 from keras_cdd.settings.flags import flagfile_text
 from tests.experiment.conftest import tiny_stock
 
@@ -40,13 +48,14 @@ def photos(tmp_path_factory):
     return folder
 
 
-def run(photos, workdir, backbone, size=(16, 16), embedding_size=8, compression=None, **run):
+def run(photos, workdir, backbone, embedding_size=8, compression=None, surgery=None, student="heavy", **run):
     config = Config(
-        data=DataConfig("folder", str(photos), image_size=size, identities_per_batch=4),
+        data=DataConfig("folder", str(photos), image_size=(16, 16), identities_per_batch=4),
         network=NetworkConfig(backbone, width=8, stem="small", embedding_size=embedding_size),
         training=TrainingConfig(epochs=1, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01),
         compression=compression or CompressionConfig(),
-        run=RunConfig(workdir=str(workdir), student="heavy", **run),
+        surgery=surgery or SurgeryConfig(),
+        run=RunConfig(workdir=str(workdir), student=student, **run),
     )
     return run_experiment(config, flagfile_text(config))
 
@@ -87,6 +96,14 @@ def test_a_run_is_resumed_after_its_last_checkpoint(stock, photos):
     for name in ("student.keras", "deploy.keras", "summary.json"):
         (workdir / name).unlink()
     assert run(photos, workdir, "tiny_stock")["deploy"] == summary["deploy"]
+
+
+def test_it_shrinks_to_its_budget(stock, photos, tmp_path):
+    cuts = SurgeryConfig(target_macs=0.6, num_cuts=1, cut_start=0.0, cut_end=1.0, pad_channels=1)
+    teacher = str(stock[0] / "teacher.keras")
+    summary = run(photos, tmp_path, "tiny_stock", surgery=cuts, student="cdd", teacher=teacher)
+    assert 0.55 < summary["deploy"]["macs"] / summary["teacher"]["macs"] <= 0.6
+    assert {"feature_loss", "logit_loss", "embedding_loss"} <= losses(tmp_path)
 
 
 def test_a_teacher_of_another_architecture_teaches_what_it_can(stock, photos, tmp_path, capsys):
