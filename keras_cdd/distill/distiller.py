@@ -155,15 +155,17 @@ class Distiller(keras.Model):
         self._pairs: FeaturePairs | SitePairs = FeaturePairs(self.student)
         self._compared: list[str] = []
         self._teaching: Any = self.teacher
-        ours = self.sites
-        if self.teacher is not None and self.weighting.feature:
-            if ours is None or gated_blocks(self.student):
+        ours, learns_features = self.sites, self.teacher is not None and bool(self.weighting.feature)
+        if ours is None or gated_blocks(self.student):
+            if learns_features:
                 self._pairs.check(self.teacher)
-            else:
-                theirs = cut_sites(self.teacher)
+        elif self.teacher is not None:
+            self._compared = list(dict.fromkeys(site for part in self.parts.values() for site in part.reads_features))
+            theirs = cut_sites(self.teacher, residual=True)
+            if learns_features:
                 self._pairs = SitePairs(ours, theirs, kept_channels)
-                self._compared = self._pairs.names
-                self._teaching = Taps(theirs, self._compared)
+                self._compared += [name for name in self._pairs.names if name not in self._compared]
+            self._teaching = Taps(theirs, self._compared) if self._compared else self.teacher
         read = ours is not None and any(site.readings for site in ours.values())
         self._taps = Taps(ours, self._compared) if ours is not None and read else None
 

@@ -126,6 +126,7 @@ class GradientReset(Part):
             )
         self.queue = queue
         self.kept_channels = {site: list(kept) for site, kept in kept_channels.items()}
+        self.reads_features = tuple(self.kept_channels)
         self.ratio = ratio
         self.neighbours = neighbours
         self.metric = metric

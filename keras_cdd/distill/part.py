@@ -1,6 +1,6 @@
 """Base class of the parts of training, which own the state beside weights and optimizer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -21,11 +21,14 @@ class Part:
         name: unique name among the parts of a `Distiller`.
         needs_teacher: whether the part reads the teacher's features; False by default.
         needs_gates: whether the part reads `StepRecord.gate_gradients`; False by default.
+        reads_features: names of the sites whose features the part reads in the student's and the teacher's recorder;
+            none by default. Those of gated blocks are always there.
     """
 
     name: str
     needs_teacher = False
     needs_gates = False
+    reads_features: Iterable[str] = ()
 
     def __init__(self) -> None:
         self._finished = tf.Variable(False, trainable=False)

@@ -62,20 +62,39 @@ def shared_sites(student, teacher):
     return [site for site, width in ours.items() if theirs.get(site) == width], len(ours)
 
 
-def require_shared_sites(student, teacher):
-    """Checks that the gradient reset can act: it compares the teacher's channels with the student's at every indicator.
+def require_indicators(config, student, teacher):
+    """Checks that `--compression` and the gradient reset find the indicators that they act on.
+
+    The reset compares the teacher's channels with the student's at every indicator.
 
     Raises:
-        UserError: if the student has no gated blocks, or a site that the teacher has not.
+        UserError: if the student has no indicator, or the reset's teacher lacks a site of an indicator.
     """
-    shared, own = shared_sites(student, teacher)
-    reason = None
-    if not gated_blocks(student):
-        reason = "this student has no gated blocks (--backbone=resnet18 to resnet152 do)"
-    elif len(shared) < own:
-        reason = f"this teacher has {len(shared)} of the student's {own} sites at their full width"
-    if reason is not None:
+    has_reset = config.compression.gradient_reset_epoch >= 0
+    if config.compression.compression == "none" and not has_reset:
+        return
+    found = cut_sites(student, config.surgery.residual)
+    indicated = found.kernels().keys()
+    if not indicated:
+        flag = "--gradient_reset_epoch" if has_reset else "--compression"
         raise UserError(
-            f"--gradient_reset_epoch compares teacher and student in their gated blocks, but {reason}; "
+            f"{flag} acts on indicators, and this student has none; add --indicator=dense or diagonal, or use a "
+            "--backbone of gated blocks (resnet18 to resnet152)."
+        )
+    if not has_reset:
+        return
+    theirs = site_widths(teacher)
+    lacking = [name for name in indicated if theirs.get(name) != found[name].full_channels]
+    if lacking:
+        raise UserError(
+            f"--gradient_reset_epoch compares teacher and student at every indicator, but this teacher has no "
+            f"site {lacking[0]} of the full width ({len(indicated) - len(lacking)} of {len(indicated)} are equal); "
             "give a teacher of the student's architecture, or --gradient_reset_epoch=-1."
         )
+
+
+def site_widths(model):
+    """Site -> channels, of a network of gated blocks (all inner convolutions) or of stock layers."""
+    if gated_blocks(model):
+        return {site: unit.filters for site, unit in units_by_site(model).items()}
+    return {name: site.channels for name, site in cut_sites(model, residual=True).items()}

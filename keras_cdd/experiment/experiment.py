@@ -11,7 +11,7 @@ from keras_cdd.data.registry import load_dataset
 from keras_cdd.data.training_data import TrainingData
 from keras_cdd.distill import STRATEGIES, reestimate_batch_norm
 from keras_cdd.evaluation.embed import as_embedder
-from keras_cdd.experiment.common_ground import agreed_weights, require_shared_sites
+from keras_cdd.experiment.common_ground import agreed_weights, require_indicators
 from keras_cdd.experiment.given_models import load_teacher
 from keras_cdd.experiment.latency import latency_ms
 from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student, student_architecture
@@ -125,8 +125,7 @@ def _student(config, data, workdir, watch, teacher):
 
 def _agreed(config, student, teacher):
     """The settings without the losses that this teacher cannot give this student; prints which they are."""
-    if config.compression.gradient_reset_epoch >= 0:
-        require_shared_sites(student, teacher)
+    require_indicators(config, student, teacher)
     weights, lines = agreed_weights(student, teacher, loss_weights(config.distill))
     for line in lines:
         print(line, flush=True)

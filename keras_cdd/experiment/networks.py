@@ -6,7 +6,7 @@ import numpy as np
 from keras_cdd.errors import UserError
 from keras_cdd.experiment.given_models import flat, load_student_model, with_training_outputs
 from keras_cdd.experiment.weight_paths import weights_by_layer
-from keras_cdd.models import cost_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
+from keras_cdd.models import cost_model, gate_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
 from keras_cdd.models.backbones import STOCK_BACKBONES
 from keras_cdd.models.gated_units import gated_blocks, gated_units, indicator_kernels
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
@@ -123,7 +123,14 @@ def make_heavy_student(config, dataset, teacher):
         _load_backbone(heavy, _initial_weights(config, dataset)[0])
     elif config.run.student_init != "random":
         copy_weights(source, heavy)
-    return heavy
+    return indicated(heavy, config)
+
+
+def indicated(heavy, config):
+    """The student with the indicators of `--indicator` at its sites; the same model if it has gated blocks."""
+    if config.network.indicator == "none" or gated_blocks(heavy):
+        return heavy
+    return gate_model(heavy, indicator=config.network.indicator, residual=config.surgery.residual)
 
 
 def same_architecture(one, other):

@@ -4,8 +4,8 @@ import dataclasses
 
 from keras_cdd.distill import ChannelFade, CompressionRule, EmbeddingQueue, FisherScore, GradientReset
 from keras_cdd.distill.effects import Effects
+from keras_cdd.experiment.common_ground import site_widths
 from keras_cdd.losses import LOSSES, LossWeights
-from keras_cdd.models.gated_units import units_by_site
 from keras_cdd.surgery.importance import IMPORTANCES
 
 
@@ -45,7 +45,7 @@ def make_parts(config, sites, teacher, steps_per_epoch):
 
 
 def _reset(config, sites, teacher, steps_per_epoch):
-    widths = {name: unit.filters for name, unit in units_by_site(teacher).items() if name in sites.kernels()}
+    widths = {name: width for name, width in site_widths(teacher).items() if name in sites.kernels()}
     return GradientReset(
         EmbeddingQueue(config.queue_size, widths),
         {name: sites.indicator(name).output_channels for name in widths},

@@ -8,6 +8,8 @@ from keras_cdd.experiment.parts import loss_weights, make_parts
 from keras_cdd.experiment.run_log import RunLog
 from keras_cdd.experiment.shrink_loop import shrink_loop
 from keras_cdd.experiment.training_state import TrainingState
+from keras_cdd.models.gated_units import gated_blocks
+from keras_cdd.models.sites import cut_sites
 from keras_cdd.run_folder import layout
 
 
@@ -112,6 +114,9 @@ class PhaseLoop:
         if self.surgeon is not None:
             sites, kept = self.surgeon.channels(model).sites, self.surgeon.kept_channels
             parts = make_parts(self.config, sites, self.teacher, steps) if parts is None else parts
+        elif self.teacher is not None and not gated_blocks(model):
+            # Features of stock layers are compared at their sites.
+            sites = cut_sites(model)
         weights = loss_weights(self.config.distill)
         distiller = Distiller(model, self.teacher, weights, parts or [], sites=sites, kept_channels=kept)
         distiller.compile(optimizer)

@@ -58,6 +58,11 @@ class NetworkConfig:
     )
     width: int = option(64, f"Filters of the first stage; 64 is the standard. {ONLY_RESNETS}")
     indicators: str = option("both", f"Convolutions of a block with channel indicators. {ONLY_RESNETS}", INDICATORS[1:])
+    indicator: str = option(
+        "none",
+        "Indicator at every site of a student without gated blocks, for --compression and the gradient reset.",
+        ("none", "dense", "diagonal"),
+    )
     stem: str = option("standard", f"7x7 stride 2 with max-pooling, or 3x3 for small images. {ONLY_RESNETS}", STEMS)
     last_stride: int = option(1, f"Stride of the last stage. {ONLY_RESNETS}", (1, 2))
     pooling: str = option("avg", "Average or generalized-mean pooling of a backbone's feature map.", POOLINGS)

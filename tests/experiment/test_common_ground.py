@@ -6,13 +6,16 @@ import pytest
 
 from keras_cdd.distill import Distiller
 from keras_cdd.errors import UserError
-from keras_cdd.experiment.common_ground import agreed_weights, require_shared_sites, shared_sites
+from keras_cdd.experiment.common_ground import agreed_weights, require_indicators, shared_sites
 from keras_cdd.layers import embedding_head
 from keras_cdd.losses import LossWeights
-from keras_cdd.models import BACKBONES, gated_resnet
+from keras_cdd.models import BACKBONES, gate_model, gated_resnet
 from keras_cdd.models.gated_units import gated_blocks
+from keras_cdd.settings.config import CompressionConfig, Config
 from keras_cdd.surgery import plan_surgery, rebuild
 
+RESET = Config(compression=CompressionConfig(gradient_reset_epoch=0.0))
+LASSO = Config(compression=CompressionConfig(compression="lasso"))
 PLAIN = {"image_size": (16, 16), "embedding_size": 8, "stem": "small", "num_classes": 3}
 
 
@@ -39,7 +42,7 @@ def twin(tiny_backbone):
 def test_the_same_architecture_shares_everything(gated, twin):
     assert agreed_weights(gated, twin, LossWeights()) == (LossWeights(), [])
     assert shared_sites(gated, twin) == ([f"stage{stage}_block1/conv1" for stage in (1, 2, 3)], 3)
-    require_shared_sites(gated, twin)
+    require_indicators(RESET, gated, twin)
     assert agreed_weights(stock((4, 5)), stock((4, 5)), LossWeights()) == (LossWeights(), [])
 
 
@@ -53,8 +56,9 @@ def test_a_student_that_was_cut_still_shares_its_sites(gated, twin):
     # A cut teacher has other channels where it was cut.
     weights, lines = agreed_weights(gated, slim, LossWeights())
     assert weights == LossWeights(feature=0.0) and len(lines) == 1
-    with pytest.raises(UserError, match="of the student's 3 sites at their full width"):
-        require_shared_sites(gated, slim)
+    require_indicators(RESET, slim, twin)
+    with pytest.raises(UserError, match="no site stage._block1/conv1 of the full width"):
+        require_indicators(RESET, gated, slim)
 
 
 def test_nothing_in_common_leaves_logits_embeddings_and_relations(gated):
@@ -87,11 +91,19 @@ def test_gated_blocks_are_compared_in_all_or_in_none(gated, twin, tiny_backbone,
     assert agreed_weights(gated, deeper, LossWeights()) == (LossWeights(), [])
 
 
-def test_a_reset_needs_gated_blocks_that_the_teacher_has(gated):
-    with pytest.raises(UserError, match="this teacher has 0 of the student's 3 sites at their full width"):
-        require_shared_sites(gated, stock((4, 5)))
-    with pytest.raises(UserError, match="this student has no gated blocks"):
-        require_shared_sites(stock((4, 5)), stock((4, 5)))
+def test_compression_and_reset_need_indicators(gated):
+    plain, slimmer = stock((4, 5)), stock((4, 7))
+    for config, flag in ((RESET, "--gradient_reset_epoch"), (LASSO, "--compression")):
+        with pytest.raises(UserError, match=f"{flag} acts on indicators"):
+            require_indicators(config, plain, plain)
+    require_indicators(Config(), plain, gated)
+    indicated = gate_model(plain, indicator="diagonal")
+    for config in (RESET, LASSO):
+        require_indicators(config, indicated, plain)
+    require_indicators(LASSO, indicated, slimmer)
+    for student, teacher, site in ((gated, plain, "stage1_block1/conv1"), (indicated, slimmer, "conv1")):
+        with pytest.raises(UserError, match=f"no site {site} of the full width"):
+            require_indicators(RESET, student, teacher)
 
 
 def test_without_logits_and_with_another_length_of_the_embedding():

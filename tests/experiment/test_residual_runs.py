@@ -1,5 +1,6 @@
 """Whole runs that cut outer widths, of gated blocks and of stock layers: budget, deployed form, kill and resume."""
 
+import dataclasses
 import json
 import shutil
 
@@ -10,7 +11,15 @@ import tensorflow as tf
 from keras_cdd.data import write_synthetic
 from keras_cdd.experiment import phase_loop, run_experiment
 from keras_cdd.layers import embedding_head
-from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig, SurgeryConfig, TrainingConfig
+from keras_cdd.settings.config import (
+    CompressionConfig,
+    Config,
+    DataConfig,
+    NetworkConfig,
+    RunConfig,
+    SurgeryConfig,
+    TrainingConfig,
+)
 from tests.experiment.same_run import assert_same_run, logged
 
 pytestmark = [
@@ -50,7 +59,7 @@ def own_model(tmp_path_factory):
     return path
 
 
-def run(photos, folder, student_model):
+def run(photos, folder, student_model, **settings):
     config = Config(
         DataConfig("folder", str(photos), image_size=(16, 16), identities_per_batch=4, images_per_identity=4),
         NetworkConfig(None if student_model else "tiny", width=8, embedding_size=8, stem="small"),
@@ -60,7 +69,29 @@ def run(photos, folder, student_model):
         ),
         run=RunConfig(str(folder), student_model=student_model and str(student_model), evaluate_teacher=False),
     )
-    return run_experiment(config, "")
+    return run_experiment(dataclasses.replace(config, **settings), "")
+
+
+@pytest.mark.parametrize("indicator", ["dense", "diagonal"])
+def test_compression_and_reset_act_on_indicators_between_stock_layers(indicator, photos, own_model, tmp_path):
+    surgery = SurgeryConfig(target_macs=0.5, importance="reset", num_cuts=2, cut_start=0.5, cut_end=2.0)
+    summary = run(
+        photos,
+        tmp_path,
+        own_model,
+        network=NetworkConfig(embedding_size=8, indicator=indicator),
+        compression=CompressionConfig(compression="lasso", gradient_reset_epoch=0.0, queue_size=32),
+        training=TrainingConfig(epochs=3, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01),
+        surgery=surgery,
+    )
+    assert 50 <= summary["macs_saved"] < 70
+    lines = logged(tmp_path, "metrics.jsonl")
+    assert lines[-1]["compression_loss"] > 0
+    student, deploy = (keras.saving.load_model(tmp_path / f"{name}.keras") for name in ("student", "deploy"))
+    kinds = {"dense": "ChannelIndicator", "diagonal": "DiagonalIndicator"}
+    assert kinds[indicator] in {type(layer).__name__ for layer in student.layers}
+    assert all(type(layer).__module__.startswith("keras.") for layer in deploy.layers)
+    assert summary["student"]["mAP"] == pytest.approx(summary["deploy"]["mAP"], abs=0.5)
 
 
 @pytest.mark.parametrize("kind", ["gated", "stock"])
