@@ -8,7 +8,7 @@ import nbclient
 import nbformat
 import pytest
 
-from examples import own_data, own_loss, shrink_keras_application, shrink_own_model
+from examples import own_data, own_loss, shrink_any_model, shrink_keras_application, shrink_own_model
 
 pytestmark = pytest.mark.slow
 NOTEBOOK = pathlib.Path(__file__).resolve().parent.parent / "examples" / "quickstart_to_phone.ipynb"
@@ -31,6 +31,11 @@ def test_shrink_keras_application(capsys):
     assert shown.startswith("gated:  outputs differ by 0.0")
     accuracies = [float(line.rsplit(" ", 1)[1]) for line in shown.splitlines() if "accuracy" in line]
     assert len(accuracies) == 2 and accuracies[-1] > 0.8
+
+
+def test_shrink_any_model():
+    accuracy, kept, change = shrink_any_model.main()
+    assert accuracy > 0.8 and kept <= 0.4 and change < 1e-3
 
 
 def test_own_loss():
