@@ -116,7 +116,7 @@ class Distiller(keras.Model):
         with_gates = any(part.needs_gates for part in self._working)
         learn = self._taps if self._taps is not None and (with_gates or self._compared) else self.student
         with tf.GradientTape() as tape:
-            with FeatureRecorder(with_gates=with_gates, tape=tape) as record:
+            with FeatureRecorder(with_gates, tape, gates_of_inputs=self._taps is not None) as record:
                 outputs = learn(images, training=True)
             values = self._loss_values(labels, outputs, taught, lambda: self._pairs(teacher_record, record))
             loss = sum(weight * value for weight, value in values.values())

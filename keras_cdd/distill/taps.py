@@ -11,7 +11,7 @@ from keras_cdd.annotations import Tensor
 from keras_cdd.layers import GatedBlock
 from keras_cdd.layers.feature_recorder import active_recorder, into
 from keras_cdd.models.call import Call
-from keras_cdd.models.sites import MADE, Sites
+from keras_cdd.models.sites import MADE, Sites, output_name
 
 L = keras.layers
 
@@ -19,8 +19,8 @@ L = keras.layers
 class Taps:
     """Computes a model as the model does, and tells an active `FeatureRecorder` about its sites.
 
-    A gate stands in front of every layer that reads channels of a site; all gates of a site together are one factor on
-    its channels. Gated blocks have gates of their own.
+    A gate stands in front of every layer, and on every output, that reads channels of a site; all gates of a site
+    together are one factor on its channels. Gated blocks have gates of their own.
 
     Args:
         sites: `Sites` of the model.
@@ -52,7 +52,11 @@ class Taps:
                 _record(site, tf.gather(outputs, positions, axis=-1))
             return outputs
 
-        return self._graph.run(_as_declared(self._graph.inputs, inputs), compute)
+        outputs = self._graph.run(_as_declared(self._graph.inputs, inputs), compute)
+        if isinstance(outputs, dict):
+            read = {name: output_name(name) for name in outputs if output_name(name) in self._read}
+            outputs |= {name: _gated(into(reading), outputs[name]) for name, reading in read.items()}
+        return outputs
 
     def by_site(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Site -> (N, channels), from the derivatives by all gates; those of blocks have the names of sites already."""

@@ -4,62 +4,161 @@ import keras
 import numpy as np
 
 from keras_cdd.errors import UserError
-from keras_cdd.models import cost_model, gated_resnet, load_pretrained, with_indicators
-from keras_cdd.models.gated_units import gated_units, indicator_kernels
+from keras_cdd.experiment.given_models import flat, load_student_model, with_training_outputs
+from keras_cdd.experiment.weight_paths import weights_by_layer
+from keras_cdd.models import cost_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
+from keras_cdd.models.backbones import STOCK_BACKBONES
+from keras_cdd.models.gated_units import gated_blocks, gated_units, indicator_kernels
+from keras_cdd.models.pretrained.imagenet import imagenet_weights
 from keras_cdd.models.pretrained.loading import RESCALINGS, read_weights, source_style
+from keras_cdd.models.pretrained.same_names import steady_names
 from keras_cdd.run_folder.reading import load_model
 from keras_cdd.surgery import rebuild
 from keras_cdd.surgery.plan import make_plan
 
 
 def make_teacher(config, dataset):
-    """A new network without indicators, with the weights of `--pretrained` if given."""
-    network, rescaling, stride_on, arrays = config.network, dataset.rescaling, None, None
-    if config.run.pretrained is not None:
-        arrays = read_weights(config.run.pretrained)
-        style = source_style(arrays)
-        rescaling = dataset.rescaling if style == "authors" else RESCALINGS[style]
-        stride_on = "conv1" if style == "keras" else None
-    teacher = gated_resnet(
-        network.backbone,
-        width=network.width,
-        image_size=tuple(config.data.image_size),
-        num_classes=dataset.num_identities,
-        embedding_size=network.embedding_size,
-        indicators="none",
-        stem=network.stem,
-        last_stride=network.last_stride,
-        pooling=network.pooling,
-        rescaling=rescaling,
-        stride_on=stride_on,
-    )
+    """A new network without indicators, with the weights of `--pretrained` if given.
+
+    Without a `--backbone`, it is a copy of the `--student_model`.
+    """
+    if config.run.student_model is not None and config.network.backbone is None:
+        return _student_model(config, dataset)
+    return make_network(config, dataset)
+
+
+def make_network(config, dataset):
+    """The network of `--backbone`, without indicators, with the weights of `--pretrained` if given."""
+    network = config.network
+    arrays, rescaling, stride_on = _initial_weights(config, dataset)
+    shape = {
+        "image_size": tuple(config.data.image_size),
+        "num_classes": dataset.num_identities,
+        "embedding_size": network.embedding_size,
+        "pooling": network.pooling,
+        "rescaling": rescaling,
+    }
+    if network.any_backbone in STOCK_BACKBONES:
+        model = retrieval_model(network.any_backbone, **shape)
+    else:
+        model = gated_resnet(
+            network.any_backbone,
+            **shape,
+            width=network.width,
+            indicators="none",
+            stem=network.stem,
+            last_stride=network.last_stride,
+            stride_on=stride_on,
+        )
     if arrays is not None:
-        _load_backbone(teacher, arrays)
-    return teacher
+        _load_backbone(model, arrays)
+    return model
 
 
-def make_heavy_student(config, teacher):
-    """The teacher's architecture with indicators; its weights follow `--student_init`."""
-    heavy = with_indicators(teacher, config.network.indicators)
-    if config.run.student_init == "teacher":
-        copy_weights(teacher, heavy)
-    elif config.run.student_init == "pretrained":
-        _load_backbone(heavy, read_weights(config.run.pretrained))
+def _initial_weights(config, dataset):
+    """`(arrays, rescaling, stride_on)` of `--pretrained`; without it, no arrays and the backbone's own values."""
+    backbone, source = config.network.any_backbone, config.run.pretrained
+    is_stock = backbone in STOCK_BACKBONES
+    own = None if is_stock and not dataset.inverted else dataset.rescaling
+    if source is None:
+        return None, own, None
+    if source == "imagenet":
+        weights = imagenet_weights(backbone)
+        return weights.arrays, weights.rescaling, weights.stride_on
+    arrays = read_weights(source)
+    style = None if is_stock else _style(arrays)
+    known = style not in (None, "authors")
+    return arrays, RESCALINGS[style] if known else own, "conv1" if style == "keras" else None
+
+
+def _style(arrays):
+    try:
+        return source_style(arrays)
+    except UserError:
+        # They may have the paths of the network itself, which `load_pretrained` finds out.
+        return None
+
+
+def _student_model(config, dataset):
+    network = config.network
+    size = tuple(config.data.image_size)
+    given = config.run.student_model
+    return load_student_model(given, size, dataset.num_identities, network.embedding_size, network.pooling)
+
+
+def student_architecture(config, dataset, teacher):
+    """The network that the student starts as, and the one whose weights it starts with.
+
+    The student is a copy of the teacher, unless `--student_model`, or `--backbone` beside `--teacher`, say otherwise.
+
+    Args:
+        config: `Config`.
+        dataset: `RetrievalDataset`.
+        teacher: the teacher.
+
+    Returns:
+        `(heavy, source)`: the student with indicators where it has gated blocks, its weights newly initialised; and a
+        model with the weights for `--student_init=teacher`: the teacher if it has the student's architecture.
+    """
+    source = teacher
+    if config.run.student_model is not None:
+        source = _student_model(config, dataset)
+    elif config.run.teacher is not None and config.network.backbone is not None:
+        source = make_network(config, dataset)
+    if source is not teacher and same_architecture(source, teacher):
+        source = teacher
+    plain = with_training_outputs(flat(source), dataset.num_identities)
+    heavy = with_indicators(plain, config.network.indicators)
+    if not heavy.trainable_variables:
+        # Copied from a frozen teacher. Not `heavy.trainable = True`: it is, so Keras would do nothing.
+        for layer in heavy.layers:
+            layer.trainable = True
+    return heavy, plain
+
+
+def make_heavy_student(config, dataset, teacher):
+    """The student before it is cut; its weights follow `--student_init`. Arguments as in `student_architecture`."""
+    heavy, source = student_architecture(config, dataset, teacher)
+    if config.run.student_init == "pretrained" and config.run.student_model is None:
+        _load_backbone(heavy, _initial_weights(config, dataset)[0])
+    elif config.run.student_init != "random":
+        copy_weights(source, heavy)
     return heavy
+
+
+def same_architecture(one, other):
+    """Whether two networks have the same weights, by path and shape, except for their `logits`."""
+    return _signature(one) == _signature(other)
+
+
+def _signature(model):
+    shapes = {
+        path: tuple(weight.shape) for path, weight in weights_by_layer(flat(model)).items() if "logits" not in path
+    }
+    return {name: shapes[path] for path, name in steady_names(shapes).items()}
 
 
 def _load_backbone(model, arrays):
     """Loads the weights, without a classifier for another number of identities."""
     classes = {weight.path: tuple(weight.shape) for weight in model.weights}.get("head_logits/kernel", (0, 0))[1]
-    logits = "classifier.classifier.weight"
-    load_pretrained(model, {n: a for n, a in arrays.items() if not (n.endswith(logits) and len(a) != classes)})
+    # The classes are the rows in the authors' layout, the columns in ours.
+    axes = {"classifier.classifier.weight": 0, "head_logits/kernel": 1}
+
+    def is_other(name, array):
+        return any(name.endswith(logits) and array.shape[axis] != classes for logits, axis in axes.items())
+
+    load_pretrained(model, {name: array for name, array in arrays.items() if not is_other(name, array)})
 
 
 def copy_weights(source, target):
     """Copies every weight of `source` to the weight of `target` with the same path; other weights are unchanged."""
-    places = {weight.path: weight for weight in target.weights}
-    for weight in source.weights:
-        places[weight.path].assign(weight)
+    places = weights_by_layer(target)
+    for path, weight in weights_by_layer(source).items():
+        places[path].assign(weight)
+    for layer in target.layers:
+        if hasattr(layer, "finalize_state"):
+            # Normalization keeps the values that it divides by outside its weights.
+            layer.finalize_state()
 
 
 def static_student(heavy, kept, random):
@@ -75,8 +174,10 @@ def static_student(heavy, kept, random):
         The slim model.
 
     Raises:
-        UserError: if `kept` does not fit the model's sites, or its file cannot be loaded.
+        UserError: if the model has no gated blocks, if `kept` does not fit its sites, or if its file cannot be loaded.
     """
+    if not gated_blocks(heavy):
+        raise UserError("--student=static needs a network of gated blocks, such as --backbone=resnet18.")
     units = gated_units(heavy)
     if kept.endswith(".keras"):
         other = gated_units(load_model(kept, "--kept_filters", "give a student.keras of a run"))

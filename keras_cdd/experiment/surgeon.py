@@ -46,6 +46,8 @@ class Surgeon(keras.callbacks.Callback):
         # Of sites without an indicator, which would know them: indices in the heavy student.
         self.kept_channels = {name: list(range(width)) for name, width in self.full_widths.items()}
         self._known = (None, None)
+        costs = self.channels(student).costs
+        self.full_costs = {"macs": costs.macs(costs.full_widths), "num_params": costs.params(costs.full_widths)}
         if config.has_budget:
             name = "target_macs" if self.config.target_macs is not None else "target_params"
             target = getattr(self.config, name)
@@ -67,6 +69,13 @@ class Surgeon(keras.callbacks.Callback):
     def restore(self, facts):
         """Restores the state that `facts` returned."""
         self.under_way, self.kept_channels = facts["cut_under_way"], facts["kept_channels"]
+
+    def record(self):
+        """What the student's file does not say, a dict that can be written as JSON.
+
+        That is the costs of the heavy student, and the kept channels of sites without an indicator.
+        """
+        return {"heavy": self.full_costs, "kept_channels": self.kept_channels}
 
     def channels(self, student):
         """The `Channels` of the student; kept until another student comes."""
@@ -165,7 +174,8 @@ class Surgeon(keras.callbacks.Callback):
                     "float16; train longer before --cut_end, or without --mixed_precision."
                 )
             return None
-        return importance_of(name, self.channels(distiller.student).norms(), evidence)
+        measure = self.aim["name"].removeprefix("target_")
+        return importance_of(name, self.channels(distiller.student).comparable(measure), evidence)
 
     def wants_rebuild(self, distiller, epoch):
         """Whether to rebuild without the zeroed channels after this epoch (counted from 1)."""

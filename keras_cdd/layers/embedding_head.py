@@ -11,7 +11,7 @@ def embedding_head(feature_map, embedding_size=512, num_classes=None, pooling="a
     """Pooling -> `features` -> BN, ReLU, Dense, BN -> `embedding` -> Dense -> `logits`, in layers named `head_*`.
 
     Args:
-        feature_map: symbolic tensor (N, H, W, C).
+        feature_map: symbolic tensor (N, H, W, C); or features (N, C), which are not pooled.
         embedding_size: length of the embedding, which is compared by cosine; 512 by default.
         num_classes: number of training identities; None (the default) for a head without `logits`.
         pooling: "avg" (global average, the default) or "gem" (`GeneralizedMeanPooling`).
@@ -28,7 +28,11 @@ def embedding_head(feature_map, embedding_size=512, num_classes=None, pooling="a
         raise ValueError(f"Argument `pooling` must be one of {POOLINGS}. Received: pooling={pooling!r}")
     layers = keras.layers
     pool = layers.GlobalAveragePooling2D if pooling == "avg" else GeneralizedMeanPooling
-    features = pool(name="head_pool", dtype="float32")(feature_map)
+    if len(feature_map.shape) == 2:
+        # Nothing but the cast to float32.
+        features = layers.Activation("linear", name="head_pool", dtype="float32")(feature_map)
+    else:
+        features = pool(name="head_pool", dtype="float32")(feature_map)
     bn = {"momentum": 0.9, "epsilon": 1e-5}
     x = layers.BatchNormalization(name="head_bn1", **bn)(features)
     x = layers.ReLU(name="head_relu")(x)

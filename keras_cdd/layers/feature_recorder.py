@@ -42,6 +42,8 @@ class FeatureRecorder:
     Args:
         with_gates: place a gate of ones (N, kept) on every activation behind an indicator, after its ReLU. The mean
             over images of the squared `d loss / d gate` is the channel's Fisher score. Default: False.
+        gates_of_inputs: with `with_gates`, also place a gate on what a block's first convolution and its projection
+            read, under the name `into(block)`. Default: False.
         tape: `tf.GradientTape` that watches the gates; None (the default) if the caller watches `gates` itself.
 
     Attributes:
@@ -50,8 +52,11 @@ class FeatureRecorder:
         gates: site -> (N, kept), with `with_gates` only.
     """
 
-    def __init__(self, with_gates: bool = False, tape: tf.GradientTape | None = None) -> None:
+    def __init__(
+        self, with_gates: bool = False, tape: tf.GradientTape | None = None, gates_of_inputs: bool = False
+    ) -> None:
         self.with_gates = with_gates
+        self.gates_of_inputs = gates_of_inputs
         self.tape = tape
         self.convolution: dict[str, Tensor] = {}
         self.indicator: dict[str, Tensor] = {}

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_cdd.errors import UserError
 from keras_cdd.layers import GatedBlock
 from keras_cdd.models.gate_blocks import gate_blocks
 from keras_cdd.models.gate_sites import gate_sites
@@ -61,11 +62,19 @@ def with_indicators(model: keras.Model, indicators: str) -> keras.Model:
 
     Returns:
         A new model.
+
+    Raises:
+        UserError: if a block's outer width is cut. Other layers have that width too, and nothing says their uncut one.
     """
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if isinstance(layer, GatedBlock):
+            if layer.outer_filters < layer.full_outer_filters:
+                raise UserError(
+                    "New indicators need a network whose outer widths are uncut. "
+                    f"Received: {layer.name} with {layer.outer_filters} of {layer.full_outer_filters} channels outside"
+                )
             config |= {"indicators": indicators, "kept_filters": None, "kept_channels": None}
         return layer.__class__.from_config(config)
 

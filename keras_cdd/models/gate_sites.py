@@ -1,5 +1,6 @@
 """Puts indicators at the sites of a model of any layers."""
 
+import re
 from typing import Any
 
 import keras
@@ -64,7 +65,7 @@ class _Indicator:
     """Makes the indicator of a site at its first call."""
 
     def __init__(self, found: Sites, name: str, place: Place, kind: str) -> None:
-        self._name = found.graph.unique_name(f"{name}_indicator".replace(":", "_"))
+        self._name = found.graph.unique_name(re.sub("[:/]", "_", f"{name}_indicator"))
         self._kind, self._full_channels = kind, found[name].full_channels
         self._policy = found.flows[name].makers[0].operation.dtype_policy
         self._layer: keras.layers.Layer | None = None

@@ -1,5 +1,6 @@
 """Starts or resumes a run in its workdir, and writes its files."""
 
+import json
 import os
 import pathlib
 import platform
@@ -64,6 +65,9 @@ class Workdir:
 
     def write_json(self, name, value):
         writing.write_json(self.path / name, value)
+
+    def read_json(self, name):
+        return json.loads((self.path / name).read_text())
 
     def save_model(self, name, model):
         writing.save_model(self.path / name, model)

@@ -8,10 +8,14 @@ from keras_cdd.distill.gradient_reset import METRICS
 from keras_cdd.layers.embedding_head import POOLINGS
 from keras_cdd.layers.gated_block import INDICATORS
 from keras_cdd.losses import LOSSES, LossWeights
-from keras_cdd.models.gated_resnet import BACKBONES, STEMS
+from keras_cdd.models.backbones import ALL_BACKBONES
+from keras_cdd.models.gated_resnet import STEMS
 from keras_cdd.optimization import OPTIMIZERS, SCHEDULES
 from keras_cdd.settings.rules import check_settings
 from keras_cdd.surgery.importance import IMPORTANCES
+
+DEFAULT_BACKBONE = "resnet50"
+ONLY_RESNETS = "Only for backbones of gated blocks (resnet18 to resnet152)."
 
 
 def option(default, text, choices=None):
@@ -46,13 +50,23 @@ class DataConfig:
 class NetworkConfig:
     """The architecture of the teacher and the heavy student."""
 
-    backbone: str = option("resnet50", "Backbone: depth and type of block.", BACKBONES)
-    width: int = option(64, "Filters of the first stage; 64 is the standard.")
-    indicators: str = option("both", "Convolutions of a block with channel indicators.", INDICATORS[1:])
-    stem: str = option("standard", "7x7 stride 2 with max-pooling, or 3x3 for small images.", STEMS)
-    last_stride: int = option(1, "Stride of the last stage.", (1, 2))
-    pooling: str = option("avg", "Average or generalized-mean pooling.", POOLINGS)
-    embedding_size: int = option(512, "Length of the embedding.")
+    backbone: str | None = option(
+        None,
+        "Network of teacher and student; of the student alone if --teacher is given. Default: the --student_model's, "
+        f"the --teacher's, or {DEFAULT_BACKBONE}.",
+        ALL_BACKBONES,
+    )
+    width: int = option(64, f"Filters of the first stage; 64 is the standard. {ONLY_RESNETS}")
+    indicators: str = option("both", f"Convolutions of a block with channel indicators. {ONLY_RESNETS}", INDICATORS[1:])
+    stem: str = option("standard", f"7x7 stride 2 with max-pooling, or 3x3 for small images. {ONLY_RESNETS}", STEMS)
+    last_stride: int = option(1, f"Stride of the last stage. {ONLY_RESNETS}", (1, 2))
+    pooling: str = option("avg", "Average or generalized-mean pooling of a backbone's feature map.", POOLINGS)
+    embedding_size: int = option(512, "Length of the embedding that follows a backbone.")
+
+    @property
+    def any_backbone(self):
+        """`backbone`, or what it stands for if nothing else gives the network."""
+        return self.backbone or DEFAULT_BACKBONE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,14 +151,26 @@ class RunConfig:
     """Files of the run, kind of student and evaluation."""
 
     workdir: str = option("runs/latest", "Folder of the run; an existing run in it is resumed.")
-    teacher: str | None = option(None, "Path of a teacher.keras; without it, a teacher is trained first.")
+    teacher: str | None = option(
+        None, "Path of a teacher.keras, or of any model with an `embedding`; without it, a teacher is trained first."
+    )
+    student_model: str | None = option(
+        None, "The student's network: a .keras file of a functional model with an `embedding`, or of a backbone."
+    )
     pretrained: str | None = option(
-        None, "Initial weights under the names of torchvision, timm or the authors: .safetensors, .pth or .npz."
+        None,
+        "Initial weights of --backbone: imagenet, or a file (.safetensors, .pth, .npz, .keras) under the names of "
+        "torchvision, timm, the authors or the network itself.",
     )
     student: str = option(
         "cdd", "The student shrinks, is small from the start, or stays heavy.", ("cdd", "static", "heavy")
     )
-    student_init: str = option("teacher", "Initial weights of the student.", ("random", "pretrained", "teacher"))
+    student_init: str = option(
+        "teacher",
+        "Initial weights of the student. One of another architecture than the teacher starts with those of "
+        "--student_model or --pretrained, not with the teacher's.",
+        ("random", "pretrained", "teacher"),
+    )
     kept_filters: str | None = option(
         None, "For --student=static: a student.keras whose channels to keep, or channels per site, comma-separated."
     )

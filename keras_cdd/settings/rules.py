@@ -67,7 +67,7 @@ def require(holds, rule, received):
 
 def _check_choice(field, value):
     choices = field.metadata["choices"]
-    known = not choices or value in choices
+    known = not choices or value is None or value in choices
     require(known, f"--{field.name} must be one of {', '.join(map(str, choices or ()))}", value)
 
 
@@ -98,5 +98,8 @@ def _check_together(config):
     require(reset, "--importance=reset needs --gradient_reset_epoch", compression.gradient_reset_epoch)
     neighbours = (compression.reset_neighbours, compression.queue_size)
     require(neighbours[0] <= neighbours[1], "--reset_neighbours must not exceed --queue_size", neighbours)
-    pretrained = config.run.student_init != "pretrained" or config.run.pretrained
-    require(pretrained, "--student_init=pretrained needs --pretrained", config.run.pretrained)
+    run = config.run
+    pretrained = run.student_init != "pretrained" or run.pretrained or run.student_model
+    require(pretrained, "--student_init=pretrained needs --pretrained or --student_model", run.pretrained)
+    network = run.student_model is None or run.teacher is not None or config.network.backbone or not run.pretrained
+    require(network, "--pretrained needs a --backbone beside --student_model", run.pretrained)

@@ -5,10 +5,11 @@ import functools
 import keras
 import numpy as np
 
+from keras_cdd.layers import GatedBlock
 from keras_cdd.models.cost import CostModel, graph_costs
 from keras_cdd.models.graph import embedding_graph
 from keras_cdd.models.sites import ADDED, MADE, READ, Sites, Slot
-from keras_cdd.surgery.importance import Values, norm_importance
+from keras_cdd.surgery.importance import Values, norm_importance, relative, surviving_importance
 
 
 class Channels:
@@ -35,11 +36,31 @@ class Channels:
     def norms(self) -> Values:
         """Site -> (channels,): L2 norms.
 
-        Of the indicator's kernel; without an indicator, of the kernels that make a channel, of all producers together,
-        without biases.
+        Of the dense indicator's kernel; without one, of the kernels that make a channel, of all producers together,
+        without biases, times the factor of a diagonal indicator.
         """
         norms = norm_importance(self.sites.kernels())
-        return {name: norms[name] if name in norms else self._size(name) for name in self.sites}
+        for name, site in self.sites.items():
+            if not site.input_slots:
+                norms[name] = norms.get(name, 1.0) * self._size(name)
+        return {name: norms[name] for name in self.sites}
+
+    def comparable(self, measure: str) -> Values:
+        """Site -> (channels,): squares of the norms, made comparable between sites.
+
+        Inside gated blocks they are taken relative to their site's mean. Elsewhere, relative to the mean of what is
+        then left of the site, see `surviving_importance`, and times what a channel costs now, so that no site is
+        emptied because its channels cost much.
+
+        Args:
+            measure: "macs" or "params".
+        """
+        blocks = any(isinstance(operation, GatedBlock) for operation in self.sites.graph.operations)
+        if blocks and all(site.input_slots for site in self.sites.values()):
+            return relative(self.norms())
+        column = 0 if measure == "macs" else 1
+        values = surviving_importance(self.norms())
+        return {site: worth * self.costs.of_one_channel(site)[column] for site, worth in values.items()}
 
     def living(self) -> dict[str, np.ndarray]:
         """Site -> bool (channels,): False where a channel can leave and no output changes at all.

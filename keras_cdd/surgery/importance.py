@@ -79,7 +79,8 @@ class Importance:
     """A row of `IMPORTANCES`.
 
     Attributes:
-        function: function of the norms (site -> (channels,)) and of the evidence that returns site -> (channels,).
+        function: function of the comparable norms (site -> (channels,), see `Channels.comparable`) and of the evidence
+            that returns site -> (channels,).
         gathered_by: name of the part of training (`keras_cdd.distill.Part`) whose `evidence()` the function reads; None
             if it reads only the norms.
     """
@@ -89,7 +90,7 @@ class Importance:
 
 
 IMPORTANCES = {
-    "norm": Importance(lambda norms, _: relative(norms)),
+    "norm": Importance(lambda norms, _: dict(norms)),
     "fisher": Importance(lambda _, evidence: fisher_importance(**evidence), gathered_by="fisher"),
     "reset": Importance(lambda _, evidence: reset_importance(**evidence), gathered_by="reset"),
 }
@@ -100,7 +101,7 @@ def importance_of(name: str, norms: Mapping[str, np.ndarray], evidence: Mapping[
 
     Args:
         name: name of the score.
-        norms: site -> (channels,), see `Channels.norms`.
+        norms: site -> (channels,), see `Channels.comparable`.
         evidence: `evidence()` of the part `IMPORTANCES[name].gathered_by`; {} if that is None.
 
     Returns:

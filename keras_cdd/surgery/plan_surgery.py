@@ -9,7 +9,7 @@ from keras_cdd.errors import UserError
 from keras_cdd.models.sites import Sites, cut_sites
 from keras_cdd.surgery.budget import least_important_first
 from keras_cdd.surgery.channels import Channels
-from keras_cdd.surgery.importance import Values, only_living, relative, surviving_importance
+from keras_cdd.surgery.importance import only_living
 from keras_cdd.surgery.plan import SurgeryPlan, make_plan, rounded_up
 
 TINY = float(np.finfo(np.float64).tiny)
@@ -38,11 +38,10 @@ def plan_surgery(
         importance_threshold: channels whose importance is below it go.
         round_to: widths become multiples of this, still within the budget; filters that feed nothing stay as well if
             they make the number of an indicator's inputs such a multiple.
-        importance: site -> (channels,), non-negative; sites that are not named stay whole. Default: L2 norms of the
-            indicators' kernels; where there is none, of the kernels that make a channel, all together if several layers
-            do (after Li et al., ICLR 2017). For a budget they are squared and taken relative to their site's mean; with
-            sites without an indicator, to the mean of what is then left of the site, see `surviving_importance`, and
-            times what a channel costs now, so that no site is emptied because its channels cost much.
+        importance: site -> (channels,), non-negative; sites that are not named stay whole. Default: L2 norms, of the
+            kernels of dense indicators; elsewhere, of the kernels that make a channel, all together if several layers
+            do (after Li et al., ICLR 2017), times the factor of a diagonal indicator. For a budget they are squared and
+            made comparable between sites, see `Channels.comparable`.
         residual: channels that additions join leave together, see `keras_cdd.sites`.
         full_widths: site -> channels in the uncut network, of sites without an indicator. Default: those they have.
 
@@ -85,7 +84,7 @@ def plan_for(
     living = channels.living()
     if target_macs is not None or target_params is not None:
         measure = "macs" if target_macs is not None else "params"
-        worth = only_living(importance or _comparable(channels, measure), living, TINY)
+        worth = only_living(importance or channels.comparable(measure), living, TINY)
         kept = least_important_first(channels.costs, worth, next(iter(given.values())), measure, round_to)
     else:
         worth = only_living(importance or channels.norms(), living, TINY)
@@ -102,15 +101,6 @@ def _fitting(importance: Mapping[str, np.ndarray], found: Sites) -> list[str]:
             f"`keras_cdd.sites`. Received: other ones for {wrong}"
         )
     return list(importance)
-
-
-def _comparable(channels: Channels, measure: str) -> Values:
-    """Norms as values that can be compared between sites."""
-    if len(channels.sites.kernels()) == len(channels.sites):
-        return relative(channels.norms())
-    column = 0 if measure == "macs" else 1
-    values = surviving_importance(channels.norms())
-    return {site: worth * channels.costs.of_one_channel(site)[column] for site, worth in values.items()}
 
 
 def _at_least(importance: np.ndarray, threshold: float, round_to: int) -> np.ndarray:

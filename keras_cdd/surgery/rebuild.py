@@ -74,10 +74,24 @@ class _SlimCopies(Copies):
 
     def copy_of(self, operation: keras.Operation, config: dict[str, Any]) -> keras.Operation:
         if isinstance(operation, GatedBlock):
-            config |= {"kept_channels": _kept_channels(operation, self._plan), "kept_filters": None}
+            kept_channels = self._kept_channels(operation)
+            config |= {"kept_channels": kept_channels, "kept_filters": None}
+            # The input may become as wide as the output by accident.
+            config["projection"] = operation.shortcut is not None
         for name, (field, removed) in self._fields.get(self.name(operation), {}).items():
             config[name] = _narrower(field, config[name], removed)
         return super().copy_of(operation, config)
+
+    def _kept_channels(self, block: GatedBlock) -> dict[str, Any]:
+        kept: dict[str, Any] = {name: dict(channels) for name, channels in block.kept_channels.items()}
+        for unit in block.gated_units.values():
+            cut, indicator = self._plan.cuts.get(f"{self.name(block)}/{unit.name}"), unit.indicator
+            if cut is not None:
+                kept[unit.name] = {
+                    "inputs": [indicator.input_channels[i] for i in cut.inputs],
+                    "outputs": [indicator.output_channels[i] for i in cut.outputs],
+                }
+        return kept
 
     def fill(self, copy: keras.layers.Layer, operation: keras.layers.Layer) -> None:
         name = self.name(operation)
@@ -99,14 +113,3 @@ def _narrower(field: Field, value: Any, removed: list[int]) -> Any:
     if field.is_list:
         return np.delete(value, removed).tolist()
     return (*value[:-1], value[-1] - len(removed))
-
-
-def _kept_channels(block: GatedBlock, plan: SurgeryPlan) -> dict[str, Any]:
-    kept: dict[str, Any] = {name: dict(channels) for name, channels in block.kept_channels.items()}
-    for site, unit in block.gated_units.items():
-        cut, indicator = plan.cuts[site], unit.indicator
-        kept[unit.name] = {
-            "inputs": [indicator.input_channels[i] for i in cut.inputs],
-            "outputs": [indicator.output_channels[i] for i in cut.outputs],
-        }
-    return kept

@@ -16,6 +16,9 @@ from tests.models.sites.small import (
     concatenated,
     depthwise,
     frozen,
+    gated,
+    gated_bottlenecks,
+    gated_stream,
     grouped_as_depthwise,
     indicated,
     plain,
@@ -26,12 +29,32 @@ from tests.surgery.stock import alive, flat_outputs
 
 L = keras.layers
 KINDS = {"dense": ChannelIndicator, "diagonal": DiagonalIndicator}
-# Sites without a place: what reads a channel reads others with it, or the channel several times; several make it.
+# Sites without a place: what reads a channel reads others with it, or the channel several times, or is a gated block;
+# several make it, or a gated block does.
 NO_PLACE = {
-    "diagonal": {depthwise: {"a"}, grouped_as_depthwise: {"a"}, concatenated: {"a", "b"}, indicated: {"a", "c"}},
-    "dense": {residual: {"stem"}, indicated: {"indicator"}},
+    "diagonal": {
+        depthwise: {"a"},
+        grouped_as_depthwise: {"a"},
+        concatenated: {"a", "b"},
+        indicated: {"a", "c"},
+        gated: {"stem"},
+        gated_stream: {"stem"},
+    },
+    "dense": {
+        residual: {"stem"},
+        indicated: {"indicator"},
+        gated: {"stem", "cut/conv3"},
+        gated_bottlenecks: {"a/conv3", "b/conv3"},
+    },
 }
-NOTHING = {(frozen, "dense"), (frozen, "diagonal"), (depthwise, "diagonal"), (grouped_as_depthwise, "diagonal")}
+NOTHING = {
+    (frozen, "dense"),
+    (frozen, "diagonal"),
+    (depthwise, "diagonal"),
+    (grouped_as_depthwise, "diagonal"),
+    (gated_stream, "dense"),
+    (gated_bottlenecks, "diagonal"),
+}
 CASES = [(build, kind) for build in SMALL for kind in KINDS if (build, kind) not in NOTHING]
 IDS = [f"{build.__name__}-{kind}" for build, kind in CASES]
 

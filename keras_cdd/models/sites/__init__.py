@@ -6,7 +6,7 @@ from keras_cdd.models.sites.places import Place, place_of
 from keras_cdd.models.sites.rules import site_rule
 from keras_cdd.models.sites.site import ADDED, GATE, MADE, READ, SCALED, Field, Reading, Site, Slot
 from keras_cdd.models.sites.sites import LeftOut, Sites
-from keras_cdd.models.sites.walk import Walk
+from keras_cdd.models.sites.walk import Walk, output_name
 
 __all__ = [
     "ADDED",
@@ -24,6 +24,7 @@ __all__ = [
     "Slot",
     "Walk",
     "cut_sites",
+    "output_name",
     "own_paths",
     "place_of",
     "site_rule",

@@ -77,6 +77,7 @@ class _Finder:
         found: dict[str, Site] = {}
         names: set[str] = set()
         left_out: list[LeftOut] = []
+        full_channels = self._full_channels()
         for (number, group), made in zip(enumerate(self._groups), self._first_made(), strict=True):
             slots = tuple(self._slot(key, positions) for key, positions in axes[number].items())
             flow, inputs = runs.get(number), made.inputs if len(made.labels) == len(group) else None
@@ -88,7 +89,7 @@ class _Finder:
                 slots=slots,
                 fields=tuple(self._field(key, positions) for key, positions in fields[number].items()),
                 layers=tuple(dict.fromkeys([*layers, *(self._walk.axes[key].layer for key in axes[number])])),
-                full_channels=self._full_channels(made, indicator),
+                full_channels=self._known_width(indicator, full_channels[number]),
                 keeps_zero=woken.isdisjoint(group),
                 input_slots=() if inputs is None else self._input_slots(inputs),
                 indicator=indicator,
@@ -126,6 +127,15 @@ class _Finder:
                 first.setdefault(number, made)
         return [first[number] for number in range(len(self._groups))]
 
+    def _full_channels(self) -> list[int]:
+        """Of every group, how many the uncut network has, if one of its producers knows."""
+        full = [len(group) for group in self._groups]
+        for made in self._walk.made:
+            number, *others = np.unique(self._places[self._classes[made.labels], 0]).tolist()
+            if number >= 0 and not others and len(made.labels) == len(self._groups[number]):
+                full[number] = max(full[number], made.full_channels)
+        return full
+
     def _positions(self, axes: Mapping[Any, LabelledAxis]) -> list[dict[Any, np.ndarray]]:
         """Of every group, key of an axis -> (channels, n) positions."""
         found: list[dict[Any, np.ndarray]] = [{} for _ in self._groups]
@@ -160,9 +170,10 @@ class _Finder:
         whole = (slot for slot in gates if self._variables[slot.path].shape[-1] == len(slot.positions))
         return next((slot.path for slot in whole if self._is_sealed(slot.path, flow)), None)
 
-    def _full_channels(self, made: Made, indicator: str | None) -> int:
+    def _known_width(self, indicator: str | None, otherwise: int) -> int:
+        """Channels in the uncut network, which an indicator of stock layers remembers."""
         kernel = None if indicator is None else self._variables[indicator]
-        return self._walk.full_channels.get(id(kernel), made.full_channels)
+        return self._walk.full_channels.get(id(kernel), otherwise)
 
     def _is_sealed(self, indicator: str, flow: Flow | None) -> bool:
         """Whether all that reads a site's channels reads zeros where its indicator gives zeros."""

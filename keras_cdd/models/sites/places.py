@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from keras_cdd.layers import GatedBlock
 from keras_cdd.models.call import Call
 from keras_cdd.models.sites.flow import Edge, Flow
 from keras_cdd.models.sites.producers import PRODUCERS, end_of_producer, is_linear
@@ -68,6 +69,8 @@ def _diagonal(sites: "Sites", flow: Flow) -> Place | str:
             return Place((call,))
     edges = [(call, x) for call in flow.readers for x in flow.carried(call.inputs)]
     for call, x in edges:
+        if isinstance(call.operation, GatedBlock):
+            return f"{sites.graph.names[id(call.operation)]} is a gated block, and no factor on its input folds into it"
         if flow.orders[id(x)] is None or "float" not in x.dtype:
             return f"{sites.graph.names[id(call.operation)]} reads its channels among others, or several times each"
         if flow.orders[id(x)] != flow.orders[id(edges[0][1])]:

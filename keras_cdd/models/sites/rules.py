@@ -12,6 +12,7 @@ from keras_cdd.layers import (
     GatedBlock,
     GeneralizedMeanPooling,
 )
+from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.models.call import Call
 from keras_cdd.models.sites.producers import is_behind_its_producer
 from keras_cdd.models.sites.walk import Rule, Walk
@@ -123,11 +124,16 @@ def _batch_normalization(walk: Walk, call: Call) -> np.ndarray | str:
     bn, x = call.operation, call.inputs[0]
     if len(call.inputs) > 1 or bn.axis not in (-1, len(x.shape) - 1):
         return "a BatchNormalization over another axis or with a mask"
-    for factor in (bn.gamma, bn.moving_variance):
-        walk.scale(bn, factor, 0, walk.channels(x))
-    for summand in (bn.beta, bn.moving_mean):
-        walk.add(bn, summand, 0, walk.channels(x))
+    _through(walk, bn, bn, walk.channels(x))
     return walk.channels(x)
+
+
+def _through(walk: Walk, layer: keras.layers.Layer, bn: keras.layers.BatchNormalization, channels: np.ndarray) -> None:
+    """Channels pass a BatchNorm that is a layer or a part of one."""
+    for factor in (bn.gamma, bn.moving_variance):
+        walk.scale(layer, factor, 0, channels)
+    for summand in (bn.beta, bn.moving_mean):
+        walk.add(layer, summand, 0, channels)
 
 
 @site_rule(L.PReLU)
@@ -189,9 +195,31 @@ def _diagonal_indicator(walk: Walk, call: Call) -> np.ndarray:
     return channels
 
 
-def _gated_block(walk: Walk, call: Call) -> str:
-    """Its sites are inside; the rest of the block rebuilds itself by its own config."""
+def _gated_block(walk: Walk, call: Call) -> np.ndarray:
+    """Sites inside, where an indicator stands; the outer width is one of all blocks that the sum joins."""
     block: GatedBlock = call.operation
+    _inside_block(walk, block)
+    channels, outputs = walk.channels(call.input), _unit_outputs(walk, block, block.last)
+    walk.read(block, block.inner[0].conv.kernel, 2, channels)
+    if block.shortcut is None:
+        walk.join(outputs, channels)
+    else:
+        walk.read(block, block.shortcut.conv.kernel, 2, channels)
+        walk.join(outputs, _unit_outputs(walk, block, block.shortcut))
+    walk.state(block, "outer_filters", outputs)
+    return outputs
+
+
+def _unit_outputs(walk: Walk, block: GatedBlock, unit: ConvUnit) -> np.ndarray:
+    """What a convolution of a block makes with its BatchNorm, without an indicator."""
+    site = f"{walk.name(block)}/{unit.name}"
+    bias, full_channels = unit.conv.bias, block.full_outer_filters
+    outputs = walk.make(block, unit.conv.kernel, 3, bias, site=site, full_channels=full_channels)
+    _through(walk, block, unit.bn, outputs)
+    return outputs
+
+
+def _inside_block(walk: Walk, block: GatedBlock) -> None:
     name = walk.name(block)
     for unit, after in zip(block.inner, [*block.inner[1:], block.last], strict=True):
         if unit.indicator is None or (id(unit.conv.kernel), 3) in walk.axes:
@@ -212,7 +240,6 @@ def _gated_block(walk: Walk, call: Call) -> str:
             is_indicator=True,
         )
         walk.read(block, after.conv.kernel, 2, outputs)
-    return "a gated block keeps its outer width"
 
 
 def _layer_scale(walk: Walk, call: Call) -> np.ndarray:

@@ -52,10 +52,10 @@ class Field:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """The tensor in which a layer reads channels of a site; its only input.
+    """The tensor in which a layer reads channels of a site, its only input; or an output that only losses read.
 
     Attributes:
-        layer: its name in the `Graph`.
+        layer: the layer's name in the `Graph`; see `output_name` for an output.
         positions: as in `Slot`, along the tensor's last axis.
     """
 

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -87,8 +88,10 @@ class Walk:
                 )
             else:
                 self._channels[id(call.output)] = labels
-        for x in keras.tree.flatten(graph.outputs):
+        for x in keras.tree.flatten(_read_outside(graph.outputs)):
             self.labels.freeze(self.channels(x), "an output of the model")
+        for name, x in _read_by_losses(graph.outputs).items():
+            self.read_in[output_name(name)] = LabelledAxis(output_name(name), self.channels(x), READ)
 
     def channels(self, tensor: Tensor) -> np.ndarray:
         """Labels of a tensor's last axis."""
@@ -181,6 +184,12 @@ class Walk:
         else:
             self.fields[key] = LabelledAxis(key[0], labels, is_list=is_list)
 
+    def join(self, first: np.ndarray, second: np.ndarray) -> None:
+        """An addition joins channels pair by pair: they leave together, or without `residual` not at all."""
+        self.labels.merge(first, second)
+        if not self.residual:
+            self.labels.freeze(first, ONE_BRANCH)
+
     def activated(self, layer: keras.layers.Layer, labels: np.ndarray) -> np.ndarray:
         """The channels behind an activation that is part of a layer."""
         answer = self._probe.activation(getattr(layer, "activation", None))
@@ -215,11 +224,12 @@ class Walk:
     def _joined(self, call: Call, wide: list[Tensor], multiplies: bool) -> None:
         first = self.channels(wide[0])
         for x in wide[1:]:
-            self.labels.merge(first, self.channels(x))
+            if multiplies:
+                self.labels.merge(first, self.channels(x))
+            else:
+                self.join(first, self.channels(x))
         if multiplies:
             self.gates += [self.channels(x) for x in wide if _positions(x) < _positions(call.output)]
-        elif not self.residual:
-            self.labels.freeze(first, ONE_BRANCH)
 
     def _put(
         self, layer: keras.layers.Layer, weight: keras.Variable | None, axis: int, labels: np.ndarray, role: str
@@ -236,6 +246,24 @@ class Walk:
         labels = self.labels.fresh(tensor.shape[-1] or 1 if len(tensor.shape) > 1 else 1)
         self.labels.freeze(labels, reason)
         return labels
+
+
+def _read_outside(outputs: Any) -> Any:
+    """The outputs whose channels must stay."""
+    losses = _read_by_losses(outputs)
+    return {name: x for name, x in outputs.items() if name not in losses} if losses else outputs
+
+
+def _read_by_losses(outputs: Any) -> dict[str, Tensor]:
+    """The outputs that only losses read: the `features` of a retrieval model, unless they are the embedding itself."""
+    if not isinstance(outputs, dict) or "embedding" not in outputs or "features" not in outputs:
+        return {}
+    return {} if outputs["features"] is outputs["embedding"] else {"features": outputs["features"]}
+
+
+def output_name(output: str) -> str:
+    """What stands for an output among the layers that read channels; no layer has such a name."""
+    return f"output {output}"
 
 
 def _positions(tensor: Tensor) -> int:

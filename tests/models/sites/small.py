@@ -158,8 +158,32 @@ def gated():
     return _classified(image, L.Conv2D(6, 1, name="last")(x))
 
 
+def gated_stream():
+    """A stem, a block that is called twice and one in a model inside are one stream; then a projection."""
+    inner = keras.Input((8, 8, 8))
+    backbone = keras.Model(inner, GatedBasicBlock(8, 1, "none", name="plain")(inner), name="backbone")
+    image = keras.Input((8, 8, 3))
+    block = GatedBasicBlock(8, 1, "both", name="block", use_bias=True)
+    x = L.Conv2D(8, 3, padding="same", activation="relu", name="stem")(image)
+    x = backbone(block(block(x)))
+    return _classified(image, GatedBottleneck(4, 2, "conv2", name="down", stride_on="conv1")(x))
+
+
+def gated_bottlenecks():
+    """Two streams side by side in the input of a block without a projection."""
+    image = keras.Input((8, 8, 3))
+    x = L.ReLU()(L.Conv2D(6, 3, padding="same", name="stem")(image))
+    a = GatedBottleneck(3, 2, "both", name="a")(x)
+    c = GatedBottleneck(2, 1, "both", name="c")(GatedBottleneck(2, 2, "both", name="b")(x))
+    x = GatedBottleneck(5, 1, "both", name="d")(L.Concatenate()([a, c]))
+    return _classified(image, x)
+
+
 # Builder -> (sites, sites with residual=True), site -> channels.
 A_B = {"a": 6, "b": 5}
+GATED = {"block/conv1": 8, "cut/conv1": 2, "cut/conv2": 3, "last": 6}
+STREAM = {"block/conv1": 8, "down/conv2": 4}
+BOTTLENECKS = {f"{name}/conv{i}": width for name, width in zip("abcd", (3, 2, 2, 5), strict=True) for i in (1, 2)}
 SMALL = {
     plain: (A_B, A_B),
     depthwise: ({"a": 6}, {"a": 6}),
@@ -179,5 +203,7 @@ SMALL = {
     normalized_input: ({"a": 6}, {"a": 6}),
     frozen: ({}, {}),
     indicated: ({"a": 6, "c": 5, "indicator": 11, "b": 4},) * 2,
-    gated: ({"block/conv1": 8, "cut/conv1": 2, "cut/conv2": 3, "last": 6},) * 2,
+    gated: (GATED, GATED | {"stem": 8, "cut/conv3": 16}),
+    gated_stream: (STREAM, STREAM | {"stem": 8, "down/conv3": 16}),
+    gated_bottlenecks: (BOTTLENECKS | {"stem": 6}, BOTTLENECKS | {"stem": 6, "a/conv3": 12, "b/conv3": 8}),
 }
