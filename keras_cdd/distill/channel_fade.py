@@ -15,24 +15,24 @@ from keras_cdd.distill.replicas import local
 class ChannelFade(Part):
     """After every update, multiplies what leaves so that it falls linearly to 0.
 
-    That is entries of the indicators; at sites without an indicator, the entries of all weights that read a channel,
-    which it also keeps at zero afterwards. (The gradients of indicators keep zeros themselves, see `Distiller`.)
+    That is entries of the indicators, and, where these do not take away all effect of a channel, the entries of all
+    weights that read it, which it also keeps at zero afterwards. (The `Distiller` itself keeps zeros of indicators.)
 
     Args:
         shapes: site -> (rows, channels): of the indicator; (1, channels) without a dense one.
-        bare: names of the sites without an indicator. None by default.
+        held: names of the sites whose readers are scaled, see `Effects.held_by_readers`. None by default.
 
     Attributes:
         leaving: site -> variable (rows, channels), 1 for leaving entries, otherwise 0.
         steps_left: scalar variable, steps until the leaving entries are exactly zero; 0 if there are none.
-        gone: site without an indicator -> variable (channels,), 1 for channels that have left, otherwise 0.
+        gone: held site -> variable (channels,), 1 for channels that have left, otherwise 0.
     """
 
     name = "fade"
 
-    def __init__(self, shapes: Mapping[str, tuple[int, int]], bare: Iterable[str] = ()) -> None:
+    def __init__(self, shapes: Mapping[str, tuple[int, int]], held: Iterable[str] = ()) -> None:
         super().__init__()
-        self.gone = {site: tf.Variable(tf.zeros(shapes[site][1]), trainable=False) for site in bare}
+        self.gone = {site: tf.Variable(tf.zeros(shapes[site][1]), trainable=False) for site in held}
         self.leaving = {site: tf.Variable(tf.zeros(shape), trainable=False) for site, shape in shapes.items()}
         self.steps_left = tf.Variable(0.0, trainable=False)
 
@@ -74,9 +74,9 @@ class ChannelFade(Part):
         self.steps_left.assign(steps)
 
     def hold(self, staying: Mapping[str, np.ndarray]) -> None:
-        """Declares that entries are zero now, and that those without an indicator stay so; see `start`."""
+        """Declares that entries are zero now, and that those of held sites stay so; see `start`."""
         for site, variable in self.gone.items():
-            variable.assign(~staying[site][0])
+            variable.assign(~staying[site].any(axis=0))
 
     def after_update(self, effects: Effects, learning_rate: Tensor) -> None:
         steps_left = local(self.steps_left)

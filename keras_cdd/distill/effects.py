@@ -12,11 +12,11 @@ from keras_cdd.models.sites import Sites
 
 
 class Effects:
-    """Scales channels in place: at their indicator, or in all weights that read them.
+    """Scales channels in place: at their indicator, and in all weights that read them unless the indicator suffices.
 
     Args:
         kernels: site -> variable (1, 1, rows, channels), the kernels of the indicators.
-        readers: site -> `Reader`s, of sites without an indicator.
+        readers: site -> `Reader`s, of sites whose readers are to be scaled.
 
     Attributes:
         kernels: as above.
@@ -36,9 +36,12 @@ class Effects:
         """Of all sites of a model."""
         kernels = {name: sites.variables[site.indicator] for name, site in sites.items() if site.indicator is not None}
         readers = {
-            name: [Reader(sites.variables[slot.path], slot.axis, slot.positions) for slot in site.effects]
+            name: [
+                Reader(sites.variables[slot.path], slot.axis, slot.positions)
+                for slot in site.effects
+                if slot.path != site.indicator
+            ]
             for name, site in sites.items()
-            if site.indicator is None
         }
         return cls(kernels, readers)
 
@@ -47,9 +50,13 @@ class Effects:
         if site in self.kernels:
             kernel = self.kernels[site]
             kernel.assign(kernel * factors)
-            return
-        for reader in self._readers[site]:
-            reader.scale(factors[0])
+        # A channel leaves when all entries of its column do.
+        for reader in self._readers.get(site, ()):
+            reader.scale(tf.reduce_max(factors, axis=0))
+
+    def held_by_readers(self) -> list[str]:
+        """Names of the sites whose channels have no effect only while the weights that read them are zero."""
+        return [site for site, readers in self._readers.items() if readers]
 
 
 class Reader:

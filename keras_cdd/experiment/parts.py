@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_cdd.distill import ChannelFade, CompressionRule, EmbeddingQueue, FisherScore, GradientReset
+from keras_cdd.distill.effects import Effects
 from keras_cdd.losses import LOSSES, LossWeights
 from keras_cdd.models.gated_units import units_by_site
 from keras_cdd.surgery.importance import IMPORTANCES
@@ -35,11 +36,11 @@ def make_parts(config, sites, teacher, steps_per_epoch):
         parts.append(CompressionRule(compression.compression, compression.compression_weight))
     if config.has_budget and IMPORTANCES[config.surgery.importance].gathered_by == FisherScore.name:
         parts.append(FisherScore({name: site.channels for name, site in sites.items()}))
-    bare = [name for name, site in sites.items() if site.indicator is None]
-    if config.has_budget and (config.surgery.fade or bare):
+    held = Effects.of_sites(sites).held_by_readers()
+    if config.has_budget and (config.surgery.fade or held):
         kernels = sites.kernels()
         shapes = {name: kernels[name].shape if name in kernels else (1, sites[name].channels) for name in sites}
-        parts.append(ChannelFade(shapes, bare))
+        parts.append(ChannelFade(shapes, held))
     return parts
 
 

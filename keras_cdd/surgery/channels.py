@@ -8,7 +8,7 @@ import numpy as np
 from keras_cdd.layers import GatedBlock
 from keras_cdd.models.cost import CostModel, graph_costs
 from keras_cdd.models.graph import embedding_graph
-from keras_cdd.models.sites import ADDED, MADE, READ, Sites, Slot
+from keras_cdd.models.sites import ADDED, MADE, Site, Sites, Slot
 from keras_cdd.surgery.importance import Values, norm_importance, relative, surviving_importance
 
 
@@ -65,25 +65,21 @@ class Channels:
     def living(self) -> dict[str, np.ndarray]:
         """Site -> bool (channels,): False where a channel can leave and no output changes at all.
 
-        That is where its indicator is zero. Without an indicator, where all that reads it has only zeros for it; or
-        where it is made as zero, nothing is added on the way, and it stays zero until it is read.
+        That is where its indicator is zero and nothing is added behind it. Without an indicator, where all that reads
+        it has only zeros for it; or where it is made as zero, nothing is added on the way, and it stays zero until it
+        is read.
         """
-        kernels = self.sites.kernels()
-        return {
-            name: np.any(kernels[name] != 0, axis=0) if name in kernels else self._is_read(name) & self._is_made(name)
-            for name in self.sites
-        }
+        return {name: self._has_effect(site) & self._is_made(name) for name, site in self.sites.items()}
+
+    def _has_effect(self, site: Site) -> np.ndarray:
+        return self._any(list(site.effects)) if site.effects else np.ones(site.channels, bool)
 
     def _size(self, name: str) -> np.ndarray:
         slots = [slot for slot in self.sites[name].slots if slot.role == MADE]
         return np.sqrt(sum(self._squares(slot) for slot in slots if len(self.sites.variables[slot.path].shape) > 1))
 
-    def _is_read(self, name: str) -> np.ndarray:
-        readers = [slot for slot in self.sites[name].slots if slot.role == READ]
-        return self._any(readers) if readers else np.ones(self.sites[name].channels, bool)
-
     def _is_made(self, name: str) -> np.ndarray:
-        if not self.sites[name].keeps_zero:
+        if self.sites[name].indicator is not None or not self.sites[name].keeps_zero:
             return np.ones(self.sites[name].channels, bool)
         return self._any([slot for slot in self.sites[name].slots if slot.role in (MADE, ADDED)])
 

@@ -45,11 +45,11 @@ def _staying(model: keras.Model, plan: SurgeryPlan, whole_filters: bool) -> Iter
     found = sites(model, residual=plan.residual, squeeze=True).only(plan.cuts)
     entries = staying_entries(found, plan, whole_filters)
     for name, site in found.items():
-        if site.indicator is not None:
-            yield found.variables[site.indicator], entries[name][None, None]
-            continue
         for slot in site.effects:
             weight = found.variables[slot.path]
+            if slot.path == site.indicator:
+                yield weight, entries[name][None, None]
+                continue
             stays = np.ones([n if axis == slot.axis else 1 for axis, n in enumerate(weight.shape)], bool)
             np.moveaxis(stays, slot.axis, 0)[removed_positions(slot.positions, plan.cuts[name].outputs)] = False
             yield weight, stays

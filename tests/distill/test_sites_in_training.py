@@ -78,7 +78,7 @@ def test_what_reads_leaving_channels_falls_to_zero_and_is_held_there():
     model = alive(residual())
     found = sites(model, residual=True)
     name, site = next(iter(found.items()))
-    fade = ChannelFade({site_name: (1, s.channels) for site_name, s in found.items()}, bare=found)
+    fade = ChannelFade({site_name: (1, s.channels) for site_name, s in found.items()}, held=found)
     distiller = Distiller(model, weights=NO_LOSSES, parts=[fade], own_losses={"task": (1.0, task)}, sites=found)
     distiller.compile(keras.optimizers.SGD(0.0))
     staying = {site_name: np.ones((1, s.channels), bool) for site_name, s in found.items()}

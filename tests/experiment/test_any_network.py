@@ -102,7 +102,7 @@ def test_it_shrinks_to_its_budget(stock, photos, tmp_path):
     cuts = SurgeryConfig(target_macs=0.6, num_cuts=1, cut_start=0.0, cut_end=1.0, pad_channels=1)
     teacher = str(stock[0] / "teacher.keras")
     summary = run(photos, tmp_path, "tiny_stock", surgery=cuts, student="cdd", teacher=teacher)
-    assert 0.55 < summary["deploy"]["macs"] / summary["teacher"]["macs"] <= 0.6
+    assert 40.0 <= summary["macs_saved"] < 45.0
     assert {"feature_loss", "logit_loss", "embedding_loss"} <= losses(tmp_path)
 
 
