@@ -32,6 +32,13 @@ LONGEST = (
     "models/test_pretrained_imagenet.py",
 )
 
+FORKING = """#!{python}
+import sys
+sys.path[0] = {root!r}
+from tests import forked
+sys.exit(forked.ask({forks!r}, sys.argv[1:]))
+"""
+
 
 def pytest_collection_modifyitems(items):
     places = {HERE / name: place for place, name in enumerate(LONGEST)}
@@ -87,3 +94,12 @@ def forks():
 def run_python(forks):
     """`run_python("-m", module, ...)`: `subprocess.run` of Python with captured text, in a fork that has TensorFlow."""
     return lambda *arguments, **options: forked.run(forks, *arguments, **options)
+
+
+@pytest.fixture(scope="session")
+def forking_python(forks, tmp_path_factory):
+    """The path of a program that takes `-m module ...` or `-c script ...` as Python does; it runs them in a fork."""
+    program = tmp_path_factory.mktemp("bin") / "python"
+    program.write_text(FORKING.format(python=sys.executable, root=str(HERE.parent), forks=str(forks)))
+    program.chmod(0o755)
+    return program

@@ -1,8 +1,6 @@
 """Mistakes on the command line give one clear line, the exit status, no traceback and no result."""
 
 import dataclasses
-import json
-import os
 import subprocess
 import sys
 
@@ -14,48 +12,20 @@ from PIL import Image
 from keras_cdd.evaluate import EvaluateFlags
 from keras_cdd.settings.config import SECTIONS
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="the commands are forked off one process"),
-]
-
-# Loading TensorFlow takes longer than all these commands, so one process loads it and forks off every command.
-# A command runs there as `python -m` runs it, to the end of its interpreter.
-COMMANDS = """
-import json, os, runpy, sys, tempfile
-import keras_cdd
-for line in sys.stdin:
-    module, *arguments = json.loads(line)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if not child:
-            os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
-            sys.argv = [module, *arguments]
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
-            sys.exit()
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        texts = [file.seek(0) or file.read().decode() for file in (out, err)]
-    print(json.dumps([status, *texts]), flush=True)
-"""
+pytestmark = pytest.mark.slow
 RESULTS = {"teacher.keras", "student.keras", "deploy.keras", "summary.json", "metrics.jsonl", "surgery.jsonl"}
 TINY = ("--image_size=16,16", "--stem=small", "--backbone=resnet18", "--width=4", "--identities_per_batch=2")
 
 
 @pytest.fixture(scope="module")
-def run():
+def run(run_python):
     """`run(module, *arguments)` gives exit status, stdout and stderr of `python -m module arguments...`."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMANDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
 
     def answer(module, *arguments):
-        process.stdin.write(json.dumps([f"keras_cdd.{module}", *map(str, arguments)]).encode() + b"\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        done = run_python("-m", f"keras_cdd.{module}", *map(str, arguments))
+        return done.returncode, done.stdout, done.stderr
 
-    with process:
-        yield answer
-        process.stdin.close()
+    return answer
 
 
 @pytest.fixture(scope="module")

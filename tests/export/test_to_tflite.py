@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -14,9 +12,9 @@ from tests.export.conftest import SIZE
 pytestmark = pytest.mark.slow
 
 
-def export(*arguments):
-    command = [sys.executable, "-m", "export.to_tflite", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def export(run_python):
+    return lambda *arguments: run_python("-m", "export.to_tflite", *arguments)
 
 
 def refused(done, *words):
@@ -34,7 +32,7 @@ def workdir(network, tmp_path_factory):
     return folder
 
 
-def test_a_file_and_its_report(workdir):
+def test_a_file_and_its_report(workdir, export):
     before = set(workdir.iterdir())
     done = export(f"--workdir={workdir}", "--precision=int8", "--max_map_drop=5")
     assert done.returncode == 0, done.stderr
@@ -46,7 +44,7 @@ def test_a_file_and_its_report(workdir):
     assert found["map_drop"] <= 5 and f"mAP {found['mAP']:.2f}" in done.stdout
 
 
-def test_a_file_that_loses_too_much_is_not_left(workdir):
+def test_a_file_that_loses_too_much_is_not_left(workdir, export):
     for name in ("model_float32.tflite", "model_float32.json"):
         (workdir / name).write_text("of an earlier try")
     before = set(workdir.iterdir())
@@ -56,7 +54,7 @@ def test_a_file_that_loses_too_much_is_not_left(workdir):
     assert set(workdir.iterdir()) < before
 
 
-def test_mistakes(workdir, tmp_path):
+def test_mistakes(workdir, export, tmp_path):
     refused(export(), "--workdir")
     refused(export("--workdir=nowhere"), "nowhere")
     (tmp_path / "flags.flags").write_text((workdir / "flags.flags").read_text())
