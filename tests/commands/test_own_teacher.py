@@ -15,7 +15,6 @@ from keras_cdd.settings.flags import flagfile_text
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`"),
 ]
 
 

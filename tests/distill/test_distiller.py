@@ -32,9 +32,6 @@ def eager():
     tf.config.run_functions_eagerly(False)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def few_blocks():
     """Both kinds of shortcut, and a block at another size; what a step does is the same for many blocks."""
