@@ -13,9 +13,7 @@ from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig, TrainingConfig
 from keras_cdd.settings.flags import flagfile_text
 
-pytestmark = [
-    pytest.mark.slow,
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
