@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_cdd import losses
 from keras_cdd.annotations import Tensor
+from keras_cdd.distill.divergence import Divergence
 from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.feature_pairs import FeaturePairs, alive_inputs, alive_outputs
 from keras_cdd.distill.part import Part
@@ -44,6 +45,7 @@ class Distiller(keras.Model):
 
     Attributes:
         parts: name -> `Part`.
+        divergence: `Divergence` of the losses.
 
     Raises:
         ValueError: if two parts have the same name, if a part needs a teacher and there is none, or if the teacher
@@ -78,6 +80,7 @@ class Distiller(keras.Model):
         names += ["compression_loss"] if "compression" in self.parts else []
         # Created here, because a traced step cannot create variables on several devices.
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
+        self.divergence = Divergence([*self._losses_that_count(), *self.own_losses])
         self.built = True
 
     def compile(
@@ -133,6 +136,7 @@ class Distiller(keras.Model):
             gate_gradients={site: gradient / scale for site, gradient in gates.items()},
             alive={site: alive_outputs(kernel) for site, kernel in self._kernels.items()},
         )
+        self.divergence.observe(step.number, {name: value for name, (_, value) in values.items()}, step.taken)
         for part in self._working:
             part.observe(step)
         self.optimizer.apply(self._with_indicator_rules(variables, gradients, scale), variables)

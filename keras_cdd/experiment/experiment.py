@@ -1,5 +1,6 @@
 """A whole run: teacher, student, deployed form, summary."""
 
+import contextlib
 import dataclasses
 import functools
 import time
@@ -44,7 +45,13 @@ def run_experiment(config, flagfile):
     """
     dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv, download=config.data.download)
     dataset.validate()
-    workdir = Workdir(config.run.workdir, flagfile, config.run.resume, keep=config.named_paths)
+    shared = config.training.strategy == "multi_worker"
+    workdir = Workdir(config.run.workdir, flagfile, config.run.resume, config.named_paths, shared)
+    with contextlib.closing(workdir):
+        return _run(config, dataset, workdir)
+
+
+def _run(config, dataset, workdir):
     workdir.write_json("environment.json", environment(config.training.seed))
     _set_up(config.training)
     data = TrainingData(dataset, config.data, config.training.seed)

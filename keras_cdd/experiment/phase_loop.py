@@ -3,6 +3,7 @@
 import keras
 
 from keras_cdd.distill import Distiller
+from keras_cdd.errors import UserError
 from keras_cdd.experiment.optimizers import make_optimizer
 from keras_cdd.experiment.parts import loss_weights, make_parts
 from keras_cdd.experiment.run_log import RunLog
@@ -56,6 +57,7 @@ class PhaseLoop:
     def _fit(self, distiller, epoch):
         """Trains until a rebuild is due or the stage is over; returns the number of epochs done."""
         callbacks = [
+            _Finite(self),
             *([self.surgeon] if self.surgeon is not None else []),
             RunLog(self, self.data.sampler.batch_size),
             _EpochEnd(self),
@@ -121,6 +123,31 @@ class PhaseLoop:
         distiller = Distiller(model, self.teacher, weights, parts or [], sites=sites, kept_channels=kept)
         distiller.compile(optimizer)
         return distiller
+
+
+class _Finite(keras.callbacks.Callback):
+    """Stops a diverged run before anything of the epoch is logged or saved."""
+
+    def __init__(self, loop):
+        super().__init__()
+        self.loop = loop
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.updates = int(self.model.optimizer.iterations)
+
+    def on_epoch_end(self, epoch, logs=None):
+        last = f"the checkpoint of epoch {epoch} is the last good one" if epoch else "there is no checkpoint yet"
+        place = f"{self.loop.name} epoch {epoch + 1}"
+        if (report := self.model.divergence.report()) is not None:
+            raise UserError(
+                f"Training has diverged in {place}, a loss is not finite since {report}; {last}. Lower "
+                "--learning_rate, or raise --warmup_epochs, and start again with --noresume or in another --workdir."
+            )
+        if int(self.model.optimizer.iterations) == self.updates:
+            raise UserError(
+                f"All steps of {place} overflowed in float16; {last}. Train without --mixed_precision, or with a lower "
+                "--learning_rate, and start again with --noresume or in another --workdir."
+            )
 
 
 class _EpochEnd(keras.callbacks.Callback):
