@@ -11,6 +11,7 @@ from keras_cdd.annotations import Tensor
 from keras_cdd.distill.divergence import Divergence
 from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.feature_pairs import FeaturePairs, alive_inputs, alive_outputs
+from keras_cdd.distill.freezing import Freezing
 from keras_cdd.distill.part import Part
 from keras_cdd.distill.site_pairs import SitePairs
 from keras_cdd.distill.step_record import StepRecord
@@ -42,6 +43,7 @@ class Distiller(keras.Model):
         sites: `Sites` of the student that parts work on. Default: the indicators in its gated blocks.
         kept_channels: site without an indicator -> indices of the student's channels in the uncut network, for feature
             distillation. Default: all.
+        freeze_bn: BatchNorms in front of the head keep their moving statistics and normalise with them. False by default.
 
     Attributes:
         parts: name -> `Part`.
@@ -61,6 +63,7 @@ class Distiller(keras.Model):
         own_losses: Mapping[str, tuple[float, Callable[..., Tensor]]] | None = None,
         sites: Sites | None = None,
         kept_channels: Mapping[str, Sequence[int]] | None = None,
+        freeze_bn: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -71,6 +74,7 @@ class Distiller(keras.Model):
         self.parts = _by_name(parts, teacher)
         self._working = list(self.parts.values())
         self.sites = sites
+        self.freezing = Freezing(student, freeze_bn)
         self._effects = Effects.of_units(gated_units(student)) if sites is None else Effects.of_sites(sites)
         self._kernels = self._effects.kernels
         if teacher is not None:
@@ -96,6 +100,12 @@ class Distiller(keras.Model):
         """
         super().compile(optimizer, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
 
+    def train_head_only(self, head_only: bool) -> None:
+        """From the next `fit` on, train only the head, on a backbone in inference mode, or all weights (the default)."""
+        if head_only != self.freezing.head_only:
+            self.freezing.head_only = head_only
+            self.train_function = None
+
     def make_train_function(self, force: bool = False) -> Any:
         """Like `keras.Model.make_train_function`; finished parts are not traced."""
         self._working = [part for part in self.parts.values() if not part.finished]
@@ -119,13 +129,14 @@ class Distiller(keras.Model):
         with_gates = any(part.needs_gates for part in self._working)
         learn = self._taps if self._taps is not None and (with_gates or self._compared) else self.student
         with tf.GradientTape() as tape:
-            with FeatureRecorder(with_gates, tape, gates_of_inputs=self._taps is not None) as record:
+            recorder = FeatureRecorder(with_gates, tape, gates_of_inputs=self._taps is not None)
+            with recorder as record, self.freezing.applied():
                 outputs = learn(images, training=True)
             values = self._loss_values(labels, outputs, taught, lambda: self._pairs(teacher_record, record))
             loss = sum(weight * value for weight, value in values.values())
             scale = self._loss_scale() / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = loss * scale
-        variables = self.student.trainable_variables
+        variables = self.freezing.trained()
         gradients, gates = tape.gradient(scaled, [variables, record.gates])
         gates = self._taps.by_site(gates) if self._taps is not None and with_gates else gates
         step = StepRecord(
@@ -140,7 +151,7 @@ class Distiller(keras.Model):
         for part in self._working:
             part.observe(step)
         self.optimizer.apply(self._with_indicator_rules(variables, gradients, scale), variables)
-        for part in self._working:
+        for part in self._working if not self.freezing.head_only else ():
             part.after_update(self._effects, self.optimizer.learning_rate)
         return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in values.items()}})
 

@@ -94,7 +94,7 @@ def _teacher(config, data, workdir, watch):
     if workdir.has("teacher.keras"):
         return _loaded_teacher(workdir / "teacher.keras", config, data.dataset)
     keras.utils.set_random_seed(config.training.seed)
-    fresh = make_teacher(config, data.dataset)
+    fresh = make_teacher(config, data.dataset, data.sample)
     # Refuses a student that cannot be made or cut that far before the teacher is trained, not after.
     student = student_architecture(config, data.dataset, fresh)[0]
     if config.run.student == "cdd":
@@ -113,7 +113,7 @@ def _student(config, data, workdir, watch, teacher):
     if workdir.has("student.keras"):
         return load_model(workdir / "student.keras", "Model", "remove it to train it again")
     keras.utils.set_random_seed(config.training.seed + 1)
-    student, surgeon = make_heavy_student(config, data.dataset, teacher), None
+    student, surgeon = make_heavy_student(config, data.dataset, teacher, data.sample), None
     config = _agreed(config, student, teacher)
     if config.run.student == "cdd":
         log = functools.partial(workdir.append, layout.CUTS)

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_cdd.errors import UserError
 from keras_cdd.experiment.given_models import flat, load_student_model, with_training_outputs
+from keras_cdd.experiment.pca_head import start_by_pca
 from keras_cdd.experiment.weight_paths import weights_by_layer
 from keras_cdd.models import cost_model, gate_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
 from keras_cdd.models.backbones import STOCK_BACKBONES
@@ -17,18 +18,24 @@ from keras_cdd.surgery import rebuild
 from keras_cdd.surgery.plan import make_plan
 
 
-def make_teacher(config, dataset):
+def make_teacher(config, dataset, sample=None):
     """A new network without indicators, with the weights of `--pretrained` if given.
 
     Without a `--backbone`, it is a copy of the `--student_model`.
+
+    Args:
+        config: `Config`.
+        dataset: `RetrievalDataset`.
+        sample: function without arguments that returns training images (N, H, W, 3) in 0..255. With it, a new linear
+            head on given weights starts by `start_by_pca`; by default, at random.
     """
     if config.run.student_model is not None and config.network.backbone is None:
-        return _student_model(config, dataset)
-    return make_network(config, dataset)
+        return _student_model(config, dataset, sample)
+    return make_network(config, dataset, sample)
 
 
-def make_network(config, dataset):
-    """The network of `--backbone`, without indicators, with the weights of `--pretrained` if given."""
+def make_network(config, dataset, sample=None):
+    """The network of `--backbone`, without indicators; arguments as in `make_teacher`."""
     network = config.network
     arrays, rescaling, stride_on = _initial_weights(config, dataset)
     shape = {
@@ -37,6 +44,7 @@ def make_network(config, dataset):
         "embedding_size": network.embedding_size,
         "pooling": network.pooling,
         "rescaling": rescaling,
+        "head": config.head,
     }
     if network.any_backbone in STOCK_BACKBONES:
         model = retrieval_model(network.any_backbone, **shape)
@@ -51,7 +59,7 @@ def make_network(config, dataset):
             stride_on=stride_on,
         )
     if arrays is not None:
-        _load_backbone(model, arrays)
+        _load_backbone(model, arrays, config.head, sample)
     return model
 
 
@@ -79,14 +87,14 @@ def _style(arrays):
         return None
 
 
-def _student_model(config, dataset):
+def _student_model(config, dataset, sample):
     network = config.network
-    size = tuple(config.data.image_size)
-    given = config.run.student_model
-    return load_student_model(given, size, dataset.num_identities, network.embedding_size, network.pooling)
+    size, classes = tuple(config.data.image_size), dataset.num_identities
+    head = (network.embedding_size, network.pooling, config.head)
+    return load_student_model(config.run.student_model, size, classes, *head, sample)
 
 
-def student_architecture(config, dataset, teacher):
+def student_architecture(config, dataset, teacher, sample=None):
     """The network that the student starts as, and the one whose weights it starts with.
 
     The student is a copy of the teacher, unless `--student_model`, or `--backbone` beside `--teacher`, say otherwise.
@@ -95,6 +103,7 @@ def student_architecture(config, dataset, teacher):
         config: `Config`.
         dataset: `RetrievalDataset`.
         teacher: the teacher.
+        sample: as in `make_teacher`.
 
     Returns:
         `(heavy, source)`: the student with indicators where it has gated blocks, its weights newly initialised; and a
@@ -102,9 +111,9 @@ def student_architecture(config, dataset, teacher):
     """
     source = teacher
     if config.run.student_model is not None:
-        source = _student_model(config, dataset)
+        source = _student_model(config, dataset, sample)
     elif config.run.teacher is not None and config.network.backbone is not None:
-        source = make_network(config, dataset)
+        source = make_network(config, dataset, sample)
     if source is not teacher and same_architecture(source, teacher):
         source = teacher
     plain = with_training_outputs(flat(source), dataset.num_identities)
@@ -116,11 +125,11 @@ def student_architecture(config, dataset, teacher):
     return heavy, plain
 
 
-def make_heavy_student(config, dataset, teacher):
+def make_heavy_student(config, dataset, teacher, sample=None):
     """The student before it is cut; its weights follow `--student_init`. Arguments as in `student_architecture`."""
-    heavy, source = student_architecture(config, dataset, teacher)
+    heavy, source = student_architecture(config, dataset, teacher, sample)
     if config.run.student_init == "pretrained" and config.run.student_model is None:
-        _load_backbone(heavy, _initial_weights(config, dataset)[0])
+        _load_backbone(heavy, _initial_weights(config, dataset)[0], config.head, sample)
     elif config.run.student_init != "random":
         copy_weights(source, heavy)
     return indicated(heavy, config)
@@ -145,8 +154,8 @@ def _signature(model):
     return {name: shapes[path] for path, name in steady_names(shapes).items()}
 
 
-def _load_backbone(model, arrays):
-    """Loads the weights, without a classifier for another number of identities."""
+def _load_backbone(model, arrays, head, sample):
+    """Loads the weights, without a classifier for another number of identities; starts a linear head without any."""
     classes = {weight.path: tuple(weight.shape) for weight in model.weights}.get("head_logits/kernel", (0, 0))[1]
     # The classes are the rows in the authors' layout, the columns in ours.
     axes = {"classifier.classifier.weight": 0, "head_logits/kernel": 1}
@@ -154,7 +163,9 @@ def _load_backbone(model, arrays):
     def is_other(name, array):
         return any(name.endswith(logits) and array.shape[axis] != classes for logits, axis in axes.items())
 
-    load_pretrained(model, {name: array for name, array in arrays.items() if not is_other(name, array)})
+    missing = load_pretrained(model, {name: array for name, array in arrays.items() if not is_other(name, array)})
+    if head == "linear" and sample is not None and "head_dense/kernel" in missing:
+        start_by_pca(model, sample())
 
 
 def copy_weights(source, target):
