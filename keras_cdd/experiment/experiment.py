@@ -72,7 +72,7 @@ def _run(config, dataset, workdir):
             if name != "teacher" or config.run.evaluate_teacher
         }
         metrics = {name: watch.evaluator.rank(*sides) for name, sides in embeddings.items()}
-        summary = _summary(models, metrics, workdir)
+        summary = _summary(models, metrics, workdir) | _asymmetric(embeddings, watch.evaluator)
         summary["latency_ms"] = {name: latency_ms(embedder) for name, embedder in embedders.items()}
         summary["seconds"] = {"teacher": round(taught - started, 1), "student": round(learnt - taught, 1)}
         workdir.write_json("summary.json", summary)
@@ -138,6 +138,14 @@ def _agreed(config, student, teacher):
         print(line, flush=True)
     agreed = {f"{name}_weight": getattr(weights, name) for name in LOSSES}
     return dataclasses.replace(config, distill=dataclasses.replace(config.distill, **agreed))
+
+
+def _asymmetric(embeddings, evaluator):
+    """The accuracy of the student's queries in the teacher's gallery, if their embeddings can be compared; or {}."""
+    teacher, student = embeddings.get("teacher"), embeddings["student"]
+    if teacher is None or teacher[1].shape[1] != student[0].shape[1]:
+        return {}
+    return {"asymmetric": evaluator.rank(student[0], teacher[1]).as_percent()}
 
 
 def _summary(models, metrics, workdir):

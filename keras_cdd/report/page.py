@@ -10,7 +10,7 @@ from keras_cdd.models.backbones import STOCK_BACKBONES
 from keras_cdd.report.channels import channel_map, importance_chart
 from keras_cdd.report.curves import curves
 from keras_cdd.report.duration import duration
-from keras_cdd.report.headline import COLUMNS, headline, savings
+from keras_cdd.report.headline import COLUMNS, evaluated, headline, savings
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.run_folder.writing import write_text
@@ -47,6 +47,7 @@ def render(run):
         environment=_flat(run.environment),
         columns=COLUMNS,
         headline=headline(run),
+        evaluated=list(evaluated(run)) if run.evaluations else [],
         savings=savings(run),
         seconds=run.summary.get("seconds", {}),
         curves=curves(run),
