@@ -119,7 +119,8 @@ def _student(config, data, workdir, watch, teacher):
         log = functools.partial(workdir.append, layout.CUTS)
         surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut)
     elif config.run.student == "static":
-        student = static_student(student, config.run.kept_filters, random=config.run.student_init == "random")
+        random = config.run.student_init == "random"
+        student = static_student(student, config.run.kept_filters, random, config.surgery.residual)
     student = PhaseLoop("student", config, data, workdir, config.training.epochs, watch, teacher, surgeon).run(student)
     if config.surgery.bn_reestimate:
         batches = data.batches(start_epoch=config.training.epochs).take(config.surgery.bn_reestimate)
