@@ -38,7 +38,9 @@ def step(model, optimizer, seed=0):
 
 def averages(model, optimizer):
     slots, _ = named_slots(optimizer, model.trainable_variables)
-    ends = {name.removesuffix("_average"): np.asarray(slot) for name, slot in slots.items() if name.endswith("_average")}
+    ends = {
+        name.removesuffix("_average"): np.asarray(slot) for name, slot in slots.items() if name.endswith("_average")
+    }
     return {variable.path: ends[variable.path.replace("/", "_")] for variable in model.trainable_variables}
 
 
