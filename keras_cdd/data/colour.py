@@ -14,8 +14,8 @@ YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 
 class ColourChange:
     """Random changes of an image's colours; by default, none.
 
-    Every image gets its own factors, uniform within the strengths. All changes of an image together are one linear map of
-    its pixels, clipped to 0..255 at the end.
+    Every image gets its own factors, uniform within the strengths. All changes of an image together are one linear map
+    of its pixels, clipped to 0..255 at the end.
 
     Attributes:
         brightness: a factor of 1 - strength to 1 + strength on all values.

@@ -43,7 +43,7 @@ class Distiller(keras.Model):
         sites: `Sites` of the student that parts work on. Default: the indicators in its gated blocks.
         kept_channels: site without an indicator -> indices of the student's channels in the uncut network, for feature
             distillation. Default: all.
-        freeze_bn: BatchNorms in front of the head keep their moving statistics and normalise with them. False by default.
+        freeze_bn: BatchNorms in front of the head keep their moving statistics and normalise with them. Default: False.
 
     Attributes:
         parts: name -> `Part`.
@@ -101,7 +101,7 @@ class Distiller(keras.Model):
         super().compile(optimizer, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
 
     def train_head_only(self, head_only: bool) -> None:
-        """From the next `fit` on, train only the head, on a backbone in inference mode, or all weights (the default)."""
+        """From the next `fit` on, trains only the head, on a backbone in inference mode, or again all weights."""
         if head_only != self.freezing.head_only:
             self.freezing.head_only = head_only
             self.train_function = None

@@ -13,8 +13,8 @@ from keras_cdd.models.graph import all_layers
 class Freezing:
     """Tells which weights of a student a step trains, and keeps BatchNorms in inference mode while it computes.
 
-    Layers stay `trainable` outside of a step, so that the optimizer has slots for the same weights from the first step to
-    the last one.
+    Layers stay `trainable` outside of a step, so that the optimizer has slots for the same weights from the first step
+    to the last one.
 
     Args:
         student: retrieval model, whose head is the layers with "head" in their paths.

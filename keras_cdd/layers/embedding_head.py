@@ -18,8 +18,8 @@ def embedding_head(feature_map, embedding_size=512, num_classes=None, pooling="a
         embedding_size: length of the embedding, which is compared by cosine; 512 by default. Unused with `head="none"`.
         num_classes: number of training identities; None (the default) for a head without `logits`.
         pooling: "avg" (global average, the default) or "gem" (`GeneralizedMeanPooling`).
-        head: "neck" (BN, ReLU, Dense, BN: the paper's head, the default), "linear" (a Dense without bias), or "none": the
-            features are the embedding.
+        head: "neck" (BN, ReLU, Dense, BN: the paper's head, the default), "linear" (a Dense without bias), or "none":
+            the features are the embedding.
 
     Returns:
         Dict of symbolic tensors: `features` (N, C), read by the triplet loss; `embedding` (N, embedding_size), not

@@ -7,8 +7,8 @@ class WeightAverages:
     """Mixin for a Keras optimizer: an exponential moving average of every weight (Polyak and Juditsky, 1992).
 
     After update n (from 0) an average moves towards its weight by `1 - min(average_decay, (1 + n) / (10 + n))`, so that
-    the initial weights are soon forgotten. The averages are slots called `average`. Keras's own `use_ema` cannot be used
-    where training consists of several calls of `fit`: each ends by replacing the weights.
+    the initial weights are soon forgotten. The averages are slots called `average`. Keras's own `use_ema` does not fit
+    a training of several calls of `fit`, since each call ends by replacing the weights.
 
     List it before the optimizer among the bases. A subclass whose `update_step` does not call that of its bases calls
     `update_average` itself.

@@ -75,8 +75,8 @@ class NetworkConfig:
     pooling: str = option("avg", "Average or generalized-mean pooling of a backbone's feature map.", POOLINGS)
     head: str | None = option(
         None,
-        "From pooled features to the embedding: the paper's BatchNorm neck, no layer (--embedding_size is unused), or a "
-        "linear projection, which starts as a PCA of the features if the backbone has given weights. Default: neck.",
+        "From pooled features to the embedding: the paper's BatchNorm neck, no layer (--embedding_size is unused), or "
+        "a linear projection, which starts as a PCA of the features if the backbone has given weights. Default: neck.",
         HEADS,
     )
     embedding_size: int = option(512, "Length of the embedding that follows a backbone.")

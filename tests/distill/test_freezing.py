@@ -41,7 +41,7 @@ def values(model):
 def changed_by(distiller, epochs=1):
     """Paths of the weights that training changes."""
     before = values(distiller.student)
-    distiller.fit(batches(), epochs=epochs, verbose=0)
+    distiller.fit(batches(), epochs=epochs, verbose=0, shuffle=False)
     return {path for path, value in values(distiller.student).items() if not np.array_equal(value, before[path])}
 
 
@@ -96,7 +96,7 @@ def test_a_frozen_backbone_computes_as_in_inference():
     distiller.train_head_only(True)
     (images, _), *_ = batches()
     expected = model(images, training=False)["features"]
-    distiller.fit(batches(1), verbose=0)
+    distiller.fit(batches(1), verbose=0, shuffle=False)
     np.testing.assert_allclose(seen[0], expected, rtol=1e-5)
     assert np.abs(model(images, training=True)["features"] - expected).max() > 0.01
     assert all(layer.trainable for layer in model.layers)
@@ -117,4 +117,4 @@ def test_a_network_without_a_head_is_refused():
     distiller = distiller_of(keras.Model(image, outputs))
     distiller.train_head_only(True)
     with pytest.raises(UserError, match="--freeze_epochs trains layers called head_.*set it to 0"):
-        distiller.fit(batches(), verbose=0)
+        distiller.fit(batches(), verbose=0, shuffle=False)
