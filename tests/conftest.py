@@ -18,18 +18,25 @@ SHARED_DIR = pathlib.Path(os.environ.get("CDD_SHARED_DIR", HERE.parent.parent / 
 
 # The files that take longest start first, so that two processes end together.
 LONGEST = (
+    "test_examples.py",
     "test_android.py",
     "test_documents.py",
     "experiment/test_experiment.py",
-    "test_examples.py",
-    "experiment/test_graph_run.py",
-    "export/test_to_tflite.py",
+    "surgery/test_stock_surgery.py",
     "export/conversion/test_qat.py",
+    "surgery/test_fuse.py",
+    "models/sites/test_sites.py",
+    "experiment/test_graph_run.py",
+    "distill/test_distiller.py",
+    "commands/test_start.py",
+    "surgery/test_surgery.py",
+    "models/test_pretrained.py",
+    "export/conversion/test_quantize.py",
+    "models/test_cost.py",
     "commands/test_errors.py",
     "test_packaging.py",
-    "surgery/test_stock_surgery.py",
+    "experiment/test_strategies.py",
     "report/test_browser.py",
-    "models/test_pretrained_imagenet.py",
 )
 
 FORKING = """#!{python}

@@ -75,7 +75,9 @@ SHORT = {
 FOLDERS = ("runs/mine", "runs/x", "runs/quickstart")
 # These start without TensorFlow; the others are forks of a process that has loaded it.
 LIGHT = {"export.build_gallery", "export.search", "export.android_assets"}
-# A few steps of tiny networks take less time than tracing their graphs; the first run is traced as users' runs are.
+# The first run is traced as users' runs are, and its BatchNorms see more batches: its model meets photos of all kinds.
+FIRST_RUN = ["--identities_per_batch=16"]
+# Else a few steps of tiny networks take less time than tracing their graphs.
 EAGER = {"keras_cdd.train", "benchmarks.students", "benchmarks.shrinking_epochs"}
 EAGERLY = """
 import runpy, sys
@@ -95,7 +97,9 @@ if module not in short:
 arguments = [*sys.argv[1:], *short[module].split()]
 if module in {light!r}:
     os.execv({python!r}, [{python!r}, *arguments])
-if module in {eager!r} and "--workdir={traced}" not in arguments:
+if "--workdir={first}" in arguments and module == "keras_cdd.train":
+    arguments += {first_run!r}
+elif module in {eager!r}:
     arguments[0:1] = ["-c", {eagerly!r}]
 sys.exit(forked.ask({forks!r}, arguments))
 """
@@ -140,9 +144,9 @@ def checkout(tmp_path_factory, forks):
         _share(ROOT.parent / "shared", folder.parent / "shared")
     python = folder / "bin" / "python"
     python.parent.mkdir()
-    places = {"python": sys.executable, "root": str(ROOT), "forks": str(forks)}
+    places = {"python": sys.executable, "root": str(ROOT), "forks": str(forks), "first": FOLDERS[0]}
     python.write_text(
-        PYTHON.format(**places, short=SHORT, light=LIGHT, eager=EAGER, eagerly=EAGERLY, traced=FOLDERS[0])
+        PYTHON.format(**places, short=SHORT, light=LIGHT, eager=EAGER, eagerly=EAGERLY, first_run=FIRST_RUN)
     )
     python.chmod(0o755)
     photos = write_synthetic(folder / "photos", train_identities=64, train_images=8, test_identities=8, test_images=4)
