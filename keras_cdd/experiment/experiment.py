@@ -72,7 +72,7 @@ def _run(config, dataset, workdir):
             if name != "teacher" or config.run.evaluate_teacher
         }
         metrics = {name: watch.evaluator.rank(*sides) for name, sides in embeddings.items()}
-        summary = _summary(models, metrics, workdir) | _asymmetric(embeddings, watch.evaluator)
+        summary = _summary(models, metrics, workdir) | asymmetric_accuracy(embeddings, watch.evaluator)
         summary["latency_ms"] = {name: latency_ms(embedder) for name, embedder in embedders.items()}
         summary["seconds"] = {"teacher": round(taught - started, 1), "student": round(learnt - taught, 1)}
         workdir.write_json("summary.json", summary)
@@ -141,8 +141,17 @@ def _agreed(config, student, teacher):
     return dataclasses.replace(config, distill=dataclasses.replace(config.distill, **agreed))
 
 
-def _asymmetric(embeddings, evaluator):
-    """The accuracy of the student's queries in the teacher's gallery, if their embeddings can be compared; or {}."""
+def asymmetric_accuracy(embeddings, evaluator):
+    """The accuracy of the student's queries in the teacher's gallery, as an entry of the summary.
+
+    Args:
+        embeddings: "student" and, if it was evaluated, "teacher" -> embeddings of query (queries, D) and gallery
+            (gallery, D).
+        evaluator: `Evaluator`.
+
+    Returns:
+        Dict with the percentages as `asymmetric`; empty without a teacher or if its embeddings have another length.
+    """
     teacher, student = embeddings.get("teacher"), embeddings["student"]
     if teacher is None or teacher[1].shape[1] != student[0].shape[1]:
         return {}

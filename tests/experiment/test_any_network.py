@@ -11,7 +11,7 @@ from export.conversion.quantize import to_tflite
 from export.conversion.representative import representative_images
 from keras_cdd.data import load_dataset
 from keras_cdd.errors import UserError
-from keras_cdd.evaluation import load_embedder
+from keras_cdd.evaluation import Evaluator, load_embedder
 from keras_cdd.experiment import run_experiment
 from keras_cdd.report.page import render
 from keras_cdd.run_folder.reading import RunFiles
@@ -70,6 +70,13 @@ def test_a_backbone_of_stock_layers_goes_from_training_to_an_int8_file(stock, ph
     assert cosine.min() > 0.9
 
 
+def test_the_summary_has_the_students_queries_in_the_teachers_gallery(stock, photos):
+    workdir, summary = stock
+    models = (RunFiles(workdir).model(name) for name in ("student", "teacher"))
+    evaluator = Evaluator(load_dataset("folder", str(photos)), (16, 16))
+    assert summary["asymmetric"] == evaluator.evaluate(*models).as_percent()
+
+
 def test_its_report_names_the_network_and_shows_where_it_responds(stock):
     run = RunFiles(stock[0])
     assert "· tiny_stock ·" in " ".join(render(run).split())
@@ -99,6 +106,7 @@ def test_a_teacher_of_another_architecture_teaches_what_it_can(stock, photos, tm
     assert "8 values, the student's 6: the embedding loss is off" in said
     assert losses(tmp_path) == {"identity_loss", "triplet_loss", "logit_loss", "relation_loss"}
     assert summary["student"]["num_params"] != summary["teacher"]["num_params"]
+    assert "asymmetric" not in summary
 
 
 def test_a_teacher_without_logits_and_a_student_from_a_file(stock, photos, tmp_path, capsys):
