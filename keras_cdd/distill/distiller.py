@@ -132,12 +132,16 @@ class Distiller(keras.Model):
             recorder = FeatureRecorder(with_gates, tape, gates_of_inputs=self._taps is not None)
             with recorder as record, self.freezing.applied():
                 outputs = learn(images, training=True)
-            values = self._loss_values(labels, outputs, taught, lambda: self._pairs(teacher_record, record))
+            values = self._loss_values(
+                labels, outputs, taught, lambda: self._pairs(teacher_record, record, self._gone())
+            )
             loss = sum(weight * value for weight, value in values.values())
             scale = self._loss_scale() / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = loss * scale
         variables = self.freezing.trained()
         gradients, gates = tape.gradient(scaled, [variables, record.gates])
+        # A gate can stand where no loss reads.
+        gates = {name: tf.zeros_like(record.gates[name]) if g is None else g for name, g in gates.items()}
         gates = self._taps.by_site(gates) if self._taps is not None and with_gates else gates
         step = StepRecord(
             number=tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64),
@@ -211,7 +215,7 @@ class Distiller(keras.Model):
     def _with_indicator_rules(
         self, variables: Sequence[Tensor], gradients: Sequence[Tensor], scale: Tensor
     ) -> list[Tensor]:
-        """The gradients, after the parts have changed those of the indicators; zero channels get zero gradients."""
+        """The gradients, after the parts have changed those of the indicators; channels that are gone get zeros."""
         sites = {id(kernel): site for site, kernel in self._kernels.items()}
         ruled = []
         for variable, gradient in zip(variables, gradients, strict=True):
@@ -221,8 +225,12 @@ class Distiller(keras.Model):
                     gradient = part.indicator_gradient(sites[id(variable)], kernel, gradient, scale)
                 alive = alive_inputs(kernel)[:, None] & alive_outputs(kernel)[None, :]
                 gradient = tf.where(alive, gradient, 0.0)
-            ruled.append(gradient)
+            ruled.append(self._effects.masked(variable, gradient, self._gone()))
         return ruled
+
+    def _gone(self) -> Mapping[str, Any]:
+        """Site -> variable (channels,), 1 for channels that only zeros in all that reads them keep from an effect."""
+        return getattr(self.parts.get("fade"), "gone", {})
 
     def _loss_scale(self) -> Tensor:
         return self.optimizer.scale_loss(tf.constant(1.0))
