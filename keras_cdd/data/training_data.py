@@ -55,7 +55,7 @@ class TrainingData:
             return ColourChange()
         return change
 
-    def sample(self, count=2048):
+    def sample(self, count=1024):
         """At most `count` training images, evenly spaced in their order: uint8 (N, height, width, 3)."""
         positions = np.linspace(0, len(self.store) - 1, min(count, len(self.store))).round().astype(int)
         return self.store.take(positions)

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_cdd.evaluation.keras_embedder import KerasEmbedder
+
 BATCH = 64
 
 
@@ -17,10 +19,8 @@ def start_by_pca(model, images):
             place.
         images: (N, height, width, 3) in 0..255.
     """
-    extract = keras.Model(model.inputs[0], model.output["features"])
-    starts = range(0, len(images), BATCH)
-    batches = [np.asarray(images[start : start + BATCH], np.float32) for start in starts]
-    features = np.concatenate([np.asarray(extract(batch, training=False)) for batch in batches])
+    extract = KerasEmbedder(keras.Model(model.inputs[0], model.output["features"]))
+    features = np.concatenate([extract(images[start : start + BATCH]) for start in range(0, len(images), BATCH)])
     kernel = model.get_layer("head_dense").kernel
     kernel.assign(principal_axes(features, kernel.shape[1]))
 

@@ -44,6 +44,12 @@ def test_an_embedding_as_long_as_the_features_has_their_cosines(stock_backbone):
     np.testing.assert_allclose(cosines(outputs["embedding"]), cosines(outputs["features"]), atol=1e-4)
 
 
+def test_the_images_are_spread_over_the_training_set(photos):
+    data = TrainingData(photos, DataConfig(image_size=(16, 16)), 0)
+    assert len(data.sample()) == len(photos.train) == 16
+    np.testing.assert_array_equal(data.sample(3), data.store.take([0, 8, 15]))
+
+
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
