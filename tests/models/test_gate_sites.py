@@ -13,6 +13,7 @@ from keras_cdd.surgery import fuse, plan_surgery, rebuild
 from tests.models.networks import images_for
 from tests.models.sites.small import (
     SMALL,
+    composite,
     concatenated,
     depthwise,
     frozen,
@@ -42,6 +43,7 @@ NO_PLACE = {
     },
     "dense": {
         residual: {"stem"},
+        composite: {"stem"},
         indicated: {"indicator"},
         gated: {"stem", "cut/conv3"},
         gated_bottlenecks: {"a/conv3", "b/conv3"},
