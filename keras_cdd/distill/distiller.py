@@ -13,6 +13,7 @@ from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.feature_pairs import FeaturePairs, alive_inputs, alive_outputs
 from keras_cdd.distill.freezing import Freezing
 from keras_cdd.distill.part import Part
+from keras_cdd.distill.penalty import is_regularized, penalty
 from keras_cdd.distill.site_pairs import SitePairs
 from keras_cdd.distill.step_record import StepRecord
 from keras_cdd.distill.taps import Taps
@@ -32,7 +33,8 @@ class Distiller(keras.Model):
     ```
 
     Args:
-        student: retrieval model with outputs `features`, `embedding`, `logits`; only its weights are trained.
+        student: retrieval model with outputs `features`, `embedding`, `logits`; only its weights are trained. Its
+            regularizers count in the loss and are logged as `regularization_loss`.
         teacher: retrieval model with the same block names; it is frozen and always called in inference mode. None
             (the default) trains without a teacher.
         weights: `LossWeights`, with its defaults if None. Losses that need a teacher are skipped without one.
@@ -82,6 +84,7 @@ class Distiller(keras.Model):
         self._compare(kept_channels)
         names = ["loss", *(f"{name}_loss" for name in (*self._losses_that_count(), *self.own_losses))]
         names += ["compression_loss"] if "compression" in self.parts else []
+        names += ["regularization_loss"] if is_regularized(student) else []
         # Created here, because a traced step cannot create variables on several devices.
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self.divergence = Divergence([*self._losses_that_count(), *self.own_losses])
@@ -133,7 +136,8 @@ class Distiller(keras.Model):
             with recorder as record, self.freezing.applied():
                 outputs = learn(images, training=True)
             values = self._loss_values(labels, outputs, taught, lambda: self._pairs(teacher_record, record))
-            loss = sum(weight * value for weight, value in values.values())
+            regularization = penalty(self.student)
+            loss = sum(weight * value for weight, value in values.values()) + regularization
             scale = self._loss_scale() / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = loss * scale
         variables = self.freezing.trained()
@@ -153,7 +157,8 @@ class Distiller(keras.Model):
         self.optimizer.apply(self._with_indicator_rules(variables, gradients, scale), variables)
         for part in self._working if not self.freezing.head_only else ():
             part.after_update(self._effects, self.optimizer.learning_rate)
-        return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in values.items()}})
+        logs = {f"{name}_loss": value for name, (_, value) in values.items()}
+        return self._logs({"loss": loss, "regularization_loss": regularization, **logs})
 
     def _teach(self, images: Tensor) -> tuple[Any, Any]:
         """`(outputs, FeatureRecorder)` of the teacher, or `(None, None)` without a teacher."""

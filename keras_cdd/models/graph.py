@@ -172,7 +172,7 @@ def graph_of(model: keras.Model) -> Graph:
             "A functional model or a built `Sequential` is needed, since others have no graph to look at. "
             f"Received: {model.name} of class {type(model).__name__}"
         )
-    return Graph(model.name, *_ends(model))
+    return Graph(model.name, *ends(model))
 
 
 def embedding_graph(model: keras.Model) -> Graph:
@@ -186,7 +186,7 @@ def embedding_graph(model: keras.Model) -> Graph:
     graph = graph_of(model)
     if not isinstance(graph.outputs, dict) or "embedding" not in graph.outputs:
         return graph
-    inputs, outputs = _ends(model)
+    inputs, outputs = ends(model)
     return Graph(model.name, inputs, {"embedding": outputs["embedding"]})
 
 
@@ -220,7 +220,7 @@ def _like(tensor: Tensor) -> Tensor:
     return keras.KerasTensor(tensor.shape, tensor.dtype, sparse=tensor.sparse, name=tensor.name)
 
 
-def _ends(model: keras.Model) -> tuple[Any, Any]:
+def ends(model: keras.Model) -> tuple[Any, Any]:
     """Inputs and outputs in the structure in which a call of the model takes and returns them."""
     if not isinstance(model, keras.Sequential):
         return model.input, model.output
