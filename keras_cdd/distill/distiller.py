@@ -1,5 +1,6 @@
 """The training step: losses plus parts."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.feature_pairs import FeaturePairs, alive_inputs, alive_outputs
 from keras_cdd.distill.freezing import Freezing
 from keras_cdd.distill.part import Part
+from keras_cdd.distill.penalty import is_regularized, penalty
 from keras_cdd.distill.site_pairs import SitePairs
 from keras_cdd.distill.step_record import StepRecord
 from keras_cdd.distill.taps import Taps
@@ -32,7 +34,8 @@ class Distiller(keras.Model):
     ```
 
     Args:
-        student: retrieval model with outputs `features`, `embedding`, `logits`; only its weights are trained.
+        student: retrieval model with outputs `features`, `embedding`, `logits`; only its weights are trained. Its
+            regularizers count in the loss and are logged as `regularization_loss`.
         teacher: retrieval model with the same block names; it is frozen and always called in inference mode. None
             (the default) trains without a teacher.
         weights: `LossWeights`, with its defaults if None. Losses that need a teacher are skipped without one.
@@ -82,6 +85,7 @@ class Distiller(keras.Model):
         self._compare(kept_channels)
         names = ["loss", *(f"{name}_loss" for name in (*self._losses_that_count(), *self.own_losses))]
         names += ["compression_loss"] if "compression" in self.parts else []
+        names += ["regularization_loss"] if is_regularized(student) else []
         # Created here, because a traced step cannot create variables on several devices.
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self.divergence = Divergence([*self._losses_that_count(), *self.own_losses])
@@ -132,10 +136,10 @@ class Distiller(keras.Model):
             recorder = FeatureRecorder(with_gates, tape, gates_of_inputs=self._taps is not None)
             with recorder as record, self.freezing.applied():
                 outputs = learn(images, training=True)
-            values = self._loss_values(
-                labels, outputs, taught, lambda: self._pairs(teacher_record, record, self._gone())
-            )
-            loss = sum(weight * value for weight, value in values.values())
+            pairs = functools.partial(self._pairs, teacher_record, record, self._gone())
+            values = self._loss_values(labels, outputs, taught, pairs)
+            regularization = penalty(self.student)
+            loss = sum(weight * value for weight, value in values.values()) + regularization
             scale = self._loss_scale() / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = loss * scale
         variables = self.freezing.trained()
@@ -157,7 +161,8 @@ class Distiller(keras.Model):
         self.optimizer.apply(self._with_indicator_rules(variables, gradients, scale), variables)
         for part in self._working if not self.freezing.head_only else ():
             part.after_update(self._effects, self.optimizer.learning_rate)
-        return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in values.items()}})
+        logs = {f"{name}_loss": value for name, (_, value) in values.items()}
+        return self._logs({"loss": loss, "regularization_loss": regularization, **logs})
 
     def _teach(self, images: Tensor) -> tuple[Any, Any]:
         """`(outputs, FeatureRecorder)` of the teacher, or `(None, None)` without a teacher."""

@@ -7,10 +7,14 @@ import keras
 import tensorflow as tf
 
 from keras_cdd.distill import Distiller
+from keras_cdd.distill.penalty import penalty
+from keras_cdd.experiment.labelled_batches import labelled_batches, number_of
 from keras_cdd.experiment.parts import make_parts
 from keras_cdd.experiment.shrink_loop import shrink_loop
 from keras_cdd.experiment.surgeon import Surgeon
+from keras_cdd.experiment.task_loss import TaskLoss, only
 from keras_cdd.losses import LossWeights
+from keras_cdd.models.graph import all_layers
 from keras_cdd.settings.config import Config, SurgeryConfig, TrainingConfig
 
 NO_LOSSES = LossWeights(identity=0.0, triplet=0.0, logit=0.0, feature=0.0, embedding=0.0, relation=0.0)
@@ -41,18 +45,22 @@ def fit_shrinking(
 
     Args:
         model: functional Keras model or built `Sequential`, gated or not. It is trained in place until the first
-            surgery; go on with the model that is returned.
-        data: `(x, y)` arrays, or a `tf.data.Dataset` of batches `(x, y)`.
+            surgery; go on with the model that is returned. Its regularizers count in the loss.
+        data: `(x, y)` arrays, or a `tf.data.Dataset` of batches `(x, y)`. For several inputs, `x` is a sequence in
+            their order or a dict by their names.
         loss: name of a Keras loss, a `keras.losses.Loss` or a function of labels and outputs that returns a scalar or a
-            value per image, which is averaged. For several outputs, such a function of their structure.
-        optimizer: name or optimizer; its state goes through every surgery.
+            value per image, which is averaged; labels and outputs are cast as `model.compile` does. For several
+            outputs, a `Loss` or function of their structure.
+        optimizer: name or optimizer; its state goes through every surgery. For a model that computes in float16, it is
+            wrapped in a `keras.optimizers.LossScaleOptimizer`.
         epochs: number of epochs; 10 by default.
-        target_macs, target_params: fraction of the model's MACs or parameters to keep, one of the two.
+        target_macs, target_params: fraction of the model's MACs or parameters to keep; exactly one is needed.
         residual: channels that additions join leave together, see `keras_cdd.sites`. Default: False.
         importance: score that ranks the channels, "fisher" (the default) or "norm".
         num_cuts: number of cuts in which the budget is reached; 16 by default.
-        cut_end: epoch at which the last channels are gone. Default: half of `epochs`.
-        metrics: Keras metrics or their names, for `validation_data`.
+        cut_end: epoch at which the last channels are gone. Default: half of `epochs`. Cuts start after a tenth of
+            `epochs`, or at half of `cut_end` if that is earlier.
+        metrics: Keras metrics or their names, for `validation_data`; only for a model with one output.
         validation_data: as `data`, evaluated after every epoch. Default: none.
         steps_per_epoch: batches of a `tf.data.Dataset` in an epoch. Default: all; needed if it has no known length.
         batch_size: for arrays; 32 by default.
@@ -63,31 +71,39 @@ def fit_shrinking(
         metrics. `keras_cdd.fuse(slim)` is its deployed form.
 
     Raises:
-        UserError: if a setting is invalid, the budget is out of reach, or no channel can leave.
+        ValueError: if an argument is invalid, `data` does not fit the model, or metrics are given for several outputs.
+        UserError: if the model has no graph, the budget is out of reach, or no channel can leave.
     """
-    batches = _batches(data, batch_size)
-    steps = steps_per_epoch or _length(batches)
+    _check(epochs, target_macs, target_params, importance, num_cuts, cut_end)
+    task = TaskLoss(loss, model)
+    if metrics and not task.single:
+        raise ValueError(f"Argument `metrics` must be empty for several outputs. Received: metrics={metrics}")
+    batches = labelled_batches(data, model, batch_size)
+    steps = steps_per_epoch or number_of(batches)
     surgery = SurgeryConfig(
         target_macs=target_macs,
         target_params=target_params,
         importance=importance,
         num_cuts=num_cuts,
+        cut_start=None if cut_end is None else min(0.1 * epochs, 0.5 * cut_end),
         cut_end=cut_end,
         residual=residual,
     )
     config = Config(training=TrainingConfig(epochs=epochs), surgery=surgery)
-    loop = _Loop(config, model, batches, steps, keras.losses.get(loss), metrics, validation_data, batch_size, verbose)
-    return loop.run(model, keras.optimizers.get(optimizer))
+    validation = None
+    if validation_data is not None:
+        validation = _Validation(labelled_batches(validation_data, model, batch_size), task, metrics)
+    loop = _Loop(config, model, batches, steps, task, validation, verbose)
+    return loop.run(model, _scaled(keras.optimizers.get(optimizer), model))
 
 
 class _Loop:
-    def __init__(self, config, model, batches, steps, loss, metrics, validation_data, batch_size, verbose):
+    def __init__(self, config, model, batches, steps, task, validation, verbose):
         self.config = config
         self.batches = batches.repeat()
         self.steps = steps
-        self.loss = loss
-        self.metrics = metrics
-        self.validation_data = None if validation_data is None else _batches(validation_data, batch_size)
+        self.task = task
+        self.validation = validation
         self.verbose = verbose
         self.surgeon = Surgeon(config, model, steps)
         self.history = {}
@@ -101,7 +117,7 @@ class _Loop:
         return distiller.student, self.history
 
     def _distiller(self, model, optimizer, parts):
-        task = {"task": (1.0, lambda labels, outputs, _: tf.reduce_mean(self.loss(labels, outputs)))}
+        task = {"task": (1.0, lambda labels, outputs, _: self.task(labels, outputs))}
         sites = self.surgeon.channels(model).sites
         distiller = Distiller(model, weights=NO_LOSSES, parts=parts, own_losses=task, sites=sites)
         distiller.compile(optimizer)
@@ -122,8 +138,8 @@ class _Loop:
 
     def _epoch_end(self, distiller, number, logs):
         record = {"loss": logs["loss"], "macs": self.surgeon.without_zeros(distiller.student).macs[1]}
-        if self.validation_data is not None:
-            record |= self._validated(distiller.student)
+        if self.validation is not None:
+            record |= {f"val_{name}": value for name, value in self.validation(distiller.student).items()}
         for name, value in record.items():
             self.history.setdefault(name, []).append(float(value))
         if self.verbose:
@@ -131,12 +147,6 @@ class _Loop:
             print(f"epoch {number + 1}/{self.config.training.epochs}: {figures}", flush=True)
         if number + 1 < self.config.training.epochs and self.surgeon.wants_rebuild(distiller, number + 1):
             distiller.stop_training = True
-
-    def _validated(self, model):
-        trainer = keras.Model(model.inputs, model.outputs if isinstance(model.output, list) else model.output)
-        trainer.compile(loss=self.loss, metrics=list(self.metrics))
-        values = trainer.evaluate(self.validation_data, verbose=0, return_dict=True)
-        return {f"val_{name}": value for name, value in values.items()}
 
     def _operate(self, distiller, epoch, plan):
         images = next(iter(self.batches))[0]
@@ -146,15 +156,59 @@ class _Loop:
         return self._distiller(slim, optimizer, [part.cut(plan) for part in distiller.parts.values()])
 
 
-def _batches(data, batch_size):
-    if isinstance(data, tf.data.Dataset):
-        return data
-    images = tf.data.Dataset.from_tensor_slices(tuple(data))
-    return images.shuffle(min(len(images), 10_000), reshuffle_each_iteration=True).batch(batch_size)
+class _Validation:
+    """Name -> value of loss and metrics of a model on all batches."""
+
+    def __init__(self, batches, task, metrics):
+        self.batches = batches
+        self.task = task
+        for metric in metrics:
+            if isinstance(metric, keras.metrics.Metric):
+                metric.reset_state()
+        # Resolves the names of metrics.
+        self.meter = keras.Model()
+        self.meter.compile(metrics=list(metrics))
+        self.has_metrics = bool(metrics)
+
+    def __call__(self, model):
+        @tf.function
+        def compute(inputs):
+            return model(inputs, training=False), penalty(model)
+
+        mean, values = keras.metrics.Mean(), {}
+        self.meter.reset_metrics()
+        for inputs, labels in self.batches:
+            outputs, extra = compute(inputs)
+            mean.update_state(self.task(labels, outputs) + extra, len(keras.tree.flatten(outputs)[0]))
+            if self.has_metrics:
+                values = self.meter.compute_metrics(inputs, only(labels), only(outputs))
+        return {"loss": mean.result()} | {name: value for name, value in values.items() if name != "loss"}
 
 
-def _length(batches):
-    length = int(batches.cardinality())
-    if length < 1:
-        raise ValueError("A data set without a known length needs `steps_per_epoch`. Received: steps_per_epoch=None")
-    return length
+def _scaled(optimizer, model):
+    """The optimizer, with loss scaling if a layer computes in float16."""
+    in_float16 = any(layer.compute_dtype == "float16" for layer in all_layers(model))
+    if in_float16 and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def _check(epochs, target_macs, target_params, importance, num_cuts, cut_end):
+    targets = {"target_macs": target_macs, "target_params": target_params}
+    given = {name: value for name, value in targets.items() if value is not None}
+    if len(given) != 1:
+        raise ValueError(
+            "Exactly one of the arguments `target_macs` and `target_params` must be given. "
+            f"Received: target_macs={target_macs}, target_params={target_params}"
+        )
+    for name, value in given.items():
+        _require(0 < value <= 1, name, "be a fraction above 0 and at most 1", value)
+    _require(epochs > 0, "epochs", "be positive", epochs)
+    _require(importance in ("fisher", "norm"), "importance", "be 'fisher' or 'norm'", importance)
+    _require(num_cuts > 0, "num_cuts", "be positive", num_cuts)
+    _require(cut_end is None or 0 < cut_end <= epochs, "cut_end", f"be above 0 and at most epochs={epochs}", cut_end)
+
+
+def _require(holds, name, rule, value):
+    if not holds:
+        raise ValueError(f"Argument `{name}` must {rule}. Received: {name}={value!r}")

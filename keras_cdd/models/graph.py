@@ -123,7 +123,9 @@ class Graph:
         self, model: keras.Model, inputs: Sequence[Tensor], path: tuple[str, ...], training: bool | None
     ) -> list[Tensor]:
         """Records the calls of a plain functional model; takes and returns tensors of this graph."""
-        return visit(model, inputs, lambda operation, *given: self._called(operation, *given, path, training))
+        return visit(
+            model, inputs, lambda operation, args, kwargs: self._called(operation, args, kwargs, path, training)
+        )
 
     def _called(
         self, operation: keras.Operation, args: Any, kwargs: Any, path: tuple[str, ...], training: bool | None
@@ -153,7 +155,7 @@ def graph_of(model: keras.Model) -> Graph:
             "A functional model or a built `Sequential` is needed, since others have no graph to look at. "
             f"Received: {model.name} of class {type(model).__name__}"
         )
-    return Graph(model.name, *_ends(model))
+    return Graph(model.name, *ends(model))
 
 
 def embedding_graph(model: keras.Model) -> Graph:
@@ -167,7 +169,7 @@ def embedding_graph(model: keras.Model) -> Graph:
     graph = graph_of(model)
     if not isinstance(graph.outputs, dict) or "embedding" not in graph.outputs:
         return graph
-    inputs, outputs = _ends(model)
+    inputs, outputs = ends(model)
     return Graph(model.name, inputs, {"embedding": outputs["embedding"]})
 
 
@@ -182,7 +184,7 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     return model._flatten_layers(include_self=False)
 
 
-def _ends(model: keras.Model) -> tuple[Any, Any]:
+def ends(model: keras.Model) -> tuple[Any, Any]:
     """Inputs and outputs in the structure in which a call of the model takes and returns them."""
     if not isinstance(model, keras.Sequential):
         return model.input, model.output

@@ -63,3 +63,158 @@ def test_a_budget_out_of_reach_is_refused():
     model = residual()
     with pytest.raises(ValueError, match="out of reach"):
         keras_cdd.fit_shrinking(model, labelled(model), LOSS, target_macs=0.001)
+
+
+ONCE = {"epochs": 1, "target_macs": 1.0, "importance": "norm", "num_cuts": 1, "batch_size": 12, "verbose": 0}
+
+
+def binary(dtype=None, **options):
+    """A `Sequential` with one sigmoid output."""
+    L = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            L.Conv2D(4, 3, activation="relu", name="a", dtype=dtype, **options),
+            L.GlobalAveragePooling2D(),
+            L.Dense(1, activation="sigmoid", dtype="float32"),
+        ]
+    )
+
+
+def yes_or_no(count=24):
+    labels = np.arange(count) % 2
+    images = np.random.default_rng(0).uniform(0, 0.3, (count, 6, 6, 2)).astype("float32")
+    images[..., 0] += labels[:, None, None]
+    return images, labels
+
+
+def test_a_sequential_validates_as_keras_evaluates():
+    """Labels (N,) fit outputs (N, 1), with a loss and a metric by name; the regularizer counts in both losses."""
+    keras.utils.set_random_seed(0)
+    model, data = binary(kernel_regularizer="l2"), yes_or_no()
+    slim, history = keras_cdd.fit_shrinking(
+        model, data, "binary_crossentropy", "sgd", validation_data=data, metrics=["accuracy"], **ONCE
+    )
+    again = keras.Model(slim.inputs, slim.outputs[0])
+    again.compile(loss="binary_crossentropy", metrics=["accuracy"])
+    expected = again.evaluate(*data, batch_size=12, verbose=0, return_dict=True)
+    assert history.keys() == {"loss", "macs", "val_loss", "val_accuracy"}
+    for name, value in expected.items():
+        np.testing.assert_allclose(history[f"val_{name}"], [value], rtol=1e-4)
+
+
+def test_validation_forgets_the_epoch_before():
+    data, metric = yes_or_no(), keras.metrics.BinaryAccuracy(name="right")
+    metric.update_state([0.0] * 1000, [1.0] * 1000)
+    still = keras.optimizers.SGD(0.0)
+    _, history = keras_cdd.fit_shrinking(
+        binary(), data, "mse", still, validation_data=data, metrics=[metric], **ONCE | {"epochs": 2}
+    )
+    assert history["val_right"][0] == history["val_right"][1] > 0.2
+    np.testing.assert_allclose(history["val_loss"], history["loss"], rtol=1e-4)
+
+
+def two_outputs():
+    model = alive(depthwise())
+    return keras.Model(model.input, {"class": model.output, "same": keras.layers.Dense(1)(model.output)})
+
+
+def test_one_loss_for_several_outputs():
+    def loss(labels, outputs):
+        return LOSS(labels, outputs["class"]) + keras.ops.mean(outputs["same"] ** 2, axis=-1)
+
+    model = two_outputs()
+    data = labelled(model)
+    with pytest.raises(ValueError, match="`metrics` must be empty"):
+        keras_cdd.fit_shrinking(model, data, loss, metrics=["accuracy"], validation_data=data, **ONCE)
+    with pytest.raises(ValueError, match="`loss` must be a function"):
+        keras_cdd.fit_shrinking(model, data, "mse", **ONCE)
+    slim, history = keras_cdd.fit_shrinking(model, data, loss, validation_data=data, **ONCE)
+    expected = float(keras.ops.mean(loss(data[1], slim(data[0], training=False))))
+    np.testing.assert_allclose(history["val_loss"], [expected], rtol=1e-4)
+
+
+@pytest.mark.parametrize("importance", ["norm", "fisher"])
+def test_regularizers_count(importance):
+    """The gates of the Fisher score compute the model layer by layer."""
+    model = binary(kernel_regularizer=keras.regularizers.L2(0.1), activity_regularizer=keras.regularizers.L1(0.1))
+    images, labels = yes_or_no(12)
+    model(images, training=True)
+    expected = float(sum(model.losses))
+    before = np.abs(model.layers[0].kernel.numpy()).sum()
+    _, history = keras_cdd.fit_shrinking(
+        model, (images, labels), lambda labels, outputs: 0.0 * outputs, keras.optimizers.SGD(0.1),
+        **ONCE | {"importance": importance},
+    )  # fmt: skip
+    np.testing.assert_allclose(history["loss"], [expected], rtol=1e-4)
+    assert expected > 0 and np.abs(model.layers[0].kernel.numpy()).sum() < before
+
+
+def test_float16_needs_a_scaled_loss():
+    """The gradients of this loss underflow in float16."""
+    keras.utils.set_random_seed(0)
+    model, data = binary("mixed_float16"), yes_or_no()
+    before = model.layers[0].kernel.numpy()
+    optimizer = keras.optimizers.SGD(1e7)
+    slim, history = keras_cdd.fit_shrinking(
+        model, data, lambda labels, outputs: 1e-8 * (outputs - labels) ** 2, optimizer, **ONCE
+    )
+    assert np.isfinite(history["loss"]).all()
+    assert np.abs(slim.layers[-3].kernel.numpy() - before).max() > 1e-6
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"target_macs": None}, "Exactly one"),
+        ({"target_params": 0.5}, "Exactly one"),
+        ({"target_macs": 1.5}, "`target_macs` must be"),
+        ({"epochs": 0}, "`epochs` must be"),
+        ({"importance": "reset"}, "`importance` must be"),
+        ({"num_cuts": 0}, "`num_cuts` must be"),
+        ({"cut_end": 2}, "`cut_end` must be"),
+    ],
+)
+def test_wrong_arguments_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        keras_cdd.fit_shrinking(binary(), yes_or_no(), "mse", **ONCE | change)
+
+
+def test_cuts_can_end_before_a_tenth_of_the_epochs():
+    options = ONCE | {"epochs": 12, "cut_end": 1, "target_macs": 0.7}
+    _, history = keras_cdd.fit_shrinking(binary(), yes_or_no(), "mse", **options)
+    assert history["macs"][0] == history["macs"][-1] <= 0.7 * keras_cdd.count_macs(binary())
+
+
+def subtracting(listed):
+    """The order of its inputs is not that of their names."""
+    L = keras.layers
+    plus, minus = keras.Input((6, 6, 2), name="plus"), keras.Input((6, 6, 2), name="minus")
+    x = L.GlobalAveragePooling2D()(L.Conv2D(4, 3, name="a")(L.Subtract()([plus, minus])))
+    inputs = [plus, minus] if listed else {"plus": plus, "minus": minus}
+    return keras.Model(inputs, L.Dense(1)(x))
+
+
+@pytest.mark.parametrize("importance", ["norm", "fisher"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_inputs_go_by_their_names(listed, importance):
+    images, labels = yes_or_no(12)
+    named = {"plus": images, "minus": 3.0 * images}
+    keras.utils.set_random_seed(0)
+    model = subtracting(listed)
+    expected = float(np.mean((np.asarray(model(named))[:, 0] - labels) ** 2))
+    options = ONCE | {"importance": importance}
+    _, history = keras_cdd.fit_shrinking(
+        model, (named, labels), "mse", keras.optimizers.SGD(0.0), validation_data=(named, labels), **options
+    )
+    np.testing.assert_allclose([history["loss"], history["val_loss"]], [[expected]] * 2, rtol=1e-4)
+
+
+def test_unknown_names_of_inputs_are_refused_and_lists_are_taken():
+    images, labels = yes_or_no(12)
+    with pytest.raises(ValueError, match="must name the inputs minus, plus"):
+        keras_cdd.fit_shrinking(subtracting(True), ({"plus": images, "other": images}, labels), "mse", **ONCE)
+    with pytest.raises(ValueError, match="must have batches"):
+        keras_cdd.fit_shrinking(binary(), tf.data.Dataset.from_tensors(images), "mse", **ONCE)
+    _, history = keras_cdd.fit_shrinking(subtracting(True), ([images, images], labels), "mse", **ONCE)
+    assert np.isfinite(history["loss"]).all()
