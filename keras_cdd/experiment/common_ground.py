@@ -57,7 +57,7 @@ def agreed_with_embeddings(student, length, weights):
         UserError: if no loss is left that the embeddings can give.
     """
     own = student.output["embedding"].shape[-1]
-    off: dict[str, float] = {"logit": 0.0, "feature": 0.0}
+    off = {"logit": 0.0, "feature": 0.0}
     lines = ["Given embeddings have neither logits nor features: the logit and the feature loss are off."]
     if not (weights.logit or weights.feature):
         lines = []
