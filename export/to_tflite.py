@@ -89,7 +89,7 @@ def _converted(run, model, values):
 
     # By default the student teaches itself: a teacher that is worse than the student would degrade it.
     teacher = model if values.qat_teacher == "deploy" else run.model("teacher")
-    data = TrainingData(run.dataset, run.config.data, run.config.training.seed)
+    data = TrainingData(run.dataset, run.config.data, run.config.training.seed, labelled=run.config.needs_labels)
     steps = values.qat_epochs * data.steps_per_epoch
     return quantization_aware(model, teacher, data.batches(), images, steps, values.input_type, batch)
 

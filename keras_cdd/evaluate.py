@@ -65,7 +65,7 @@ class EvaluateFlags:
 def main(_):
     options = section_from_flags(EvaluateFlags, flags.FLAGS)
     _check(options)
-    from keras_cdd.data import load_dataset
+    from keras_cdd.data.registry import folder_of, load_dataset
     from keras_cdd.experiment.model_search import query_model, searches
     from keras_cdd.run_folder.writing import write_json
 
@@ -77,7 +77,7 @@ def main(_):
         for trial in range(options.gallery_trials)
     ]
     model = query_model(options, datasets[0], SIZE if run is None else run.image_size)
-    trials = [metrics.as_percent() for metrics in searches(options, model, datasets, _folder(data))]
+    trials = [metrics.as_percent() for metrics in searches(options, model, datasets, folder_of(data))]
     result = {name: round(sum(trial[name] for trial in trials) / len(trials), 3) for name in trials[0]}
     print("  ".join(f"{name} {value:.2f}" for name, value in result.items()))
     asked = {name: getattr(options, name) for name in ASKED} | {"dataset": data.dataset}
@@ -100,11 +100,6 @@ def _run(options):
             f"--workdir {options.workdir} is of data set {run.config.data.dataset}; leave --dataset out, or --workdir."
         )
     return run
-
-
-def _folder(data):
-    """The folder that relative paths of a data set refer to; empty for the current one."""
-    return os.path.dirname(data.csv) if data.dataset == "csv" and data.csv else data.data_dir
 
 
 def _add_to_report(run, result, model, path):

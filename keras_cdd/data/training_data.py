@@ -10,6 +10,7 @@ from keras_cdd.data.colour import ColourChange
 from keras_cdd.data.image_store import ImageStore
 from keras_cdd.data.pipeline import training_batches
 from keras_cdd.data.pk_sampler import PKSampler
+from keras_cdd.data.shuffled_sampler import ShuffledSampler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +21,16 @@ class TrainingData:
         dataset: `RetrievalDataset`.
         config: the run's data settings: image size, batches, augmentation, `strict_data`, `cache_dir` and `cache_gib`.
         seed: seed of sampling and augmentation.
+        teaching: `EmbeddingFile` of a teacher's embeddings of the training images; they follow the labels in every
+            batch. Default: None.
+        labelled: False for shuffled batches without regard to identities. Default: True.
     """
 
     dataset: object
     config: object
     seed: int
+    teaching: object = None
+    labelled: bool = True
 
     @functools.cached_property
     def store(self):
@@ -39,6 +45,9 @@ class TrainingData:
     @functools.cached_property
     def sampler(self):
         config = self.config
+        if not self.labelled:
+            size = config.identities_per_batch * config.images_per_identity
+            return ShuffledSampler(len(self.store), size, self.seed)
         return PKSampler(self.labels, config.identities_per_batch, config.images_per_identity, self.seed)
 
     @property
@@ -61,7 +70,9 @@ class TrainingData:
         return self.store.take(positions)
 
     def batches(self, start_epoch=0):
-        """Infinite `tf.data.Dataset` of (images, labels) from an epoch on, see `training_batches`."""
+        """Infinite `tf.data.Dataset` of (images, labels) from an epoch on, see `training_batches`; with `teaching` of
+        (images, labels, embeddings).
+        """
         config = self.config
         augmentation = Augmentation(
             shift=config.shift,
@@ -73,4 +84,5 @@ class TrainingData:
             random_crop=config.random_crop,
             colour=self.colour,
         )
-        return training_batches(self.store, self.labels, self.sampler, augmentation, self.seed, start_epoch)
+        teaching = None if self.teaching is None else self.teaching.of(self.store.records)
+        return training_batches(self.store, self.labels, self.sampler, augmentation, self.seed, start_epoch, teaching)

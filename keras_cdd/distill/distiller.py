@@ -19,7 +19,7 @@ from keras_cdd.distill.site_pairs import SitePairs
 from keras_cdd.distill.step_record import StepRecord
 from keras_cdd.distill.taps import Taps
 from keras_cdd.layers import FeatureRecorder
-from keras_cdd.losses.table import LOSSES, LossInputs, LossWeights
+from keras_cdd.losses.table import LOSSES, Loss, LossInputs, LossWeights
 from keras_cdd.models.gated_units import gated_blocks, gated_units
 from keras_cdd.models.sites import Sites, cut_sites
 
@@ -47,14 +47,18 @@ class Distiller(keras.Model):
         kept_channels: site without an indicator -> indices of the student's channels in the uncut network, for feature
             distillation. Default: all.
         freeze_bn: BatchNorms in front of the head keep their moving statistics and normalise with them. Default: False.
+        given_embeddings: train on (images, labels, embeddings) instead, where the third are a teacher's embeddings of
+            the images, (N, D), and there is no `teacher`. Of the losses that need one, those of embeddings remain.
+            Default: False.
 
     Attributes:
         parts: name -> `Part`.
         divergence: `Divergence` of the losses.
 
     Raises:
-        ValueError: if two parts have the same name, if a part needs a teacher and there is none, or if the teacher
-            lacks a block of the student and the feature loss has a weight.
+        ValueError: if there is a teacher besides `given_embeddings`, if two parts have the same name, if a part needs
+            a teacher and there is none, or if the teacher lacks a block of the student and the feature loss has a
+            weight.
     """
 
     def __init__(
@@ -67,9 +71,13 @@ class Distiller(keras.Model):
         sites: Sites | None = None,
         kept_channels: Mapping[str, Sequence[int]] | None = None,
         freeze_bn: bool = False,
+        given_embeddings: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if given_embeddings and teacher is not None:
+            raise ValueError("Argument `given_embeddings` stands for a teacher. Received: a `teacher`, too")
+        self.given_embeddings = given_embeddings
         self.student = student
         self.teacher = teacher
         self.weighting = weights or LossWeights()
@@ -127,9 +135,9 @@ class Distiller(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self._means.values())
 
-    def train_step(self, data: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        images, labels = data
-        taught, teacher_record = self._teach(images)
+    def train_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        images, labels, *given = data
+        taught, teacher_record = self._teach(images, *given)
         with_gates = any(part.needs_gates for part in self._working)
         learn = self._taps if self._taps is not None and (with_gates or self._compared) else self.student
         with tf.GradientTape() as tape:
@@ -144,8 +152,9 @@ class Distiller(keras.Model):
             scaled = loss * scale
         variables = self.freezing.trained()
         gradients, gates = tape.gradient(scaled, [variables, record.gates])
-        # A gate can stand where no loss reads.
-        gates = {name: tf.zeros_like(record.gates[name]) if g is None else g for name, g in gates.items()}
+        # A gate can stand where no loss reads; without an identity loss nothing depends on the logits.
+        gradients = [_or_zeros(gradient, variable) for gradient, variable in zip(gradients, variables, strict=True)]
+        gates = {name: _or_zeros(gradient, record.gates[name]) for name, gradient in gates.items()}
         gates = self._taps.by_site(gates) if self._taps is not None and with_gates else gates
         step = StepRecord(
             number=tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64),
@@ -164,8 +173,10 @@ class Distiller(keras.Model):
         logs = {f"{name}_loss": value for name, (_, value) in values.items()}
         return self._logs({"loss": loss, "regularization_loss": regularization, **logs})
 
-    def _teach(self, images: Tensor) -> tuple[Any, Any]:
-        """`(outputs, FeatureRecorder)` of the teacher, or `(None, None)` without a teacher."""
+    def _teach(self, images: Tensor, embeddings: Tensor | None = None) -> tuple[Any, Any]:
+        """`(outputs, FeatureRecorder)` of the teacher; without one, the given embeddings or None, and None."""
+        if self.given_embeddings:
+            return {"embedding": embeddings}, None
         if self.teacher is None:
             return None, None
         with FeatureRecorder() as record:
@@ -195,8 +206,12 @@ class Distiller(keras.Model):
 
     def _losses_that_count(self) -> list[str]:
         """Names of the losses with a nonzero weight, without a teacher only those that need none."""
-        possible = [name for name, loss in LOSSES.items() if self.teacher is not None or not loss.needs_teacher]
-        return [name for name in possible if getattr(self.weighting, name)]
+        return [name for name, loss in LOSSES.items() if getattr(self.weighting, name) and self._can_have(loss)]
+
+    def _can_have(self, loss: Loss) -> bool:
+        if self.given_embeddings:
+            return loss.needs_embedding or not loss.needs_teacher
+        return self.teacher is not None or not loss.needs_teacher
 
     def _loss_values(
         self, labels: Tensor, outputs: Mapping[str, Tensor], taught: Any, pairs: Callable[[], Any]
@@ -246,6 +261,10 @@ class Distiller(keras.Model):
         for name, mean in self._means.items():
             mean.update_state(values[name])
         return {name: mean.result() for name, mean in self._means.items()}
+
+
+def _or_zeros(gradient: Tensor | None, source: Any) -> Tensor:
+    return tf.zeros_like(tf.convert_to_tensor(source)) if gradient is None else gradient
 
 
 def _by_name(parts: Iterable[Part], teacher: keras.Model | None) -> dict[str, Part]:

@@ -29,10 +29,7 @@ def agreed_weights(student, teacher, weights):
     lengths = [model.output["embedding"].shape[-1] for model in (teacher, student)]
     if weights.embedding and lengths[0] != lengths[1]:
         off["embedding"] = 0.0
-        lines.append(
-            f"The teacher's embedding has {lengths[0]} values, the student's {lengths[1]}: "
-            "the embedding loss is off, the relation loss needs no equal lengths."
-        )
+        lines.append(_unequal("The teacher's embedding has", *lengths))
     if weights.feature:
         shared, own = shared_sites(student, teacher)
         # The features of gated blocks are compared in all of them or in none.
@@ -43,6 +40,44 @@ def agreed_weights(student, teacher, weights):
         elif len(shared) < own:
             lines.append(f"The feature loss compares the {len(shared)} of {own} sites that the teacher has, too.")
     return dataclasses.replace(weights, **off), lines
+
+
+def agreed_with_embeddings(student, length, weights):
+    """Switches off the losses that given embeddings in place of a teacher cannot give this student.
+
+    Args:
+        student: retrieval model.
+        length: of the given embeddings.
+        weights: `LossWeights`.
+
+    Returns:
+        `(weights, lines)` as `agreed_weights`.
+
+    Raises:
+        UserError: if no loss is left that the embeddings can give.
+    """
+    own = student.output["embedding"].shape[-1]
+    off = {"logit": 0.0, "feature": 0.0}
+    lines = ["Given embeddings have neither logits nor features: the logit and the feature loss are off."]
+    if not (weights.logit or weights.feature):
+        lines = []
+    if weights.embedding and length != own:
+        off["embedding"] = 0.0
+        lines.append(_unequal("The given embeddings have", length, own))
+    left = dataclasses.replace(weights, **off)
+    if not (left.embedding or left.relation):
+        raise UserError(
+            f"--teacher_embeddings of {length} values teach this student nothing; set --relation_weight, or "
+            f"--embedding_weight and --embedding_size={length}."
+        )
+    return left, lines
+
+
+def _unequal(whose, length, own):
+    return (
+        f"{whose} {length} values, the student's {own}: "
+        "the embedding loss is off, the relation loss needs no equal lengths."
+    )
 
 
 def shared_sites(student, teacher):

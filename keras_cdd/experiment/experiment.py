@@ -8,11 +8,12 @@ import time
 import keras
 import tensorflow as tf
 
-from keras_cdd.data.registry import load_dataset
+from keras_cdd.data.embedding_file import EmbeddingFile
+from keras_cdd.data.registry import folder_of, load_dataset
 from keras_cdd.data.training_data import TrainingData
 from keras_cdd.distill import STRATEGIES, reestimate_batch_norm
 from keras_cdd.evaluation.embed import as_embedder
-from keras_cdd.experiment.common_ground import agreed_weights, require_indicators
+from keras_cdd.experiment.common_ground import agreed_weights, agreed_with_embeddings, require_indicators
 from keras_cdd.experiment.given_models import load_teacher
 from keras_cdd.experiment.latency import latency_ms
 from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student, student_architecture
@@ -54,7 +55,7 @@ def run_experiment(config, flagfile):
 def _run(config, dataset, workdir):
     workdir.write_json("environment.json", environment(config.training.seed))
     _set_up(config.training)
-    data = TrainingData(dataset, config.data, config.training.seed)
+    data = TrainingData(dataset, config.data, config.training.seed, _teaching(config), config.needs_labels)
     watch = Watch(config, dataset, workdir)
     with watch.report, STRATEGIES[config.training.strategy]().scope():
         started = time.perf_counter()
@@ -64,7 +65,8 @@ def _run(config, dataset, workdir):
         deploy = fuse(student)
         workdir.save_model("deploy.keras", deploy)
         learnt = time.perf_counter()
-        models = {"teacher": teacher, "student": student, "deploy": deploy}
+        models = {} if teacher is None else {"teacher": teacher}
+        models |= {"student": student, "deploy": deploy}
         embedders = {name: as_embedder(model) for name, model in models.items()}
         embeddings = {
             name: watch.evaluator.embeddings(embedder)
@@ -80,6 +82,12 @@ def _run(config, dataset, workdir):
     return summary
 
 
+def _teaching(config):
+    """The `EmbeddingFile` of `--teacher_embeddings`, or None."""
+    given = config.run.teacher_embeddings
+    return None if given is None else EmbeddingFile(given, folder_of(config.data))
+
+
 def _set_up(config):
     keras.utils.set_random_seed(config.seed)
     keras.mixed_precision.set_global_policy("mixed_float16" if config.mixed_precision else "float32")
@@ -88,7 +96,9 @@ def _set_up(config):
 
 
 def _teacher(config, data, workdir, watch):
-    """The teacher: given by `--teacher`, loaded from the workdir, or trained now."""
+    """The teacher: given by `--teacher`, loaded from the workdir, or trained now; None with `--teacher_embeddings`."""
+    if config.run.teacher_embeddings is not None:
+        return None
     if config.run.teacher is not None:
         return _loaded_teacher(config.run.teacher, config, data.dataset)
     if workdir.has("teacher.keras"):
@@ -114,7 +124,7 @@ def _student(config, data, workdir, watch, teacher):
         return load_model(workdir / "student.keras", "Model", "remove it to train it again")
     keras.utils.set_random_seed(config.training.seed + 1)
     student, surgeon = make_heavy_student(config, data.dataset, teacher, data.sample), None
-    config = _agreed(config, student, teacher)
+    config = _agreed(config, student, teacher, data.teaching)
     if config.run.student == "cdd":
         log = functools.partial(workdir.append, layout.CUTS)
         surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut)
@@ -124,17 +134,20 @@ def _student(config, data, workdir, watch, teacher):
     student = PhaseLoop("student", config, data, workdir, config.training.epochs, watch, teacher, surgeon).run(student)
     if config.surgery.bn_reestimate:
         batches = data.batches(start_epoch=config.training.epochs).take(config.surgery.bn_reestimate)
-        reestimate_batch_norm(student, (images for images, _ in batches))
+        reestimate_batch_norm(student, (images for images, *_ in batches))
     if surgeon is not None:
         workdir.write_json(layout.CHANNELS, surgeon.record())
     workdir.save_model("student.keras", student)
     return student
 
 
-def _agreed(config, student, teacher):
+def _agreed(config, student, teacher, teaching):
     """The settings without the losses that this teacher cannot give this student; prints which they are."""
     require_indicators(config, student, teacher)
-    weights, lines = agreed_weights(student, teacher, loss_weights(config.distill))
+    if teaching is None:
+        weights, lines = agreed_weights(student, teacher, loss_weights(config.distill))
+    else:
+        weights, lines = agreed_with_embeddings(student, teaching.embedding_size, loss_weights(config.distill))
     for line in lines:
         print(line, flush=True)
     agreed = {f"{name}_weight": getattr(weights, name) for name in LOSSES}

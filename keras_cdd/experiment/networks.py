@@ -103,12 +103,13 @@ def _student_model(config, dataset, sample):
 def student_architecture(config, dataset, teacher, sample=None):
     """The network that the student starts as, and the one whose weights it starts with.
 
-    The student is a copy of the teacher, unless `--student_model`, or `--backbone` beside `--teacher`, say otherwise.
+    The student is a copy of the teacher, unless there is none, or `--student_model`, or `--backbone` beside
+    `--teacher`, say otherwise.
 
     Args:
         config: `Config`.
         dataset: `RetrievalDataset`.
-        teacher: the teacher.
+        teacher: the teacher, or None with `--teacher_embeddings`.
         sample: as in `make_teacher`.
 
     Returns:
@@ -118,9 +119,9 @@ def student_architecture(config, dataset, teacher, sample=None):
     source = teacher
     if config.run.student_model is not None:
         source = _student_model(config, dataset, sample)
-    elif config.run.teacher is not None and config.network.backbone is not None:
+    elif teacher is None or config.run.teacher is not None and config.network.backbone is not None:
         source = make_network(config, dataset, sample)
-    if source is not teacher and same_architecture(source, teacher):
+    if teacher is not None and source is not teacher and same_architecture(source, teacher):
         source = teacher
     plain = with_training_outputs(flat(source), dataset.num_identities)
     heavy = with_indicators(plain, config.network.indicators)

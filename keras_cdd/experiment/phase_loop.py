@@ -96,7 +96,7 @@ class PhaseLoop:
             distiller.stop_training = True
 
     def _operate(self, distiller, epoch, plan):
-        images, _ = next(iter(self.data.batches()))
+        images, *_ = next(iter(self.data.batches()))
         slim, optimizer, plan, change = self.surgeon.operate(distiller.student, distiller.optimizer, images, plan)
         self.phase += 1
         before = {site: cut.channels for site, cut in plan.cuts.items()}
@@ -132,7 +132,12 @@ class PhaseLoop:
             # Features of stock layers are compared at their sites.
             sites = cut_sites(model)
         weights = loss_weights(self.config.distill)
-        seen = {"sites": sites, "kept_channels": kept, "freeze_bn": self.config.training.freeze_bn}
+        seen = {
+            "sites": sites,
+            "kept_channels": kept,
+            "freeze_bn": self.config.training.freeze_bn,
+            "given_embeddings": self.data.teaching is not None,
+        }
         distiller = Distiller(model, self.teacher, weights, parts or [], **seen)
         distiller.compile(optimizer)
         return distiller

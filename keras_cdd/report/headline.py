@@ -39,6 +39,9 @@ def headline(run):
         return {}
     rows = {}
     for name, file in MODELS.items():
+        if name not in run.summary:
+            # There is no teacher with `--teacher_embeddings`.
+            continue
         rows[file] = run.summary[name] | {"bytes": run.size_of(file)}
         rows[file]["latency_ms"] = run.summary.get("latency_ms", {}).get(name)
     for name, measured in run.exported.items():
@@ -94,7 +97,7 @@ def savings(run):
     figures = [(key, run.summary[key], text) for key, text in SAVED.items() if run.summary[key] > 0]
     if "mAP" in run.summary["deploy"]:
         figures.append(("mAP", run.summary["deploy"]["mAP"], "mAP of the deployed student"))
-    if "mAP" in run.summary["teacher"]:
+    if "mAP" in run.summary.get("teacher", {}):
         figures.append(("mAP", run.summary["teacher"]["mAP"], "mAP of its teacher"))
     return figures
 

@@ -188,6 +188,10 @@ class RunConfig:
     teacher: str | None = option(
         None, "Path of a teacher.keras, or of any model with an `embedding`; without it, a teacher is trained first."
     )
+    teacher_embeddings: str | None = option(
+        None,
+        "In place of a teacher: any model's embeddings of the training images, .npz or .parquet of path and embedding.",
+    )
     student_model: str | None = option(
         None, "The student's network: a .keras file of a functional model with an `embedding`, or of a backbone."
     )
@@ -248,6 +252,12 @@ class Config:
     def head(self):
         """`--head`, or what it stands for if it is not given."""
         return self.network.head or "neck"
+
+    @property
+    def needs_labels(self):
+        """Whether training reads identities; only a run with `--teacher_embeddings` can do without."""
+        weights = (self.distill.identity_weight, self.distill.triplet_weight)
+        return self.run.teacher_embeddings is None or any(weights)
 
     @property
     def has_budget(self):

@@ -110,5 +110,15 @@ def _check_together(config):
     run = config.run
     pretrained = run.student_init != "pretrained" or run.pretrained or run.student_model
     require(pretrained, "--student_init=pretrained needs --pretrained or --student_model", run.pretrained)
+    _check_teacher_embeddings(config)
     network = run.student_model is None or run.teacher is not None or config.network.backbone or not run.pretrained
     require(network, "--pretrained needs a --backbone beside --student_model", run.pretrained)
+
+
+def _check_teacher_embeddings(config):
+    given = config.run.teacher_embeddings
+    if given is None:
+        return
+    require(config.run.teacher is None, "--teacher_embeddings and --teacher exclude each other", config.run.teacher)
+    start = config.compression.gradient_reset_epoch
+    require(start < 0, "--gradient_reset_epoch needs a teacher network, not --teacher_embeddings", start)
