@@ -1,6 +1,7 @@
 """The phase loop: fit -> plan -> rebuild -> fit, with a checkpoint after every epoch."""
 
 import keras
+import tensorflow as tf
 
 from keras_cdd.distill import Distiller
 from keras_cdd.errors import UserError
@@ -151,7 +152,7 @@ class _Finite(keras.callbacks.Callback):
         self.loop = loop
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.updates = int(self.model.optimizer.iterations)
+        self.updates = _updates(self.model.optimizer)
 
     def on_epoch_end(self, epoch, logs=None):
         last = f"the checkpoint of epoch {epoch} is the last good one" if epoch else "there is no checkpoint yet"
@@ -161,7 +162,7 @@ class _Finite(keras.callbacks.Callback):
                 f"Training has diverged in {place}, a loss is not finite since {report}; {last}. Lower "
                 "--learning_rate, or raise --warmup_epochs, and start again with --noresume or in another --workdir."
             )
-        if int(self.model.optimizer.iterations) == self.updates:
+        if _updates(self.model.optimizer) == self.updates:
             raise UserError(
                 f"All steps of {place} overflowed in float16; {last}. Train without --mixed_precision, or with a lower "
                 "--learning_rate, and start again with --noresume or in another --workdir."
@@ -175,3 +176,8 @@ class _EpochEnd(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.loop.epoch_end(self.model, epoch + 1)
+
+
+def _updates(optimizer):
+    """How many steps the optimizer has taken; on several devices it counts in a variable that `int` does not take."""
+    return int(tf.convert_to_tensor(optimizer.iterations))
