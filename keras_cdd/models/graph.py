@@ -21,8 +21,8 @@ class Graph:
     """The calls of a functional model or built `Sequential`, at the time of `graph_of`.
 
     Nested functional models, `Sequential`s and composite layers (see `opened_composite`) are expanded: each of their
-    calls is replaced by the calls inside them.
-    The model gets no new nodes, and calls of its layers outside the model are ignored.
+    calls is replaced by the calls inside them. The model gets no new nodes (layers inside composite layers do), and
+    calls of its layers outside the model are ignored.
 
     Attributes:
         name: name of the model.
@@ -123,7 +123,9 @@ class Graph:
         self, model: keras.Model, inputs: Sequence[Tensor], path: tuple[str, ...], training: bool | None
     ) -> list[Tensor]:
         """Records the calls of a plain functional model; takes and returns tensors of this graph."""
-        return visit(model, inputs, lambda operation, *given: self._called(operation, *given, path, training))
+        return visit(
+            model, inputs, lambda operation, args, kwargs: self._called(operation, args, kwargs, path, training)
+        )
 
     def _called(
         self, operation: keras.Operation, args: Any, kwargs: Any, path: tuple[str, ...], training: bool | None
