@@ -139,7 +139,7 @@ def _calls(model: keras.Model, training: bool | None) -> list[tuple[Any, ...]]:
     def described(x: Any) -> Any:
         if isinstance(x, keras.KerasTensor):
             return f"tensor {number(x)}"
-        if isinstance(x, keras.Variable) or keras.ops.is_tensor(x):
+        if keras.ops.is_tensor(x):  # Variables are tensors too.
             raise ValueError("A weight or a value of the moment is no part of a graph.")
         return x.tolist() if isinstance(x, np.ndarray) else x
 

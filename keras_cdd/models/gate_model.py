@@ -38,7 +38,7 @@ def gate_model(
 
     Returns:
         A new model with the same outputs: to the bit with "dense" and "diagonal", else within rounding. Nested models
-        are replaced by their layers.
+        and composite layers are replaced by their layers.
 
     Raises:
         UserError: if the model has no graph, or if nothing can be gated; the message gives the reasons.

@@ -21,8 +21,8 @@ class Graph:
     """The calls of a functional model or built `Sequential`, at the time of `graph_of`.
 
     Nested functional models, `Sequential`s and composite layers (see `opened_composite`) are expanded: each of their
-    calls is replaced by the calls inside them.
-    The model gets no new nodes, and calls of its layers outside the model are ignored.
+    calls is replaced by the calls inside them. The model gets no new nodes (layers inside composite layers do), and
+    calls of its layers outside the model are ignored.
 
     Attributes:
         name: name of the model.

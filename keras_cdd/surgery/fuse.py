@@ -40,7 +40,7 @@ def fuse(model: keras.Model) -> keras.Model:
 
     Returns:
         A float32 model of stock Keras layers, loadable without this package, that computes the same in inference.
-        Models inside it are taken apart to their layers.
+        Models and composite layers inside it are taken apart to their layers.
 
     Raises:
         UserError: for a model without a graph.

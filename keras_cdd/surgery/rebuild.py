@@ -26,8 +26,8 @@ def rebuild(
     """Makes the slim model of a plan; the inputs stay untouched.
 
     Every weight and every optimizer slot of the slim side is filled once from its source, or an error names what did
-    not fit. Layers stay what they are, with other widths. Models inside the model are opened: the slim one holds their
-    layers.
+    not fit. Layers stay what they are, with other widths. Models and composite layers inside the model are opened: the
+    slim one holds their layers.
 
     Args:
         model: functional Keras model or built `Sequential`, gated or not.

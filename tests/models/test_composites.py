@@ -34,8 +34,8 @@ class WithOwnWeight(Plain):
     def build(self, shape):
         self.factor = self.add_weight(shape=(), initializer="ones", name="factor")
 
-    def call(self, x):
-        return self.factor * super().call(x)
+    def call(self, x, training=None):
+        return self.factor * super().call(x, training=training)
 
 
 class BranchesOnTraining(Plain):
@@ -73,23 +73,30 @@ class TrainsByDefault(Plain):
         return super().call(x, training=training)
 
 
+class ForgetsTraining(Plain):
+    """Hands on None, which is another value than that of the context."""
+
+    def call(self, x):
+        return super().call(x)
+
+
 class OtherOperations(Plain):
     def call(self, x):
         return tf.nn.softplus(self.second(tf.nn.relu(self.bn(self.first(x)))))
 
 
 class ReadsAWeight(Plain):
-    """A convolution's kernel is also used outside of it."""
+    """A convolution's bias is also used outside of it."""
 
-    def call(self, x):
-        return super().call(x) + keras.ops.sum(self.second.kernel)
+    def call(self, x, training=None):
+        return super().call(x, training=training) + self.second.bias
 
 
 class ReadsAValue(Plain):
     """A weight's value at the time of the call would stay for ever."""
 
-    def call(self, x):
-        return super().call(x) + keras.ops.mean(keras.ops.convert_to_tensor(self.second.kernel))
+    def call(self, x, training=None):
+        return super().call(x, training=training) + keras.ops.mean(keras.ops.convert_to_tensor(self.second.kernel))
 
 
 class UsesOneOnly(Plain):
@@ -118,6 +125,7 @@ CLOSED = [
     NoiseInTraining,
     FrozenStatistics,
     AlwaysTrains,
+    ForgetsTraining,
     TrainsByDefault,
     OtherOperations,
     ReadsAWeight,

@@ -29,7 +29,8 @@ def sites(model: keras.Model, residual: bool = False, squeeze: bool = False) -> 
     mixes channels, gives the model's outputs or is not known keeps them, with the reason.
 
     Args:
-        model: functional Keras model or built `Sequential`; stays untouched. Models inside it are opened.
+        model: functional Keras model or built `Sequential`; stays untouched. Models and composite layers
+            inside it are opened.
         residual: channels that are added leave together: the outer widths of residual networks. Default: False, they
             stay.
         squeeze: also the inner widths of squeeze-excitation. Default: False; there are many of them and they save
