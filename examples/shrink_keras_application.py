@@ -17,11 +17,11 @@ import keras_cdd
 from examples.shrink_own_model import stripes, train
 
 SIZE = (32, 32)
-SHORT = {"count": 1024, "batch_size": 32}
+BATCH = 32
 
 
-def main():
-    """Returns the largest difference between the outputs of the slim network and its deployed form."""
+def main(count=1024):
+    """Trains on `count` images; returns how far outputs of the slim network and its deployed form differ."""
     keras.utils.set_random_seed(0)
     yours = keras.applications.ResNet50(weights=None, input_shape=(*SIZE, 3), classes=4, classifier_activation=None)
     for layer in yours.layers:
@@ -31,10 +31,12 @@ def main():
     images, _ = stripes(8, seed=2, size=SIZE)
     same = np.abs(model.predict(images, verbose=0) - yours.predict(images, verbose=0)).max()
     print(f"gated:  outputs differ by {same:.1e}")
-    print(f"heavy:  {keras_cdd.count_macs(model):>11,} MACs, accuracy {train(model, optimizer, 2, **SHORT):.3f}")
+    accuracy = train(model, optimizer, 2, count, BATCH)
+    print(f"heavy:  {keras_cdd.count_macs(model):>11,} MACs, accuracy {accuracy:.3f}")
     plan = keras_cdd.plan_surgery(model, target_macs=0.5, round_to=8)
     slim, slim_optimizer = keras_cdd.rebuild(model, plan, optimizer=optimizer)
-    print(f"slim:   {keras_cdd.count_macs(slim):>11,} MACs, accuracy {train(slim, slim_optimizer, 2, **SHORT):.3f}")
+    accuracy = train(slim, slim_optimizer, 2, count, BATCH)
+    print(f"slim:   {keras_cdd.count_macs(slim):>11,} MACs, accuracy {accuracy:.3f}")
     deploy = keras_cdd.fuse(slim)
     change = np.abs(deploy.predict(images, verbose=0) - slim.predict(images, verbose=0)).max()
     print(f"fused:  {len(deploy.layers)} stock layers, outputs differ by {change:.1e}")

@@ -46,15 +46,15 @@ def train(model, optimizer, epochs, count=2048, batch_size=64):
     return model.evaluate(*stripes(count // 2, 1, size), verbose=0)[1]
 
 
-def main():
-    """Returns the largest difference between the outputs of the slim model and its deployed form."""
+def main(count=2048):
+    """Trains on `count` images; returns how far outputs of the slim model and its deployed form differ."""
     keras.utils.set_random_seed(0)
     model, optimizer = own_model(), keras.optimizers.Adam(3e-3)
-    print(f"heavy:  {keras_cdd.count_macs(model):>9,} MACs, accuracy {train(model, optimizer, 3):.3f}")
+    print(f"heavy:  {keras_cdd.count_macs(model):>9,} MACs, accuracy {train(model, optimizer, 3, count):.3f}")
     for target in (0.7, 0.5, 0.35):
         plan = keras_cdd.plan_surgery(model, target_macs=target)
         model, optimizer = keras_cdd.rebuild(model, plan, optimizer=model.optimizer)
-        accuracy = train(model, optimizer, 2)
+        accuracy = train(model, optimizer, 2, count)
         print(f"slim:   {keras_cdd.count_macs(model):>9,} MACs, accuracy {accuracy:.3f}")
     print(plan)
     deploy = keras_cdd.fuse(model)

@@ -18,19 +18,33 @@ SHARED_DIR = pathlib.Path(os.environ.get("CDD_SHARED_DIR", HERE.parent.parent / 
 
 # The files that take longest start first, so that two processes end together.
 LONGEST = (
+    "test_examples.py",
     "test_android.py",
     "test_documents.py",
     "experiment/test_experiment.py",
-    "test_examples.py",
-    "experiment/test_graph_run.py",
-    "export/test_to_tflite.py",
+    "surgery/test_stock_surgery.py",
     "export/conversion/test_qat.py",
+    "surgery/test_fuse.py",
+    "models/sites/test_sites.py",
+    "experiment/test_graph_run.py",
+    "distill/test_distiller.py",
+    "commands/test_start.py",
+    "surgery/test_surgery.py",
+    "models/test_pretrained.py",
+    "export/conversion/test_quantize.py",
+    "models/test_cost.py",
     "commands/test_errors.py",
     "test_packaging.py",
-    "surgery/test_stock_surgery.py",
+    "experiment/test_strategies.py",
     "report/test_browser.py",
-    "models/test_pretrained_imagenet.py",
 )
+
+FORKING = """#!{python}
+import sys
+sys.path[0] = {root!r}
+from tests import forked
+sys.exit(forked.ask({forks!r}, sys.argv[1:]))
+"""
 
 
 def pytest_collection_modifyitems(items):
@@ -87,3 +101,12 @@ def forks():
 def run_python(forks):
     """`run_python("-m", module, ...)`: `subprocess.run` of Python with captured text, in a fork that has TensorFlow."""
     return lambda *arguments, **options: forked.run(forks, *arguments, **options)
+
+
+@pytest.fixture(scope="session")
+def forking_python(forks, tmp_path_factory):
+    """The path of a program that takes `-m module ...` or `-c script ...` as Python does; it runs them in a fork."""
+    program = tmp_path_factory.mktemp("bin") / "python"
+    program.write_text(FORKING.format(python=sys.executable, root=str(HERE.parent), forks=str(forks)))
+    program.chmod(0o755)
+    return program

@@ -3,6 +3,7 @@
 `python -m tests.forked SOCKET` serves until its standard input ends.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -44,6 +45,8 @@ def serve(place):
     import keras_cdd.experiment
     import keras_cdd.report  # noqa: F401
 
+    # A fork would otherwise walk through all that is loaded, and copy its memory, each time it collects garbage.
+    gc.freeze()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen()

@@ -8,8 +8,10 @@ import tensorflow as tf
 
 from keras_cdd import losses
 from keras_cdd.annotations import Tensor
+from keras_cdd.distill.divergence import Divergence
 from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.feature_pairs import FeaturePairs, alive_inputs, alive_outputs
+from keras_cdd.distill.freezing import Freezing
 from keras_cdd.distill.part import Part
 from keras_cdd.distill.site_pairs import SitePairs
 from keras_cdd.distill.step_record import StepRecord
@@ -44,9 +46,11 @@ class Distiller(keras.Model):
         given_embeddings: train on (images, labels, embeddings) instead, where the third are a teacher's embeddings of
             the images, (N, D), and there is no `teacher`. Of the losses that need one, those of embeddings remain.
             Default: False.
+        freeze_bn: BatchNorms in front of the head keep their moving statistics and normalise with them. Default: False.
 
     Attributes:
         parts: name -> `Part`.
+        divergence: `Divergence` of the losses.
 
     Raises:
         ValueError: if there is a teacher besides `given_embeddings`, if two parts have the same name, if a part needs
@@ -64,6 +68,7 @@ class Distiller(keras.Model):
         sites: Sites | None = None,
         kept_channels: Mapping[str, Sequence[int]] | None = None,
         given_embeddings: bool = False,
+        freeze_bn: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -77,6 +82,7 @@ class Distiller(keras.Model):
         self.parts = _by_name(parts, teacher)
         self._working = list(self.parts.values())
         self.sites = sites
+        self.freezing = Freezing(student, freeze_bn)
         self._effects = Effects.of_units(gated_units(student)) if sites is None else Effects.of_sites(sites)
         self._kernels = self._effects.kernels
         if teacher is not None:
@@ -86,6 +92,7 @@ class Distiller(keras.Model):
         names += ["compression_loss"] if "compression" in self.parts else []
         # Created here, because a traced step cannot create variables on several devices.
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
+        self.divergence = Divergence([*self._losses_that_count(), *self.own_losses])
         self.built = True
 
     def compile(
@@ -100,6 +107,12 @@ class Distiller(keras.Model):
         Automatic loss scaling is also off by default; wrap the optimizer in a `LossScaleOptimizer` instead.
         """
         super().compile(optimizer, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
+
+    def train_head_only(self, head_only: bool) -> None:
+        """From the next `fit` on, trains only the head, on a backbone in inference mode, or again all weights."""
+        if head_only != self.freezing.head_only:
+            self.freezing.head_only = head_only
+            self.train_function = None
 
     def make_train_function(self, force: bool = False) -> Any:
         """Like `keras.Model.make_train_function`; finished parts are not traced."""
@@ -124,15 +137,18 @@ class Distiller(keras.Model):
         with_gates = any(part.needs_gates for part in self._working)
         learn = self._taps if self._taps is not None and (with_gates or self._compared) else self.student
         with tf.GradientTape() as tape:
-            with FeatureRecorder(with_gates, tape, gates_of_inputs=self._taps is not None) as record:
+            recorder = FeatureRecorder(with_gates, tape, gates_of_inputs=self._taps is not None)
+            with recorder as record, self.freezing.applied():
                 outputs = learn(images, training=True)
-            values = self._loss_values(labels, outputs, taught, lambda: self._pairs(teacher_record, record))
+            values = self._loss_values(
+                labels, outputs, taught, lambda: self._pairs(teacher_record, record, self._gone())
+            )
             loss = sum(weight * value for weight, value in values.values())
             scale = self._loss_scale() / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = loss * scale
-        variables = self.student.trainable_variables
+        variables = self.freezing.trained()
         gradients, gates = tape.gradient(scaled, [variables, record.gates])
-        # Without an identity loss nothing depends on the logits.
+        # Without an identity loss nothing depends on the logits, and a gate can stand where no loss reads.
         gradients = [_or_zeros(gradient, variable) for gradient, variable in zip(gradients, variables, strict=True)]
         gates = {name: _or_zeros(gradient, record.gates[name]) for name, gradient in gates.items()}
         gates = self._taps.by_site(gates) if self._taps is not None and with_gates else gates
@@ -144,10 +160,11 @@ class Distiller(keras.Model):
             gate_gradients={site: gradient / scale for site, gradient in gates.items()},
             alive={site: alive_outputs(kernel) for site, kernel in self._kernels.items()},
         )
+        self.divergence.observe(step.number, {name: value for name, (_, value) in values.items()}, step.taken)
         for part in self._working:
             part.observe(step)
         self.optimizer.apply(self._with_indicator_rules(variables, gradients, scale), variables)
-        for part in self._working:
+        for part in self._working if not self.freezing.head_only else ():
             part.after_update(self._effects, self.optimizer.learning_rate)
         return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in values.items()}})
 
@@ -213,7 +230,7 @@ class Distiller(keras.Model):
     def _with_indicator_rules(
         self, variables: Sequence[Tensor], gradients: Sequence[Tensor], scale: Tensor
     ) -> list[Tensor]:
-        """The gradients, after the parts have changed those of the indicators; zero channels get zero gradients."""
+        """The gradients, after the parts have changed those of the indicators; channels that are gone get zeros."""
         sites = {id(kernel): site for site, kernel in self._kernels.items()}
         ruled = []
         for variable, gradient in zip(variables, gradients, strict=True):
@@ -223,8 +240,12 @@ class Distiller(keras.Model):
                     gradient = part.indicator_gradient(sites[id(variable)], kernel, gradient, scale)
                 alive = alive_inputs(kernel)[:, None] & alive_outputs(kernel)[None, :]
                 gradient = tf.where(alive, gradient, 0.0)
-            ruled.append(gradient)
+            ruled.append(self._effects.masked(variable, gradient, self._gone()))
         return ruled
+
+    def _gone(self) -> Mapping[str, Any]:
+        """Site -> variable (channels,), 1 for channels that only zeros in all that reads them keep from an effect."""
+        return getattr(self.parts.get("fade"), "gone", {})
 
     def _loss_scale(self) -> Tensor:
         return self.optimizer.scale_loss(tf.constant(1.0))

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cdd.annotations import Tensor
+from keras_cdd.distill.replicas import local
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.models.sites import Sites
 
@@ -54,6 +55,20 @@ class Effects:
         for reader in self._readers.get(site, ()):
             reader.scale(tf.reduce_max(factors, axis=0))
 
+    def masked(self, weight: Any, gradient: Tensor, gone: Mapping[str, Any]) -> Tensor:
+        """The gradient of a weight, with zeros where it reads channels that are gone.
+
+        Args:
+            weight: trainable variable of the student.
+            gradient: of the weight's shape, or None.
+            gone: site -> variable (channels,), 1 for channels that are gone.
+        """
+        for site, channels in gone.items():
+            for reader in self._readers[site]:
+                if reader.weight is weight and gradient is not None:
+                    gradient = gradient * reader.along(1.0 - tf.convert_to_tensor(local(channels)))
+        return gradient
+
     def held_by_readers(self) -> list[str]:
         """Names of the sites whose channels have no effect only while the weights that read them are zero."""
         return [site for site, readers in self._readers.items() if readers]
@@ -66,24 +81,31 @@ class Reader:
         weight: Keras variable.
         axis: from 0.
         positions: (channels, n), where the channels are along the axis.
+
+    Attributes:
+        weight: as above.
     """
 
     def __init__(self, weight: Any, axis: int, positions: np.ndarray) -> None:
-        self._weight = weight
+        self.weight = weight
         self._shape = [length if place == axis else 1 for place, length in enumerate(weight.shape)]
         # 0 for what no channel of the site reads, else the number of the channel from 1.
         self._numbers = np.zeros(weight.shape[axis], int)
         self._numbers[positions] = 1 + np.arange(len(positions))[:, None]
 
+    def along(self, factors: Tensor) -> Tensor:
+        """(channels,) factors in a shape that multiplies the weight; 1 for what reads other channels."""
+        entries = tf.gather(tf.concat([[1.0], factors], axis=0), self._numbers)
+        return tf.cast(tf.reshape(entries, self._shape), self.weight.dtype)
+
     def scale(self, factors: Tensor) -> None:
         """Multiplies the weight by (channels,) factors along the axis."""
-        along = tf.gather(tf.concat([[1.0], factors], axis=0), self._numbers)
-        factor = tf.cast(tf.reshape(along, self._shape), self._weight.dtype)
+        factor = self.along(factors)
         if tf.distribute.get_strategy().num_replicas_in_sync == 1 or tf.distribute.get_replica_context() is None:
-            self._weight.assign(self._weight * factor)
+            self.weight.assign(self.weight * factor)
             return
 
         def on_all(strategy: Any, variable: Any, factor: Any) -> None:
             strategy.extended.update(variable, lambda copy, by: copy.assign(copy * by), args=(factor,))
 
-        tf.distribute.get_replica_context().merge_call(on_all, args=(self._weight.value, factor))
+        tf.distribute.get_replica_context().merge_call(on_all, args=(self.weight.value, factor))

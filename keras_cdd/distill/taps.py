@@ -1,6 +1,5 @@
 """Looks into a model of stock layers while it computes: gates where channels are read, features where they are made."""
 
-import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,11 +23,12 @@ class Taps:
 
     Args:
         sites: `Sites` of the model.
-        features: names of the sites whose pooled outputs, behind the BatchNorm of the layer that makes them, are
-            recorded. None by default.
+        features: names of the sites whose pooled outputs are recorded: behind the layer that makes them and its
+            BatchNorm, before its activation; and behind the indicator, if there is one. None by default.
     """
 
     def __init__(self, sites: Sites, features: Iterable[str] = ()) -> None:
+        self._sites = sites
         self._graph = sites.graph
         self._readings = {name: site.readings for name, site in sites.items()}
         self._read = {reading.layer for readings in self._readings.values() for reading in readings}
@@ -36,27 +36,41 @@ class Taps:
         for name in features:
             call, positions = _first_output(sites, name)
             self._made.setdefault(id(call), []).append((name, positions))
+        # A layer, since layers inside composite ones learn of `training` from the call that is under way.
+        self._context = _Context(self._computed)
 
     def __call__(self, inputs: Any, training: bool = False) -> Any:
         """The model's outputs."""
+        return self._context(_as_declared(self._graph.inputs, inputs), training=training)
 
-        def compute(call: Call, *args: Any, **kwargs: Any) -> Any:
-            layer = call.operation
-            name = self._graph.names[id(layer)]
-            if name in self._read and not isinstance(layer, GatedBlock):
-                args, kwargs = keras.tree.map_structure(lambda x: _gated(into(name), x), (args, kwargs))
-            if "training" in inspect.signature(layer.call).parameters and kwargs.get("training") is None:
-                kwargs = {**kwargs, "training": training}
-            outputs = layer(*args, **kwargs)
-            for site, positions in self._made.get(id(call), ()):
-                _record(site, tf.gather(outputs, positions, axis=-1))
-            return outputs
-
-        outputs = self._graph.run(_as_declared(self._graph.inputs, inputs), compute)
+    def _computed(self, inputs: Any) -> Any:
+        outputs = self._graph.run(inputs, self._compute)
         if isinstance(outputs, dict):
             read = {name: output_name(name) for name in outputs if output_name(name) in self._read}
             outputs |= {name: _gated(into(reading), outputs[name]) for name, reading in read.items()}
         return outputs
+
+    def _compute(self, call: Call, *args: Any, **kwargs: Any) -> Any:
+        layer = call.operation
+        name = self._graph.names[id(layer)]
+        if name in self._read and not isinstance(layer, GatedBlock):
+            args, kwargs = keras.tree.map_structure(lambda x: _gated(into(name), x), (args, kwargs))
+        if id(call) not in self._made:
+            return layer(*args, **kwargs)
+        outputs, activated = _before_activation(layer, args, kwargs)
+        for site, positions in self._made[id(call)]:
+            self._record(site, tf.gather(outputs, positions, axis=-1))
+        return activated(outputs)
+
+    def _record(self, site: str, features: Tensor) -> None:
+        if (recorder := active_recorder()) is None:
+            return
+        recorder.record(site, features, features)
+        if (path := self._sites[site].indicator) is not None:
+            # One linear map of the channels: that of the means is the mean of its outputs.
+            kernel = tf.convert_to_tensor(self._sites.variables[path])[0, 0]
+            means, is_dense = recorder.convolution[site], bool(self._sites[site].input_slots)
+            recorder.indicator[site] = means @ kernel if is_dense else means * kernel[0]
 
     def by_site(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Site -> (N, channels), from the derivatives by all gates; those of blocks have the names of sites already."""
@@ -77,13 +91,34 @@ def _gated(name: str, x: Any) -> Any:
     return x if recorder is None or not tf.is_tensor(x) else recorder.gate(name, x)
 
 
-def _record(site: str, features: Tensor) -> None:
-    if (recorder := active_recorder()) is not None:
-        recorder.record(site, features, features)
+def _before_activation(layer: Any, args: Any, kwargs: Any) -> tuple[Tensor, Any]:
+    """`(outputs, activation)` of a layer: what it computes without its activation, and the activation."""
+    activation = getattr(layer, "activation", keras.activations.linear)
+    if activation is keras.activations.linear or isinstance(activation, keras.layers.Layer):
+        return layer(*args, **kwargs), keras.activations.linear
+    layer.activation = keras.activations.linear
+    try:
+        return layer(*args, **kwargs), activation
+    finally:
+        layer.activation = activation
+
+
+class _Context(keras.layers.Layer):
+    """Calls a function as a layer."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(autocast=False, name="taps")
+        self._function = function
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return self._function(inputs)
 
 
 def _as_declared(declared: Any, inputs: Any) -> Any:
-    """The inputs in the dtypes that the model states."""
+    """The inputs in the structure and the dtypes that the model states; a dict names them."""
+    if isinstance(inputs, dict) and not isinstance(declared, dict):
+        named = [inputs[x.name] for x in keras.tree.flatten(declared)]
+        inputs = keras.tree.pack_sequence_as(declared, named)
     flat = zip(keras.tree.flatten(declared), keras.tree.flatten(inputs), strict=True)
     return keras.tree.pack_sequence_as(declared, [tf.cast(x, like.dtype) for like, x in flat])
 
@@ -91,7 +126,8 @@ def _as_declared(declared: Any, inputs: Any) -> Any:
 def _first_output(sites: Sites, name: str) -> tuple[Call, Any]:
     """The call behind which a site's channels are whole: of its first producer or of the BatchNorm behind that."""
     graph, site = sites.graph, sites[name]
-    made = next(slot for slot in site.slots if slot.role == MADE)
+    slots = site.input_slots or site.slots
+    made = next(slot for slot in slots if slot.role == MADE)
     producer = next(call for call in graph.calls if made.path.startswith(f"{graph.names[id(call.operation)]}/"))
     taker = graph.only_taker(producer)
     call = taker if taker is not None and isinstance(taker.operation, L.BatchNormalization) else producer

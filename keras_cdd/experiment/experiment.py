@@ -1,5 +1,6 @@
 """A whole run: teacher, student, deployed form, summary."""
 
+import contextlib
 import dataclasses
 import functools
 import time
@@ -45,7 +46,13 @@ def run_experiment(config, flagfile):
     """
     dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv, download=config.data.download)
     dataset.validate()
-    workdir = Workdir(config.run.workdir, flagfile, config.run.resume, keep=config.named_paths)
+    shared = config.training.strategy == "multi_worker"
+    workdir = Workdir(config.run.workdir, flagfile, config.run.resume, config.named_paths, shared)
+    with contextlib.closing(workdir):
+        return _run(config, dataset, workdir)
+
+
+def _run(config, dataset, workdir):
     workdir.write_json("environment.json", environment(config.training.seed))
     _set_up(config.training)
     data = TrainingData(dataset, config.data, config.training.seed, _teaching(config), config.needs_labels)
@@ -97,7 +104,7 @@ def _teacher(config, data, workdir, watch):
     if workdir.has("teacher.keras"):
         return _loaded_teacher(workdir / "teacher.keras", config, data.dataset)
     keras.utils.set_random_seed(config.training.seed)
-    fresh = make_teacher(config, data.dataset)
+    fresh = make_teacher(config, data.dataset, data.sample)
     # Refuses a student that cannot be made or cut that far before the teacher is trained, not after.
     student = student_architecture(config, data.dataset, fresh)[0]
     if config.run.student == "cdd":
@@ -116,13 +123,14 @@ def _student(config, data, workdir, watch, teacher):
     if workdir.has("student.keras"):
         return load_model(workdir / "student.keras", "Model", "remove it to train it again")
     keras.utils.set_random_seed(config.training.seed + 1)
-    student, surgeon = make_heavy_student(config, data.dataset, teacher), None
+    student, surgeon = make_heavy_student(config, data.dataset, teacher, data.sample), None
     config = _agreed(config, student, teacher, data.teaching)
     if config.run.student == "cdd":
         log = functools.partial(workdir.append, layout.CUTS)
         surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut)
     elif config.run.student == "static":
-        student = static_student(student, config.run.kept_filters, random=config.run.student_init == "random")
+        random = config.run.student_init == "random"
+        student = static_student(student, config.run.kept_filters, random, config.surgery.residual)
     student = PhaseLoop("student", config, data, workdir, config.training.epochs, watch, teacher, surgeon).run(student)
     if config.surgery.bn_reestimate:
         batches = data.batches(start_epoch=config.training.epochs).take(config.surgery.bn_reestimate)

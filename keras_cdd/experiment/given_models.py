@@ -3,6 +3,7 @@
 import keras
 
 from keras_cdd.errors import UserError
+from keras_cdd.experiment.pca_head import start_by_pca
 from keras_cdd.layers import embedding_head
 from keras_cdd.models.copies import Copies
 from keras_cdd.models.gated_units import gated_blocks
@@ -40,14 +41,15 @@ def load_teacher(path, image_size, num_classes):
     return teacher
 
 
-def load_student_model(path, image_size, num_classes, embedding_size, pooling):
+def load_student_model(path, image_size, num_classes, embedding_size, pooling, head="neck", sample=None):
     """Loads the network that `--student_model` names, with the outputs that training needs.
 
     Args:
         path: path of the `.keras` file: a functional model whose outputs are a dict with an `embedding`, or a backbone,
             whose only output is a feature map (N, H, W, C) or features (N, C).
         image_size, num_classes: as in `load_teacher`.
-        embedding_size, pooling: of the head that a backbone gets, see `embedding_head`.
+        embedding_size, pooling, head: of the head that a backbone gets, see `embedding_head`.
+        sample: function without arguments that returns images for `start_by_pca`. By default a linear head is random.
 
     Returns:
         A `keras.Model`, see `with_training_outputs`.
@@ -68,9 +70,11 @@ def load_student_model(path, image_size, num_classes, embedding_size, pooling):
             f"{what} must have a dict of outputs with an `embedding` (N, D), or as a backbone one output (N, H, W, C) "
             f"or (N, C). Received: {[tuple(output.shape) for output in outputs]}"
         )
-    return keras.Model(
-        model.inputs[0], embedding_head(outputs[0], embedding_size, num_classes, pooling), name=model.name
-    )
+    headed = embedding_head(outputs[0], embedding_size, num_classes, pooling, head)
+    model = keras.Model(model.inputs[0], headed, name=model.name)
+    if head == "linear" and sample is not None:
+        start_by_pca(model, sample())
+    return model
 
 
 def with_training_outputs(model, num_classes):

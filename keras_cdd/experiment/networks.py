@@ -1,34 +1,47 @@
 """Makes the teacher and the student that the settings describe."""
 
+import json
+import pathlib
+
 import keras
 import numpy as np
 
 from keras_cdd.errors import UserError
 from keras_cdd.experiment.given_models import flat, load_student_model, with_training_outputs
+from keras_cdd.experiment.pca_head import start_by_pca
 from keras_cdd.experiment.weight_paths import weights_by_layer
 from keras_cdd.models import cost_model, gate_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
 from keras_cdd.models.backbones import STOCK_BACKBONES
-from keras_cdd.models.gated_units import gated_blocks, gated_units, indicator_kernels
+from keras_cdd.models.gated_units import gated_blocks
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
 from keras_cdd.models.pretrained.loading import RESCALINGS, read_weights, source_style
 from keras_cdd.models.pretrained.same_names import steady_names
+from keras_cdd.models.sites import cut_sites
+from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import load_model
 from keras_cdd.surgery import rebuild
+from keras_cdd.surgery.channels import Channels
 from keras_cdd.surgery.plan import make_plan
 
 
-def make_teacher(config, dataset):
+def make_teacher(config, dataset, sample=None):
     """A new network without indicators, with the weights of `--pretrained` if given.
 
     Without a `--backbone`, it is a copy of the `--student_model`.
+
+    Args:
+        config: `Config`.
+        dataset: `RetrievalDataset`.
+        sample: function without arguments that returns training images (N, H, W, 3) in 0..255. With it, a new linear
+            head on given weights starts by `start_by_pca`; by default, at random.
     """
     if config.run.student_model is not None and config.network.backbone is None:
-        return _student_model(config, dataset)
-    return make_network(config, dataset)
+        return _student_model(config, dataset, sample)
+    return make_network(config, dataset, sample)
 
 
-def make_network(config, dataset):
-    """The network of `--backbone`, without indicators, with the weights of `--pretrained` if given."""
+def make_network(config, dataset, sample=None):
+    """The network of `--backbone`, without indicators; arguments as in `make_teacher`."""
     network = config.network
     arrays, rescaling, stride_on = _initial_weights(config, dataset)
     shape = {
@@ -37,6 +50,7 @@ def make_network(config, dataset):
         "embedding_size": network.embedding_size,
         "pooling": network.pooling,
         "rescaling": rescaling,
+        "head": config.head,
     }
     if network.any_backbone in STOCK_BACKBONES:
         model = retrieval_model(network.any_backbone, **shape)
@@ -51,7 +65,7 @@ def make_network(config, dataset):
             stride_on=stride_on,
         )
     if arrays is not None:
-        _load_backbone(model, arrays)
+        _load_backbone(model, arrays, config.head, sample)
     return model
 
 
@@ -79,14 +93,14 @@ def _style(arrays):
         return None
 
 
-def _student_model(config, dataset):
+def _student_model(config, dataset, sample):
     network = config.network
-    size = tuple(config.data.image_size)
-    given = config.run.student_model
-    return load_student_model(given, size, dataset.num_identities, network.embedding_size, network.pooling)
+    size, classes = tuple(config.data.image_size), dataset.num_identities
+    head = (network.embedding_size, network.pooling, config.head)
+    return load_student_model(config.run.student_model, size, classes, *head, sample)
 
 
-def student_architecture(config, dataset, teacher):
+def student_architecture(config, dataset, teacher, sample=None):
     """The network that the student starts as, and the one whose weights it starts with.
 
     The student is a copy of the teacher, unless there is none, or `--student_model`, or `--backbone` beside
@@ -96,6 +110,7 @@ def student_architecture(config, dataset, teacher):
         config: `Config`.
         dataset: `RetrievalDataset`.
         teacher: the teacher, or None with `--teacher_embeddings`.
+        sample: as in `make_teacher`.
 
     Returns:
         `(heavy, source)`: the student with indicators where it has gated blocks, its weights newly initialised; and a
@@ -103,9 +118,9 @@ def student_architecture(config, dataset, teacher):
     """
     source = teacher
     if config.run.student_model is not None:
-        source = _student_model(config, dataset)
+        source = _student_model(config, dataset, sample)
     elif teacher is None or config.run.teacher is not None and config.network.backbone is not None:
-        source = make_network(config, dataset)
+        source = make_network(config, dataset, sample)
     if teacher is not None and source is not teacher and same_architecture(source, teacher):
         source = teacher
     plain = with_training_outputs(flat(source), dataset.num_identities)
@@ -117,11 +132,11 @@ def student_architecture(config, dataset, teacher):
     return heavy, plain
 
 
-def make_heavy_student(config, dataset, teacher):
+def make_heavy_student(config, dataset, teacher, sample=None):
     """The student before it is cut; its weights follow `--student_init`. Arguments as in `student_architecture`."""
-    heavy, source = student_architecture(config, dataset, teacher)
+    heavy, source = student_architecture(config, dataset, teacher, sample)
     if config.run.student_init == "pretrained" and config.run.student_model is None:
-        _load_backbone(heavy, _initial_weights(config, dataset)[0])
+        _load_backbone(heavy, _initial_weights(config, dataset)[0], config.head, sample)
     elif config.run.student_init != "random":
         copy_weights(source, heavy)
     return indicated(heavy, config)
@@ -146,8 +161,8 @@ def _signature(model):
     return {name: shapes[path] for path, name in steady_names(shapes).items()}
 
 
-def _load_backbone(model, arrays):
-    """Loads the weights, without a classifier for another number of identities."""
+def _load_backbone(model, arrays, head, sample):
+    """Loads the weights, without a classifier for another number of identities; starts a linear head without any."""
     classes = {weight.path: tuple(weight.shape) for weight in model.weights}.get("head_logits/kernel", (0, 0))[1]
     # The classes are the rows in the authors' layout, the columns in ours.
     axes = {"classifier.classifier.weight": 0, "head_logits/kernel": 1}
@@ -155,7 +170,9 @@ def _load_backbone(model, arrays):
     def is_other(name, array):
         return any(name.endswith(logits) and array.shape[axis] != classes for logits, axis in axes.items())
 
-    load_pretrained(model, {name: array for name, array in arrays.items() if not is_other(name, array)})
+    missing = load_pretrained(model, {name: array for name, array in arrays.items() if not is_other(name, array)})
+    if head == "linear" and sample is not None and "head_dense/kernel" in missing:
+        start_by_pca(model, sample())
 
 
 def copy_weights(source, target):
@@ -169,41 +186,54 @@ def copy_weights(source, target):
             layer.finalize_state()
 
 
-def static_student(heavy, kept, random):
+def static_student(heavy, kept, random, residual=False):
     """Cuts the heavy student to given widths at once.
 
     Args:
-        heavy: gated model.
-        kept: path of a `.keras` file of a gated student, whose kept channels are used; or numbers of channels
-            separated by commas, one per site.
+        heavy: functional model, gated or not.
+        kept: path of a `student.keras` of a run, whose kept channels are used; or numbers of channels separated by
+            commas, one per site.
         random: if True, the weights are newly initialised instead of taken from the heavy model.
+        residual: whether outer widths are sites, too. Default: False.
 
     Returns:
         The slim model.
 
     Raises:
-        UserError: if the model has no gated blocks, if `kept` does not fit its sites, or if its file cannot be loaded.
+        UserError: if `kept` does not fit the model's sites, or its file cannot be loaded.
     """
-    if not gated_blocks(heavy):
-        raise UserError("--student=static needs a network of gated blocks, such as --backbone=resnet18.")
-    units = gated_units(heavy)
-    if kept.endswith(".keras"):
-        other = gated_units(load_model(kept, "--kept_filters", "give a student.keras of a run"))
-        if other.keys() != units.keys():
-            raise UserError(f"--kept_filters={kept} holds a network with other indicators; use the same settings.")
-        channels = {site: unit.indicator.output_channels for site, unit in other.items()}
-    else:
-        counts = [int(count) if count.strip().isdecimal() else 0 for count in kept.split(",")]
-        if len(counts) != len(units):
-            raise UserError(f"--kept_filters needs {len(units)} numbers, a site each. Received: {len(counts)}")
-        channels = {site: range(count) for site, count in zip(units, counts, strict=True)}
-    kernels, cut = indicator_kernels(heavy), {}
-    for site, kernel in kernels.items():
-        if not 1 <= len(channels[site]) <= kernel.shape[1]:
-            raise UserError(f"--kept_filters takes 1 to {kernel.shape[1]} channels at {site}. Received: {kept}")
-        # Removes whole filters: the plan removes a filter only if its row in the indicator is zero.
-        cut[site] = np.asarray(channels[site])
-        kernels[site] = kernel * np.isin(np.arange(len(kernel)), cut[site])[:, None]
-    importance = {site: np.ones(kernel.shape[1]) for site, kernel in kernels.items()}
-    slim = rebuild(heavy, make_plan(cost_model(heavy), kernels, cut, importance))
+    found = cut_sites(heavy, residual)
+    channels = _kept_by_run(found, kept, residual) if kept.endswith(".keras") else _first_ones(found, kept)
+    cut, kernels = {}, Channels(heavy, found).dense_kernels()
+    for name, site in found.items():
+        if not 1 <= len(channels[name]) <= site.channels:
+            raise UserError(f"--kept_filters takes 1 to {site.channels} channels at {name}. Received: {kept}")
+        cut[name] = np.asarray(channels[name])
+        if name in kernels:
+            # Removes whole filters: the plan removes a filter only if its row in the indicator is zero.
+            kernels[name] = kernels[name] * np.isin(np.arange(len(kernels[name])), cut[name])[:, None]
+    importance = {name: np.ones(site.channels) for name, site in found.items()}
+    plan = make_plan(cost_model(heavy, sites=found), kernels, cut, importance, residual=residual)
+    slim = rebuild(heavy, plan)
     return keras.models.clone_model(slim) if random else slim
+
+
+def _kept_by_run(found, path, residual):
+    """Site -> channels of the uncut network that a run kept: its indicators know them, else its `channels.json`."""
+    other = cut_sites(load_model(path, "--kept_filters", "give a student.keras of a run"), residual)
+    beside = pathlib.Path(path).with_name(layout.CHANNELS)
+    known = json.loads(beside.read_text())["kept_channels"] if beside.exists() else {}
+    known = {name: known[name] for name in known.keys() & other.keys()}
+    known |= {name: other.indicator(name).output_channels for name in other.kernels()}
+    if known.keys() != found.keys():
+        raise UserError(
+            f"--kept_filters={path} holds a network with other sites or indicators; use the settings of its run."
+        )
+    return known
+
+
+def _first_ones(found, kept):
+    counts = [int(count) if count.strip().isdecimal() else 0 for count in kept.split(",")]
+    if len(counts) != len(found):
+        raise UserError(f"--kept_filters needs {len(found)} numbers, a site each. Received: {len(counts)}")
+    return {name: range(count) for name, count in zip(found, counts, strict=True)}

@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_cdd.distill import ChannelFade, CompressionRule, EmbeddingQueue, FisherScore, GradientReset
 from keras_cdd.distill.effects import Effects
+from keras_cdd.errors import UserError
 from keras_cdd.experiment.common_ground import site_widths
 from keras_cdd.losses import LOSSES, LossWeights
 from keras_cdd.surgery.importance import IMPORTANCES
@@ -18,7 +19,7 @@ def loss_weights(config):
 
 
 def make_parts(config, sites, teacher, steps_per_epoch):
-    """Makes the parts of a shrinking student's training; they stay the same from the first to the last step.
+    """Makes the parts of a shrinking student's training; a surgery cuts them, and adds and removes none.
 
     Args:
         config: `Config`.
@@ -35,6 +36,7 @@ def make_parts(config, sites, teacher, steps_per_epoch):
     if compression.compression != "none":
         parts.append(CompressionRule(compression.compression, compression.compression_weight))
     if config.has_budget and IMPORTANCES[config.surgery.importance].gathered_by == FisherScore.name:
+        _require_gates(sites)
         parts.append(FisherScore({name: site.channels for name, site in sites.items()}))
     held = Effects.of_sites(sites).held_by_readers()
     if config.has_budget and (config.surgery.fade or held):
@@ -42,6 +44,13 @@ def make_parts(config, sites, teacher, steps_per_epoch):
         shapes = {name: kernels[name].shape if name in kernels else (1, sites[name].channels) for name in sites}
         parts.append(ChannelFade(shapes, held))
     return parts
+
+
+def _require_gates(sites):
+    """Refuses sites whose channels only layers with several inputs read, since gates stand on single inputs."""
+    blind = [name for name, site in sites.items() if site.indicator is None and not site.readings]
+    if blind:
+        raise UserError(f"The Fisher score cannot be taken at {blind[0]}: what reads it has several inputs; use norms.")
 
 
 def _reset(config, sites, teacher, steps_per_epoch):

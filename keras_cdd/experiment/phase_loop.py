@@ -3,11 +3,13 @@
 import keras
 
 from keras_cdd.distill import Distiller
+from keras_cdd.errors import UserError
 from keras_cdd.experiment.optimizers import make_optimizer
 from keras_cdd.experiment.parts import loss_weights, make_parts
 from keras_cdd.experiment.run_log import RunLog
 from keras_cdd.experiment.shrink_loop import shrink_loop
 from keras_cdd.experiment.training_state import TrainingState
+from keras_cdd.experiment.weight_averages import BN_BATCHES, use_averages
 from keras_cdd.models.gated_units import gated_blocks
 from keras_cdd.models.sites import cut_sites
 from keras_cdd.run_folder import layout
@@ -36,11 +38,16 @@ class PhaseLoop:
         self.watch = watch
         self.teacher = teacher
         self.surgeon = surgeon
+        training = config.training
+        self.freeze_epochs = training.teacher_freeze_epochs if name == "teacher" else training.freeze_epochs
         self.phase = 0
         self.state = TrainingState(workdir, name)
 
     def run(self, model):
-        """Trains and returns the trained model; without a checkpoint, training starts from `model`."""
+        """Trains and returns the trained model, with averaged weights if the settings say so.
+
+        Without a checkpoint, training starts from `model`.
+        """
         epoch = 0
         if (saved := self.state.load()) is None:
             distiller = self._distiller(model)
@@ -51,18 +58,25 @@ class PhaseLoop:
                 self.surgeon.restore(facts["surgeon"])
             distiller = self._distiller(model)
             self.state.restore(distiller, arrays)
-        return shrink_loop(distiller, self.surgeon, epoch, self.epochs, self._fit, self._operate).student
+        distiller = shrink_loop(distiller, self.surgeon, epoch, self.epochs, self._fit, self._operate)
+        if self.config.training.ema:
+            # After the last surgery: the averages of channels that leave are not zero.
+            use_averages(distiller, self.data.batches(self.epochs).take(min(self.data.steps_per_epoch, BN_BATCHES)))
+        return distiller.student
 
     def _fit(self, distiller, epoch):
-        """Trains until a rebuild is due or the stage is over; returns the number of epochs done."""
+        """Trains until a rebuild is due, the backbone thaws or the stage is over; returns the number of epochs done."""
+        distiller.train_head_only(epoch < self.freeze_epochs)
+        end = self.freeze_epochs if epoch < self.freeze_epochs else self.epochs
         callbacks = [
+            _Finite(self),
             *([self.surgeon] if self.surgeon is not None else []),
             RunLog(self, self.data.sampler.batch_size),
             _EpochEnd(self),
         ]
         history = distiller.fit(
             self.data.batches(start_epoch=epoch),
-            epochs=self.epochs,
+            epochs=min(end, self.epochs),
             initial_epoch=epoch,
             steps_per_epoch=self.data.steps_per_epoch,
             callbacks=callbacks,
@@ -118,17 +132,36 @@ class PhaseLoop:
             # Features of stock layers are compared at their sites.
             sites = cut_sites(model)
         weights = loss_weights(self.config.distill)
-        distiller = Distiller(
-            model,
-            self.teacher,
-            weights,
-            parts or [],
-            sites=sites,
-            kept_channels=kept,
-            given_embeddings=self.data.teaching is not None,
-        )
+        seen = {"sites": sites, "kept_channels": kept, "freeze_bn": self.config.training.freeze_bn}
+        seen["given_embeddings"] = self.data.teaching is not None
+        distiller = Distiller(model, self.teacher, weights, parts or [], **seen)
         distiller.compile(optimizer)
         return distiller
+
+
+class _Finite(keras.callbacks.Callback):
+    """Stops a diverged run before anything of the epoch is logged or saved."""
+
+    def __init__(self, loop):
+        super().__init__()
+        self.loop = loop
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.updates = int(self.model.optimizer.iterations)
+
+    def on_epoch_end(self, epoch, logs=None):
+        last = f"the checkpoint of epoch {epoch} is the last good one" if epoch else "there is no checkpoint yet"
+        place = f"{self.loop.name} epoch {epoch + 1}"
+        if (report := self.model.divergence.report()) is not None:
+            raise UserError(
+                f"Training has diverged in {place}, a loss is not finite since {report}; {last}. Lower "
+                "--learning_rate, or raise --warmup_epochs, and start again with --noresume or in another --workdir."
+            )
+        if int(self.model.optimizer.iterations) == self.updates:
+            raise UserError(
+                f"All steps of {place} overflowed in float16; {last}. Train without --mixed_precision, or with a lower "
+                "--learning_rate, and start again with --noresume or in another --workdir."
+            )
 
 
 class _EpochEnd(keras.callbacks.Callback):

@@ -41,7 +41,7 @@ class Surgeon(keras.callbacks.Callback):
         self.schedule = None
         # Record of the cut whose channels are fading out.
         self.under_way = None
-        found = cut_sites(student, self.config.residual)
+        found = self._sites(student)
         self.full_widths = {name: site.channels for name, site in found.items() if site.indicator is None}
         # Of sites without an indicator, which would know them: indices in the heavy student.
         self.kept_channels = {name: list(range(width)) for name, width in self.full_widths.items()}
@@ -77,10 +77,17 @@ class Surgeon(keras.callbacks.Callback):
         """
         return {"heavy": self.full_costs, "kept_channels": self.kept_channels}
 
+    def _sites(self, student):
+        found = cut_sites(student, self.config.residual)
+        if self.config.importance != "reset":
+            return found
+        # The reset scores indicators alone.
+        return found.only(name for name, site in found.items() if site.indicator is not None)
+
     def channels(self, student):
         """The `Channels` of the student; kept until another student comes."""
         if self._known[0] is not student:
-            found = cut_sites(student, self.config.residual).with_full_widths(self.full_widths)
+            found = self._sites(student).with_full_widths(self.full_widths)
             self._known = (student, Channels(student, found))
         return self._known[1]
 
@@ -140,7 +147,8 @@ class Surgeon(keras.callbacks.Callback):
         distiller, student = self.model, self.model.student
         silence(student, plan, distiller.optimizer, whole_filters=self.config.cut == "filters")
         if "fade" in distiller.parts:
-            distiller.parts["fade"].hold(self._staying(student, plan))
+            # Those that had left before may fit into the plan's budget, and still stay away.
+            distiller.parts["fade"].hold(self._staying(student, self.without_zeros(student)))
         after = {f"{name}_after": value for name, value in self.measure(student).items()}
         self._log(self.epoch + 1, self.under_way, after)
         self.under_way = None
@@ -175,7 +183,8 @@ class Surgeon(keras.callbacks.Callback):
                 )
             return None
         measure = self.aim["name"].removeprefix("target_")
-        return importance_of(name, self.channels(distiller.student).comparable(measure), evidence)
+        norms = self.channels(distiller.student).comparable(measure) if gatherer is None else {}
+        return importance_of(name, norms, evidence)
 
     def wants_rebuild(self, distiller, epoch):
         """Whether to rebuild without the zeroed channels after this epoch (counted from 1)."""

@@ -49,9 +49,10 @@ class CostModel:
         macs, params = self._terms_of[site]
         return sum(term(widths or self.widths) for term in macs), sum(term(widths or self.widths) for term in params)
 
-    def of_one_channel(self, site: str) -> tuple[int, int]:
-        """(MACs, parameters) that one channel less at a site saves now."""
-        now, less = (self.cost_at(site, {**self.widths, site: self.widths[site] - gone}) for gone in (0, 1))
+    def of_one_channel(self, site: str, widths: Mapping[str, int] | None = None) -> tuple[int, int]:
+        """(MACs, parameters) that one channel less at a site saves, now or at other widths."""
+        at = widths or self.widths
+        now, less = (self.cost_at(site, {**at, site: at[site] - gone}) for gone in (0, 1))
         return now[0] - less[0], now[1] - less[1]
 
     @functools.cached_property

@@ -3,6 +3,7 @@
 import dataclasses
 
 import keras
+import numpy as np
 
 from keras_cdd.layers import ChannelIndicator, DiagonalIndicator, FusedBatchNormalization
 from keras_cdd.models.call import Call
@@ -26,11 +27,14 @@ class Folding:
         host: the call of the convolution or dense layer, which stays.
         before: the folded calls before it, in the order of the graph.
         after: the folded calls after it, in the order of the graph.
+        scales: calls of diagonal indicators further ahead, with the number of the factor for every channel of the
+            host's input, -1 for none.
     """
 
     host: Call
     before: tuple[Call, ...] = ()
     after: tuple[Call, ...] = ()
+    scales: tuple[tuple[Call, np.ndarray], ...] = ()
 
     @property
     def mixing_kernel(self) -> keras.Variable:
@@ -92,24 +96,23 @@ def foldings(graph: Graph) -> tuple[dict[int, Folding], set[int]]:
                     found |= {id(call): tuple(each[i] for each in chain) for i, call in enumerate(calls)}
                     folded |= {id(call) for each in chain for call in each}
     flat = [call for calls in hosts for call in calls]
-    for call, scales in _scaled(graph, flat, folded):
-        before[id(call)] = (*scales, *before.get(id(call), ()))
-    folding = (Folding(call, before.get(id(call), ()), after.get(id(call), ())) for call in flat)
-    return {id(f.host): f for f in folding if id(f.host) not in folded and (f.before or f.after)}, folded
+    scales = _scaled(graph, flat, folded)
+    folding = (Folding(c, before.get(id(c), ()), after.get(id(c), ()), scales.get(id(c), ())) for c in flat)
+    return {id(f.host): f for f in folding if id(f.host) not in folded and (f.before or f.after or f.scales)}, folded
 
 
-def _scaled(graph: Graph, hosts: list[Call], folded: set[int]) -> list[tuple[Call, tuple[Call, ...]]]:
-    """Hosts with the diagonal indicators whose factors they take from afar; `folded` gets all calls of these."""
+def _scaled(graph: Graph, hosts: list[Call], folded: set[int]) -> dict[int, tuple[tuple[Call, np.ndarray], ...]]:
+    """Id of a host -> its `Folding.scales`; `folded` gets all calls of these."""
     able = {id(call) for call in hosts if id(call) not in folded and getattr(call.operation, "groups", 1) == 1}
-    found: dict[int, tuple[Call, ...]] = {}
+    found: dict[int, tuple[tuple[Call, np.ndarray], ...]] = {}
     for layer in [layer for layer in graph.operations if type(layer) is DiagonalIndicator]:
         calls = graph.calls_of(layer)
         readers = [] if id(calls[0]) in folded else scaled_readers(graph, calls, able)
         if readers:
             folded |= set(map(id, calls))
-        for reader in readers:
-            found[id(reader)] = (calls[0], *found.get(id(reader), ()))
-    return [(call, found[id(call)]) for call in hosts if id(call) in found]
+        for reader, factors in readers:
+            found[id(reader)] = (*found.get(id(reader), ()), (calls[0], factors))
+    return found
 
 
 def _following(graph: Graph, host: Calls, folded: set[int]) -> list[Calls]:

@@ -13,12 +13,15 @@ import keras
 from keras_cdd.annotations import Tensor
 from keras_cdd.errors import UserError
 from keras_cdd.models.call import Call
+from keras_cdd.models.composites import hands_on, opened_composite
+from keras_cdd.models.visit import like, outputs_of, visit
 
 
 class Graph:
     """The calls of a functional model or built `Sequential`, at the time of `graph_of`.
 
-    Nested functional models and `Sequential`s are expanded: each of their calls is replaced by the calls inside them.
+    Nested functional models, `Sequential`s and composite layers (see `opened_composite`) are expanded: each of their
+    calls is replaced by the calls inside them.
     The model gets no new nodes, and calls of its layers outside the model are ignored.
 
     Attributes:
@@ -31,7 +34,7 @@ class Graph:
     def __init__(self, name: str, inputs: Any, outputs: Any) -> None:
         self.name = name
         self.calls: list[Call] = []
-        self.inputs = keras.tree.map_structure(_like, inputs)
+        self.inputs = keras.tree.map_structure(like, inputs)
         outer = keras.Model(keras.tree.flatten(inputs), keras.tree.flatten(outputs))
         flat_outputs = self._record(outer, keras.tree.flatten(self.inputs), (), None)
         self.outputs = keras.tree.pack_sequence_as(outputs, flat_outputs)
@@ -46,7 +49,8 @@ class Graph:
             self._calls_of[id(call.operation)].append(call)
         self._taken_names = {tensor.name for tensor in keras.tree.flatten(self.inputs)}
         self.names: dict[int, str] = {}
-        for call in self.calls:
+        # What has weights has its name first: operations in the `call` of a composite layer are new each time.
+        for call in sorted(self.calls, key=lambda call: not getattr(call.operation, "weights", None)):
             if id(call.operation) not in self.names:
                 self.names[id(call.operation)] = self.unique_name(call.operation.name, call.path)
 
@@ -118,32 +122,8 @@ class Graph:
     def _record(
         self, model: keras.Model, inputs: Sequence[Tensor], path: tuple[str, ...], training: bool | None
     ) -> list[Tensor]:
-        """Records the calls of a plain functional model; takes and returns tensors of this graph.
-
-        `clone_model` visits every call, and calls a stand-in instead of the operation itself.
-        """
-        walked: dict[int, tuple[Tensor, Tensor]] = {}  # Of the walk: id -> (tensor, the graph's tensor).
-
-        def know(tensors: Sequence[Tensor], ours: Sequence[Tensor]) -> None:
-            walked.update((id(tensor), (tensor, our)) for tensor, our in zip(tensors, ours, strict=True))
-
-        def ours(x: Any) -> Any:
-            return walked[id(x)][1] if isinstance(x, keras.KerasTensor) else x
-
-        def stand_in(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
-            tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-            our_args, our_kwargs = keras.tree.map_structure(ours, (args, kwargs))
-            outputs = self._called(operation, our_args, our_kwargs, path, training)
-            given = keras.tree.flatten(_StandIn(outputs)(tensors))
-            know(given, outputs)
-            return given
-
-        heads = [keras.Input(batch_shape=x.shape, dtype=x.dtype, sparse=x.sparse) for x in inputs]
-        know(heads, inputs)
-        copy = keras.models.clone_model(
-            model, input_tensors=heads, clone_function=lambda operation: operation, call_function=stand_in
-        )
-        return [ours(x) for x in copy.outputs]
+        """Records the calls of a plain functional model; takes and returns tensors of this graph."""
+        return visit(model, inputs, lambda operation, *given: self._called(operation, *given, path, training))
 
     def _called(
         self, operation: keras.Operation, args: Any, kwargs: Any, path: tuple[str, ...], training: bool | None
@@ -153,9 +133,10 @@ class Graph:
         if (inner := _opened(operation)) is not None:
             training = kwargs.get("training")
             return self._record(inner, keras.tree.flatten(args), (*path, operation.name), training)
-        outputs = keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))
-        # New tensors, because some operations return their input itself.
-        outputs = [_like(x) for x in outputs]
+        if (inner := opened_composite(operation, all_layers, args, kwargs)) is not None:
+            training = hands_on(operation, kwargs.get("training")) if training is None else training
+            return self._record(inner, keras.tree.flatten(args), (*path, operation.name), training)
+        outputs = outputs_of(operation, args, kwargs)
         self.calls.append(Call(operation, args, kwargs, tuple(outputs), path))
         return outputs
 
@@ -199,25 +180,6 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """All layers of any model, including layers inside layers, each once."""
     # Keras has no public list of the layers inside a custom layer.
     return model._flatten_layers(include_self=False)
-
-
-class _StandIn(keras.Operation):
-    """Replaces an operation while a graph is only visited."""
-
-    def __init__(self, specs: Sequence[Tensor]) -> None:
-        super().__init__()
-        self._specs = specs
-
-    def call(self, inputs: Any) -> Any:
-        raise NotImplementedError("A stand-in computes nothing.")
-
-    def compute_output_spec(self, inputs: Any) -> list[Tensor]:
-        return [_like(x) for x in self._specs]
-
-
-def _like(tensor: Tensor) -> Tensor:
-    """A new tensor of the same shape, dtype and name that belongs to no Keras graph."""
-    return keras.KerasTensor(tensor.shape, tensor.dtype, sparse=tensor.sparse, name=tensor.name)
 
 
 def _ends(model: keras.Model) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ def retrieval_model(
     embedding_size: int = 512,
     pooling: str = "avg",
     rescaling: Rescaling | None = None,
+    head: str = "neck",
 ) -> keras.Model:
     """A functional retrieval network of stock layers; `gated_resnet` makes those of gated blocks.
 
@@ -26,13 +27,14 @@ def retrieval_model(
         pooling: "avg" (the default) or "gem".
         rescaling: (scale, offset) from pixels 0..255 to the network's input, each a number or one per channel. Default:
             that of the published network.
+        head: "neck" (the default), "linear" or "none", see `embedding_head`.
 
     Returns:
         A `keras.Model` from (N, height, width, 3) pixels in 0..255 to the dict of `embedding_head`.
 
     Raises:
         UserError: if the images are too small for the backbone.
-        ValueError: if `backbone` or `pooling` is unknown.
+        ValueError: if `backbone`, `pooling` or `head` is unknown.
     """
     if backbone not in STOCK_BACKBONES:
         raise ValueError(f"Argument `backbone` must be one of {list(STOCK_BACKBONES)}. Received: backbone={backbone!r}")
@@ -43,5 +45,5 @@ def retrieval_model(
             raise
         size = "x".join(map(str, image_size))
         raise UserError(f"Images of {size} pixels are too small for {backbone}; take a larger --image_size.") from error
-    outputs = embedding_head(network.output, embedding_size, num_classes, pooling)
+    outputs = embedding_head(network.output, embedding_size, num_classes, pooling, head)
     return keras.Model(network.input, outputs, name=backbone)

@@ -5,7 +5,7 @@ import pathlib
 
 from keras_cdd.distill import COMPRESSIONS, STRATEGIES
 from keras_cdd.distill.gradient_reset import METRICS
-from keras_cdd.layers.embedding_head import POOLINGS
+from keras_cdd.layers.embedding_head import HEADS, POOLINGS
 from keras_cdd.layers.gated_block import INDICATORS
 from keras_cdd.losses import LOSSES, LossWeights
 from keras_cdd.models.backbones import ALL_BACKBONES
@@ -39,6 +39,13 @@ class DataConfig:
     scale: tuple[float, ...] = option((1.0, 1.0), "Augmentation: smallest,largest factor on the size.")
     flip: bool = option(True, "Augmentation: mirror half of the images, if the data set allows it.")
     erasing: float = option(0.0, "Augmentation: probability of erasing a random rectangle.")
+    random_crop: float = option(
+        1.0, "Augmentation: smallest area, as a fraction, of a random rectangle that is enlarged to the image; 1: off."
+    )
+    brightness: float = option(0.0, "Augmentation: largest change of the brightness, as a fraction.")
+    contrast: float = option(0.0, "Augmentation: largest change of the contrast, as a fraction.")
+    saturation: float = option(0.0, "Augmentation: largest change of the saturation, as a fraction.")
+    hue: float = option(0.0, "Augmentation: largest turn of the hue; 0.5 is half of the colour circle.")
     strict_data: bool = option(False, "Stop at an unreadable image instead of reporting and skipping it.")
     cache_dir: str | None = option(
         "~/.cache/keras_cdd", "Folder for decoded images that do not fit into memory; empty to decode them every epoch."
@@ -66,6 +73,12 @@ class NetworkConfig:
     stem: str = option("standard", f"7x7 stride 2 with max-pooling, or 3x3 for small images. {ONLY_RESNETS}", STEMS)
     last_stride: int = option(1, f"Stride of the last stage. {ONLY_RESNETS}", (1, 2))
     pooling: str = option("avg", "Average or generalized-mean pooling of a backbone's feature map.", POOLINGS)
+    head: str | None = option(
+        None,
+        "From pooled features to the embedding: the paper's BatchNorm neck, no layer (--embedding_size is unused), or "
+        "a linear projection, which starts as a PCA of the features if the backbone has given weights. Default: neck.",
+        HEADS,
+    )
     embedding_size: int = option(512, "Length of the embedding that follows a backbone.")
 
     @property
@@ -90,6 +103,22 @@ class TrainingConfig:
     momentum: float = option(0.9, "Momentum of SGD.")
     weight_decay: float = option(5e-4, "Weight decay of SGD (coupled) and AdamW.")
     head_learning_rate: float = option(1.5, "Factor on the learning rate of the head, for every optimizer.")
+    backbone_learning_rate: float = option(
+        1.0, "Factor on the learning rate of all layers before the head; pretrained weights want less than 1."
+    )
+    freeze_epochs: int = option(
+        0, "First epochs of the student in which only the head learns; for a student that starts with a new head."
+    )
+    teacher_freeze_epochs: int = option(0, "First epochs of the teacher in which only the head learns.")
+    freeze_bn: bool = option(
+        False, "BatchNorms before the head keep the statistics that they start with; scales and offsets learn."
+    )
+    gradient_clip: float = option(0.0, "Largest norm of all gradients of a step together, on each device; 0: any.")
+    ema: float = option(
+        0.0,
+        "Decay of a moving average of the weights, such as 0.999, which becomes the trained network, with BatchNorm "
+        "statistics estimated anew; 0: none.",
+    )
     mixed_precision: bool = option(False, "Compute in float16 with a scaled loss.")
     strategy: str = option("none", "Training on several devices.", STRATEGIES)
     deterministic: bool = option(False, "Deterministic kernels: runs repeat bit by bit, but are slower on GPUs.")
@@ -224,6 +253,11 @@ class Config:
         """Whether training reads identities; only a run with `--teacher_embeddings` can do without."""
         weights = (self.distill.identity_weight, self.distill.triplet_weight)
         return self.run.teacher_embeddings is None or any(weights)
+
+    @property
+    def head(self):
+        """`--head`, or what it stands for if it is not given."""
+        return self.network.head or "neck"
 
     @property
     def has_budget(self):

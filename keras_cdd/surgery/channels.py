@@ -58,9 +58,14 @@ class Channels:
         blocks = any(isinstance(operation, GatedBlock) for operation in self.sites.graph.operations)
         if blocks and all(site.input_slots for site in self.sites.values()):
             return relative(self.norms())
-        column = 0 if measure == "macs" else 1
-        values = surviving_importance(self.norms())
-        return {site: worth * self.costs.of_one_channel(site)[column] for site, worth in values.items()}
+        column, living, norms = 0 if measure == "macs" else 1, self.living(), self.norms()
+        # Channels that have left count neither as channels nor as costs: a rebuild changes no ranking.
+        widths = {site: max(1, int(alive.sum())) for site, alive in living.items()}
+        values = surviving_importance({site: norms[site][alive] for site, alive in living.items()})
+        found = {site: np.zeros(len(alive)) for site, alive in living.items()}
+        for site, alive in living.items():
+            found[site][alive] = values[site] * self.costs.of_one_channel(site, widths)[column]
+        return found
 
     def living(self) -> dict[str, np.ndarray]:
         """Site -> bool (channels,): False where a channel can leave and no output changes at all.

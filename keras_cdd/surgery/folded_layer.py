@@ -14,6 +14,7 @@ def folded_layer(
     name: str,
     before: Iterable[keras.layers.Layer] = (),
     after: Iterable[keras.layers.Layer] = (),
+    scales: Iterable[tuple[DiagonalIndicator, np.ndarray]] = (),
 ) -> keras.layers.Layer:
     """A stock float32 layer that computes what several do one after the other; its weights are computed in float64.
 
@@ -22,10 +23,13 @@ def folded_layer(
         name: of the new layer.
         before, after: BatchNorms, indicators and 1x1 depthwise convolutions around it, in the order in which they are
             called; `foldings` knows which may be.
+        scales: diagonal indicators further ahead; see `Folding`.
     """
     weights = _Weights(layer)
     for operation in reversed(tuple(before)):
         weights.take_inputs_through(*_affine(operation))
+    for indicator, numbers in scales:
+        weights.take_inputs_through(np.append(_affine(indicator)[0], 1.0)[numbers], None)
     for operation in after:
         weights.take_outputs_through(*_affine(operation))
     return weights.layer(name)
@@ -82,9 +86,6 @@ class _Weights:
 
     def take_inputs_through(self, factor: np.ndarray, shift: np.ndarray | None) -> None:
         self._add(None if shift is None else self._of_the_same_everywhere(shift))
-        if shift is None and factor.ndim == 1:
-            # A Flatten in between repeats the channels.
-            factor = np.resize(factor, self._kernels[0].shape[-2])
         columns = factor[:, None] if factor.ndim == 1 else factor
         if self._depthwise is not None:
             self._depthwise = self._depthwise * columns
@@ -97,15 +98,11 @@ class _Weights:
         if self._mixing is not None:
             config["units" if isinstance(old, keras.layers.Dense) else "filters"] = self._mixing.shape[-1]
         new = type(old).from_config({**old.get_config(), **config})
-        kernels = self._kernels
+        kernels = [kernel for kernel in (self._depthwise, self._mixing) if kernel is not None]
         new.build((*[None] * (kernels[0].ndim - 1), kernels[0].shape[-2] * getattr(old, "groups", 1)))
         weights = [*map(self._turned, kernels), *([] if self._bias is None else [self._bias])]
         new.set_weights([weight.astype(np.float32) for weight in weights])
         return new
-
-    @property
-    def _kernels(self) -> list[np.ndarray]:
-        return [kernel for kernel in (self._depthwise, self._mixing) if kernel is not None]
 
     def _add(self, summand: np.ndarray | None) -> None:
         if summand is not None:

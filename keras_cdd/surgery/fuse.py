@@ -68,7 +68,8 @@ class _StockCall(Copies):
             if id(layer) not in self._hosts:
                 folding = self._found[id(call)]
                 before, after = ([c.operation for c in calls] for calls in (folding.before, folding.after))
-                self._hosts[id(layer)] = folded_layer(layer, self.name(layer), before, after)
+                scales = [(indicator.operation, numbers) for indicator, numbers in folding.scales]
+                self._hosts[id(layer)] = folded_layer(layer, self.name(layer), before, after, scales)
             return self._hosts[id(layer)](*args, **kwargs)
         if isinstance(layer, (ChannelIndicator, DiagonalIndicator)):
             return self._indicator(layer, args[0])

@@ -1,8 +1,6 @@
 """Mistakes on the command line give one clear line, the exit status, no traceback and no result."""
 
 import dataclasses
-import json
-import os
 import subprocess
 import sys
 
@@ -14,48 +12,20 @@ from PIL import Image
 from keras_cdd.evaluate import EvaluateFlags
 from keras_cdd.settings.config import SECTIONS
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="the commands are forked off one process"),
-]
-
-# Loading TensorFlow takes longer than all these commands, so one process loads it and forks off every command.
-# A command runs there as `python -m` runs it, to the end of its interpreter.
-COMMANDS = """
-import json, os, runpy, sys, tempfile
-import keras_cdd
-for line in sys.stdin:
-    module, *arguments = json.loads(line)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if not child:
-            os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
-            sys.argv = [module, *arguments]
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
-            sys.exit()
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        texts = [file.seek(0) or file.read().decode() for file in (out, err)]
-    print(json.dumps([status, *texts]), flush=True)
-"""
+pytestmark = pytest.mark.slow
 RESULTS = {"teacher.keras", "student.keras", "deploy.keras", "summary.json", "metrics.jsonl", "surgery.jsonl"}
 TINY = ("--image_size=16,16", "--stem=small", "--backbone=resnet18", "--width=4", "--identities_per_batch=2")
 
 
 @pytest.fixture(scope="module")
-def run():
+def run(run_python):
     """`run(module, *arguments)` gives exit status, stdout and stderr of `python -m module arguments...`."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMANDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
 
     def answer(module, *arguments):
-        process.stdin.write(json.dumps([f"keras_cdd.{module}", *map(str, arguments)]).encode() + b"\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        done = run_python("-m", f"keras_cdd.{module}", *map(str, arguments))
+        return done.returncode, done.stdout, done.stderr
 
-    with process:
-        yield answer
-        process.stdin.close()
+    return answer
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +50,8 @@ def check(answer, words, expected=1):
         assert word in lines[0]
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate"])
-def test_without_a_shortcut_a_wrong_flag_ends_with_status_2(module):
-    command = [sys.executable, "-m", f"keras_cdd.{module}", "--nosuch=1"]
+def test_without_a_shortcut_a_wrong_flag_ends_with_status_2():
+    command = [sys.executable, "-m", "keras_cdd.train", "--nosuch=1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     check((done.returncode, done.stdout, done.stderr), ["'nosuch'"], expected=2)
 
@@ -90,14 +59,15 @@ def test_without_a_shortcut_a_wrong_flag_ends_with_status_2(module):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--epochs=many"], ["epochs", "many"]),
-        (["--backbone=vgg15"], ["backbone", "vgg15", "resnet50"]),
-        (["--flagfile=nowhere.flags"], ["nowhere.flags"]),
-        (["synthetic"], ["'synthetic'", "--"]),
+        (["train", "--epochs=many"], ["epochs", "many"]),
+        (["train", "--backbone=vgg15"], ["backbone", "vgg15", "resnet50"]),
+        (["train", "--flagfile=nowhere.flags"], ["nowhere.flags"]),
+        (["train", "synthetic"], ["'synthetic'", "--"]),
+        (["evaluate", "--nosuch=1"], ["'nosuch'"]),
     ],
 )
 def test_flag_syntax_ends_with_status_2(run, arguments, words):
-    check(run("train", *arguments), words, expected=2)
+    check(run(*arguments), words, expected=2)
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])

@@ -39,9 +39,6 @@ def eager():
     tf.config.run_functions_eagerly(False)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def few_blocks():
     """Both kinds of shortcut, and a block at another size; what a step does is the same for many blocks."""
@@ -214,16 +211,16 @@ def mixed_precision_networks(indicators):
 def test_in_mixed_precision_only_steps_that_were_taken_count(indicators):
     """The initial scale overflows in float16 in any case, so the first steps are skipped."""
     student, teacher = mixed_precision_networks(indicators)
-    optimizer = keras.optimizers.LossScaleOptimizer(MomentumSGD(0.01), initial_scale=2.0**40)
+    optimizer = keras.optimizers.LossScaleOptimizer(MomentumSGD(0.01), initial_scale=2.0**26)
     fisher = fisher_of(student)
     parts = [make_reset(student, teacher), CompressionRule("lasso", 0.01), fisher]
     distiller = Distiller(student, teacher, parts=parts)
-    for _ in range(40):
+    for _ in range(26):
         history = fit(distiller, optimizer, steps=1)
         if int(optimizer.inner_optimizer.iterations) == 2:
             break
     assert all(np.isfinite(values).all() for values in history.values())
-    assert float(optimizer.dynamic_scale) < 2.0**40
+    assert float(optimizer.dynamic_scale) < 2.0**26
     assert float(fisher.images) == 16
     assert all(np.isfinite(sums).all() and sums.numpy().any() for sums in fisher.sums.values())
 

@@ -6,10 +6,14 @@ import pytest
 import tensorflow as tf
 
 from keras_cdd.distill import ChannelFade, Distiller, FisherScore
+from keras_cdd.distill.effects import Effects
+from keras_cdd.distill.site_pairs import SitePairs
 from keras_cdd.distill.taps import Taps
 from keras_cdd.layers import FeatureRecorder
 from keras_cdd.losses import LossWeights
-from keras_cdd.models.sites import sites
+from keras_cdd.models import gate_model
+from keras_cdd.models.sites import cut_sites, sites
+from keras_cdd.surgery import plan_surgery, rebuild
 from tests.models.networks import images_for
 from tests.models.sites.small import SMALL, gated, residual
 from tests.surgery.stock import alive
@@ -123,3 +127,99 @@ def test_features_of_equal_sites_are_compared():
     assert pooled[0].keys() == found.keys()
     expected = sum(np.linalg.norm(pooled[0][n] - pooled[1][n], axis=1).mean() for n in found)
     assert logs["feature_loss"][0] == pytest.approx(expected, rel=1e-4)
+
+
+def activated():
+    """Activations are part of the layers, as in a VGG."""
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3, activation="relu", name="a")(image)
+    x = keras.layers.Conv2D(5, 3, activation="relu", name="b")(x)
+    return keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize("indicator", ["dense", "diagonal"])
+def test_features_are_the_same_channels_with_indicators_and_after_cuts(indicator):
+    """Of equal weights they are equal, however many channels have left."""
+    teacher = alive(activated())
+    student = gate_model(teacher, indicator=indicator)
+    images = images_for(teacher, 4)
+    for cuts, kept in enumerate(([1, 2, 4, 5], [0, 3])):
+        found = cut_sites(student).with_full_widths({"a": 6, "b": 5})
+        pairs = SitePairs(found, cut_sites(teacher))
+        records = []
+        for model_sites, training in ((cut_sites(teacher), False), (found, True)):
+            with FeatureRecorder() as record:
+                Taps(model_sites, pairs.names)(images, training=training)
+            records.append(record)
+        taught, learnt = pairs(*records, {})
+        assert pairs.names == ["a", "b"]
+        for ours, theirs, site in zip(learnt, taught, found.values(), strict=True):
+            assert ours.shape[1] == site.channels
+            # Behind a cut, the second convolution lacks inputs.
+            if site.name == "a" or cuts == 0:
+                np.testing.assert_allclose(ours, theirs, atol=1e-5)
+                np.testing.assert_allclose(records[1].indicator[site.name], ours, atol=1e-5)
+        importance = {"a": np.isin(np.arange(found["a"].channels), kept) + 0.0}
+        student = rebuild(student, plan_surgery(student, importance_threshold=0.5, importance=importance))
+
+
+def test_a_gate_where_no_loss_reads_scores_nothing():
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3, name="a")(image)
+    unused = keras.layers.Conv2D(5, 3, name="b")(x)
+    pooled = keras.layers.GlobalAveragePooling2D
+    model = alive(keras.Model(image, [keras.layers.Dense(2)(pooled()(y)) for y in (x, unused)]))
+    found = sites(model)
+    fisher = FisherScore({name: site.channels for name, site in found.items()})
+    first = {"task": (1.0, lambda labels, outputs, taught: task(labels, outputs[0], taught))}
+    distiller = Distiller(model, weights=NO_LOSSES, parts=[fisher], own_losses=first, sites=found)
+    distiller.compile(keras.optimizers.SGD(0.01))
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        distiller.fit(batches(model), verbose=0, shuffle=False)
+    assert not fisher.sums["b"].numpy().any() and fisher.sums["a"].numpy().all()
+
+
+class Composite(keras.layers.Layer):
+    """Its layers learn of training from the call that is under way."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.bn = keras.layers.BatchNormalization()
+
+    def build(self, shape):
+        self.bn.build(shape)
+
+    def call(self, x):
+        return self.bn(x)
+
+
+def test_layers_inside_layers_learn_that_they_train():
+    image = keras.Input((8, 8, 3))
+    x = Composite()(keras.layers.Conv2D(6, 3, name="a")(image))
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+    images = images_for(model, 4)
+    for training in (True, False):
+        ours = Taps(sites(model))(images, training=training)
+        np.testing.assert_allclose(ours, model(images, training=training), atol=1e-6)
+
+
+def test_inputs_may_be_named():
+    shapes = {"zebra": (4,), "ant": (4,)}
+    inputs = [keras.Input(shape, name=name) for name, shape in shapes.items()]
+    x = keras.layers.Dense(3, activation="relu", name="a")(keras.layers.Subtract()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    given = {name: np.random.default_rng(i).normal(size=(2, 4)) for i, name in enumerate(shapes)}
+    np.testing.assert_allclose(Taps(sites(model))(given), model(given), atol=1e-6)
+
+
+def test_gradients_of_what_reads_gone_channels_are_zero():
+    """Else they would count in the norm that gradients are clipped to."""
+    model = alive(residual())
+    found = sites(model, residual=True)
+    name, site = next(iter(found.items()))
+    effects = Effects.of_sites(found)
+    gone = {name: tf.constant([1.0] + [0.0] * (site.channels - 1))}
+    for slot in site.effects:
+        weight = found.variables[slot.path]
+        masked = np.moveaxis(effects.masked(weight, tf.ones_like(weight), gone).numpy(), slot.axis, 0)
+        assert not masked[slot.positions[0]].any() and np.delete(masked, slot.positions[0], 0).all()

@@ -2,7 +2,9 @@
 
 import keras
 import pytest
+import tensorflow as tf
 
+from keras_cdd.data import write_synthetic
 from keras_cdd.layers import GatedBasicBlock
 from keras_cdd.models import BACKBONES
 from keras_cdd.models.backbones import STOCK_BACKBONES
@@ -36,3 +38,18 @@ def stock_backbone():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(STOCK_BACKBONES, "tiny_stock", tiny_stock)
         yield "tiny_stock"
+
+
+@pytest.fixture(scope="module")
+def eager():
+    """Runs eagerly: a dozen steps of a tiny network take less time than tracing their graphs."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    write_synthetic(folder, train_identities=8, train_images=6, test_identities=4, test_images=4)
+    return folder

@@ -12,13 +12,7 @@ from tests.surgery.stock import alive, flat_outputs
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-
-@pytest.fixture(autouse=True)
-def eager():
-    """A dozen steps of a tiny network take less time than tracing their graphs."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 def labelled(model, count=24):
@@ -30,7 +24,6 @@ def labelled(model, count=24):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 @pytest.mark.parametrize("measure", ["macs", "params"])
 def test_a_classifier_learns_and_lands_on_its_budget(measure, capsys):
     keras.utils.set_random_seed(0)
@@ -55,7 +48,6 @@ def test_a_classifier_learns_and_lands_on_its_budget(measure, capsys):
     assert shown.count("epoch ") >= 6 and "surgery after epoch" in shown
 
 
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 def test_norms_need_no_gates_and_a_data_set_its_length():
     model = alive(depthwise())
     images, labels = labelled(model)

@@ -170,9 +170,12 @@ def test_dark_subjects_on_white_paper_are_inverted(stock_backbone):
     assert make_teacher(settings(stock_backbone), inverted).get_layer("pixels").scale == -1 / 127.5
 
 
-def test_a_static_student_needs_gated_blocks(stock_backbone):
-    with pytest.raises(UserError, match="--student=static needs a network of gated blocks"):
-        static_student(make_teacher(settings(stock_backbone), DATA), "1,2", random=False)
+def test_a_static_student_of_stock_layers_has_a_width_per_site(stock_backbone):
+    heavy = make_teacher(settings(stock_backbone), DATA)
+    slim = static_student(heavy, "1,2,3", random=False)
+    assert [slim.get_layer(name).filters for name in ("expand0", "expand1", "top")] == [1, 2, 3]
+    with pytest.raises(UserError, match="--kept_filters needs 3 numbers"):
+        static_student(heavy, "1,2", random=False)
 
 
 @pytest.mark.parametrize(

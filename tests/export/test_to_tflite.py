@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -15,9 +13,9 @@ from tests.export.conftest import SIZE
 pytestmark = pytest.mark.slow
 
 
-def export(*arguments):
-    command = [sys.executable, "-m", "export.to_tflite", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def export(run_python):
+    return lambda *arguments: run_python("-m", "export.to_tflite", *arguments)
 
 
 def refused(done, *words):
@@ -35,7 +33,7 @@ def workdir(network, tmp_path_factory):
     return folder
 
 
-def test_a_file_and_its_report(workdir):
+def test_a_file_and_its_report(workdir, export):
     before = set(workdir.iterdir())
     done = export(f"--workdir={workdir}", "--precision=int8", "--max_map_drop=5")
     assert done.returncode == 0, done.stderr
@@ -48,14 +46,14 @@ def test_a_file_and_its_report(workdir):
     assert found["map_drop"] <= 5 and f"mAP {found['mAP']:.2f}" in done.stdout
 
 
-def test_a_file_of_any_batch(workdir):
+def test_a_file_of_any_batch(workdir, export):
     done = export(f"--workdir={workdir}", "--precision=float16", "--max_map_drop=5", "--batch=any")
     assert done.returncode == 0, done.stderr
     assert json.loads((workdir / "model_float16.json").read_text())["batch"] == "any"
     assert load_embedder(workdir / "model_float16.tflite").batch is None
 
 
-def test_a_file_that_loses_too_much_is_not_left(workdir):
+def test_a_file_that_loses_too_much_is_not_left(workdir, export):
     for name in ("model_float32.tflite", "model_float32.json"):
         (workdir / name).write_text("of an earlier try")
     before = set(workdir.iterdir())
@@ -65,7 +63,7 @@ def test_a_file_that_loses_too_much_is_not_left(workdir):
     assert set(workdir.iterdir()) < before
 
 
-def test_mistakes(workdir, tmp_path):
+def test_mistakes(workdir, export, tmp_path):
     refused(export(), "--workdir")
     refused(export("--workdir=nowhere"), "nowhere")
     (tmp_path / "flags.flags").write_text((workdir / "flags.flags").read_text())

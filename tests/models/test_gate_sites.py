@@ -13,6 +13,7 @@ from keras_cdd.surgery import fuse, plan_surgery, rebuild
 from tests.models.networks import images_for
 from tests.models.sites.small import (
     SMALL,
+    composite,
     concatenated,
     depthwise,
     frozen,
@@ -42,6 +43,7 @@ NO_PLACE = {
     },
     "dense": {
         residual: {"stem"},
+        composite: {"stem"},
         indicated: {"indicator"},
         gated: {"stem", "cut/conv3"},
         gated_bottlenecks: {"a/conv3", "b/conv3"},
@@ -199,6 +201,28 @@ def test_before_the_fork_of_a_squeeze_excitation():
         np.testing.assert_allclose(deploy.get_layer(name).kernel.numpy()[0, 0], expected, rtol=1e-5)
 
 
+def test_factors_fold_through_a_concatenation_and_into_a_layer_that_is_called_twice():
+    image, last = keras.Input((8, 8, 3)), L.Conv2D(5, 3, name="c")
+    x = [L.ReLU()(L.Conv2D(6, 3, name="b")(image)), image[:, 1:-1, 1:-1], L.ELU()(L.Conv2D(4, 3, name="a")(image))]
+    x = L.Concatenate()(x)
+    ends = [L.GlobalMaxPooling2D()(last(each)) for each in (x, L.AveragePooling2D(2)(x))]
+    model = keras.Model(image, [L.Dense(3, name=f"top{number}")(end) for number, end in enumerate(ends)])
+    heavy = trained(keras_cdd.gate_model(model, indicator="diagonal"))
+    images, deploy = images_for(heavy, 2), fuse(heavy)
+    assert {layer.name for layer in indicators_of(heavy)} == {"a_indicator", "b_indicator", "c_indicator"}
+    assert [layer.name for layer in deploy.layers if "indicator" in layer.name] == []
+    np.testing.assert_allclose(flat_outputs(deploy, images), flat_outputs(heavy, images), atol=1e-5)
+
+
+def test_a_factor_that_would_be_squared_does_not_fold():
+    image = keras.Input((8, 8, 3))
+    x = DiagonalIndicator(name="indicator")(L.ReLU()(L.Conv2D(4, 3)(image)))
+    model = trained(keras.Model(image, L.Conv2D(5, 1)(L.Multiply()([x, L.GlobalAveragePooling2D(keepdims=True)(x)]))))
+    images, deploy = images_for(model, 2), fuse(model)
+    assert isinstance(deploy.get_layer("indicator"), L.DepthwiseConv2D)
+    np.testing.assert_allclose(flat_outputs(deploy, images), flat_outputs(model, images), atol=1e-5)
+
+
 def test_a_residual_stream_has_one_indicator_before_each_reader():
     heavy = keras_cdd.gate_model(network(residual), indicator="diagonal", residual=True)
     assert sum(layer.name == "stem_indicator" for layer in heavy.layers) == 1
@@ -264,3 +288,30 @@ def test_what_cannot_be_gated_is_refused_with_the_reason():
         keras_cdd.gate_model(frozen(), indicator="dense")
     with pytest.raises(ValueError, match="Argument `indicator` must be .* Received: indicator='round'"):
         keras_cdd.gate_model(plain(), indicator="round")
+
+
+A = keras.applications
+OPTIONS = {"weights": None, "classes": 3, "classifier_activation": None}
+# Of each: constructor, image size, options, indicator, residual, and how many sites have no place for one. ResNet50V2's
+# residual streams are read behind BatchNorms; DenseNet's channels are read in concatenations.
+APPLICATIONS = {
+    "MobileNetV2": (A.MobileNetV2, 32, {"alpha": 0.35}, "dense", False, 0),
+    "MobileNetV3Small": (A.MobileNetV3Small, 64, {"alpha": 0.5}, "dense", False, 0),
+    "EfficientNetB0": (A.EfficientNetB0, 64, {}, "diagonal", True, 0),
+    "ResNet50V2": (A.ResNet50V2, 32, {}, "diagonal", True, 0),
+    "ConvNeXtTiny": (A.ConvNeXtTiny, 32, {}, "dense", True, 0),
+    "DenseNet121": (A.DenseNet121, 32, {}, "diagonal", False, 62),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build, size, options, kind, couple, bare", APPLICATIONS.values(), ids=APPLICATIONS)
+def test_applications(build, size, options, kind, couple, bare):
+    model = network(lambda: build(input_shape=(size, size, 3), **OPTIONS, **options))
+    heavy = keras_cdd.gate_model(model, indicator=kind, residual=couple)
+    images = images_for(model, 2)
+    np.testing.assert_array_equal(flat_outputs(heavy, images), flat_outputs(model, images))
+    found = keras_cdd.sites(heavy, residual=couple)
+    assert sum(site.indicator is None for site in found.values()) == bare
+    assert list(found) == list(keras_cdd.sites(model, residual=couple))
+    assert count_macs(heavy) == count_macs(model)

@@ -11,7 +11,7 @@ from keras_cdd.errors import UserError
 from keras_cdd.layers import GatedBasicBlock, GatedBlock
 from keras_cdd.models import gated_resnet, with_indicators
 from keras_cdd.models.gated_units import gated_units
-from keras_cdd.settings.config import NetworkConfig
+from keras_cdd.settings.config import Config, NetworkConfig
 
 TINY = {"width": 4, "embedding_size": 8, "num_classes": 3}
 
@@ -65,7 +65,9 @@ def test_a_heavy_student_needs_a_network_with_uncut_outer_widths():
 def test_the_defaults_are_those_of_the_flags():
     flags, arguments = NetworkConfig(), inspect.signature(gated_resnet).parameters
     values = {field.name: getattr(flags, field.name) for field in dataclasses.fields(flags)}
-    # Without a `--backbone` it depends on the other flags.
-    values["backbone"] = flags.any_backbone
+    # Without a `--backbone` or a `--head` they depend on the other flags.
+    values |= {"backbone": flags.any_backbone, "head": Config().head}
+    # Of networks without gated blocks.
+    del values["indicator"]
     for name, value in values.items():
         assert arguments[name].default == value, name

@@ -14,6 +14,7 @@ from keras_cdd.layers import (
 )
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.models.call import Call
+from keras_cdd.models.composites import keep_closed
 from keras_cdd.models.sites.producers import is_behind_its_producer
 from keras_cdd.models.sites.walk import Rule, Walk
 
@@ -22,7 +23,7 @@ _RULES: dict[type, Rule] = {}
 
 
 def site_rule(*classes: type) -> Callable[[Rule], Rule]:
-    """Registers a rule for layers of one's own, so that surgery reaches through them.
+    """Registers a rule for layers of one's own, so that surgery reaches through them. They are not opened then.
 
     The rule stands for exactly these classes: what a subclass computes may be something else. A layer whose `call`
     treats every channel by itself, with a factor a channel, say:
@@ -43,6 +44,7 @@ def site_rule(*classes: type) -> Callable[[Rule], Rule]:
 
     def register(rule: Rule) -> Rule:
         _RULES.update(dict.fromkeys(classes, rule))
+        keep_closed(*classes)
         return rule
 
     return register

@@ -194,10 +194,11 @@ REACH = {
     "Xception": ((97.3, 55.8), (100.0, 74.5)),
     "VGG16": ((100.0, 74.8), (100.0, 74.8)),
 }
-FAST = ("MobileNetV2", "VGG16")
+FAST = ("MobileNetV2", "MobileNetV3Small", "VGG16")
+REST = pytest.mark.applications
 
 
-@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in REACH])
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=REST) for n in REACH])
 def test_reach(name):
     model = getattr(keras.applications, name)(weights=None, input_shape=(96, 96, 3), classifier_activation=None)
     for couple, expected in zip((False, True), REACH[name], strict=True):
