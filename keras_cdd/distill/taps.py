@@ -1,5 +1,7 @@
 """Looks into a model of stock layers while it computes: gates where channels are read, features where they are made."""
 
+import functools
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -43,15 +45,18 @@ class Taps:
         """The model's outputs."""
         return self._context(_as_declared(self._graph.inputs, inputs), training=training)
 
-    def _computed(self, inputs: Any) -> Any:
-        outputs = self._graph.run(inputs, self._compute)
+    def _computed(self, inputs: Any, training: bool | None) -> Any:
+        outputs = self._graph.run(inputs, functools.partial(self._compute, training))
         if isinstance(outputs, dict):
             read = {name: output_name(name) for name in outputs if output_name(name) in self._read}
             outputs |= {name: _gated(into(reading), outputs[name]) for name, reading in read.items()}
         return outputs
 
-    def _compute(self, call: Call, *args: Any, **kwargs: Any) -> Any:
+    def _compute(self, training: bool | None, call: Call, *args: Any, **kwargs: Any) -> Any:
         layer = call.operation
+        if training is not None and "training" in inspect.signature(layer.call).parameters:
+            # As in a functional model, whose calls record the defaults of their layers.
+            kwargs = {**kwargs, "training": training}
         name = self._graph.names[id(layer)]
         if name in self._read and not isinstance(layer, GatedBlock):
             args, kwargs = keras.tree.map_structure(lambda x: _gated(into(name), x), (args, kwargs))
@@ -111,7 +116,7 @@ class _Context(keras.layers.Layer):
         self._function = function
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return self._function(inputs)
+        return self._function(inputs, training)
 
 
 def _as_declared(declared: Any, inputs: Any) -> Any:

@@ -16,4 +16,4 @@ def use_averages(distiller, batches):
     optimizer = distiller.optimizer
     getattr(optimizer, "inner_optimizer", optimizer).use_averages()
     with distiller.freezing.applied():
-        reestimate_batch_norm(distiller.student, (images for images, _ in batches))
+        reestimate_batch_norm(distiller.student, (images for images, *_ in batches))

@@ -195,11 +195,22 @@ class Composite(keras.layers.Layer):
 def test_layers_inside_layers_learn_that_they_train():
     image = keras.Input((8, 8, 3))
     x = Composite()(keras.layers.Conv2D(6, 3, name="a")(image))
+    # The outer call decides, as it does in a functional model.
+    x = keras.layers.BatchNormalization()(x, training=False)
     model = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
     images = images_for(model, 4)
     for training in (True, False):
         ours = Taps(sites(model))(images, training=training)
         np.testing.assert_allclose(ours, model(images, training=training), atol=1e-6)
+
+
+def test_dropout_drops_out():
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3, name="a")(image)
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Dropout(0.9)(keras.layers.Flatten()(x))))
+    images, taps = images_for(model, 4), Taps(sites(model))
+    assert np.abs(taps(images, training=True) - model(images)).max() > 1e-3
+    np.testing.assert_allclose(taps(images, training=False), model(images), atol=1e-6)
 
 
 def test_inputs_may_be_named():
