@@ -80,6 +80,12 @@ def fit_shrinking(
         raise ValueError(f"Argument `metrics` must be empty for several outputs. Received: metrics={metrics}")
     batches = labelled_batches(data, model, batch_size)
     steps = steps_per_epoch or number_of(batches)
+    last_step = round((0.5 * epochs if cut_end is None else cut_end) * steps)
+    if last_step < 2:
+        raise ValueError(
+            "Argument `cut_end` must be at least two steps after the start of the training. "
+            f"Received: cut_end={cut_end} with epochs={epochs} of {steps} steps"
+        )
     surgery = SurgeryConfig(
         target_macs=target_macs,
         target_params=target_params,

@@ -50,7 +50,7 @@ class TaskLoss:
 
 class _LossOfFunction(keras.losses.Loss):
     def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
+        super().__init__(name="loss")  # Keras would derive a name that TensorFlow's graphs refuse.
         self._function = function
 
     def call(self, y_true: Any, y_pred: Tensor) -> Tensor:
