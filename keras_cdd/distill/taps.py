@@ -39,7 +39,8 @@ class Taps:
             call, positions = _first_output(sites, name)
             self._made.setdefault(id(call), []).append((name, positions))
         # A layer, since layers inside composite ones learn of `training` from the call that is under way.
-        self._context = _Context(self._computed)
+        layers = [operation for operation in self._graph.operations if isinstance(operation, L.Layer)]
+        self._context = _Context(self._computed, layers)
 
     def __call__(self, inputs: Any, training: bool = False) -> Any:
         """The model's outputs."""
@@ -109,11 +110,12 @@ def _before_activation(layer: Any, args: Any, kwargs: Any) -> tuple[Tensor, Any]
 
 
 class _Context(keras.layers.Layer):
-    """Calls a function as a layer."""
+    """Calls a function of layers as a layer, which forgets the losses that they added in its last call."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, layers: list[keras.layers.Layer]) -> None:
         super().__init__(autocast=False, name="taps")
         self._function = function
+        self.layers = layers
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self._function(inputs, training)

@@ -4,20 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
-from keras_cdd.distill import Distiller
-from keras_cdd.distill.penalty import penalty
 from keras_cdd.experiment.labelled_batches import labelled_batches, number_of
-from keras_cdd.experiment.parts import make_parts
-from keras_cdd.experiment.shrink_loop import shrink_loop
-from keras_cdd.experiment.surgeon import Surgeon
-from keras_cdd.experiment.task_loss import TaskLoss, only
-from keras_cdd.losses import LossWeights
+from keras_cdd.experiment.plain_loop import PlainLoop
+from keras_cdd.experiment.task_loss import TaskLoss
+from keras_cdd.experiment.validation import Validation
 from keras_cdd.models.graph import all_layers
 from keras_cdd.settings.config import Config, SurgeryConfig, TrainingConfig
-
-NO_LOSSES = LossWeights(identity=0.0, triplet=0.0, logit=0.0, feature=0.0, embedding=0.0, relation=0.0)
 
 
 def fit_shrinking(
@@ -98,100 +91,12 @@ def fit_shrinking(
     config = Config(training=TrainingConfig(epochs=epochs), surgery=surgery)
     validation = None
     if validation_data is not None:
-        validation = _Validation(labelled_batches(validation_data, model, batch_size), task, metrics)
-    loop = _Loop(config, model, batches, steps, task, validation, verbose)
+        validation = Validation(labelled_batches(validation_data, model, batch_size), task, metrics)
+    loop = PlainLoop(config, model, batches, steps, task, validation, verbose)
     return loop.run(model, _scaled(keras.optimizers.get(optimizer), model))
 
 
-class _Loop:
-    def __init__(self, config, model, batches, steps, task, validation, verbose):
-        self.config = config
-        self.batches = batches.repeat()
-        self.steps = steps
-        self.task = task
-        self.validation = validation
-        self.verbose = verbose
-        self.surgeon = Surgeon(config, model, steps)
-        self.history = {}
-
-    def run(self, model, optimizer):
-        optimizer.build(model.trainable_variables)
-        parts = make_parts(self.config, self.surgeon.channels(model).sites, None, self.steps)
-        distiller = self._distiller(model, optimizer, parts)
-        epochs = self.config.training.epochs
-        distiller = shrink_loop(distiller, self.surgeon, 0, epochs, self._fit, self._operate)
-        return distiller.student, self.history
-
-    def _distiller(self, model, optimizer, parts):
-        task = {"task": (1.0, lambda labels, outputs, _: self.task(labels, outputs))}
-        sites = self.surgeon.channels(model).sites
-        distiller = Distiller(model, weights=NO_LOSSES, parts=parts, own_losses=task, sites=sites)
-        distiller.compile(optimizer)
-        return distiller
-
-    def _fit(self, distiller, epoch):
-        end = keras.callbacks.LambdaCallback(on_epoch_end=lambda number, logs: self._epoch_end(distiller, number, logs))
-        history = distiller.fit(
-            self.batches,
-            epochs=self.config.training.epochs,
-            initial_epoch=epoch,
-            steps_per_epoch=self.steps,
-            callbacks=[self.surgeon, end],
-            shuffle=False,
-            verbose=0,
-        )
-        return history.epoch[-1] + 1
-
-    def _epoch_end(self, distiller, number, logs):
-        record = {"loss": logs["loss"], "macs": self.surgeon.without_zeros(distiller.student).macs[1]}
-        if self.validation is not None:
-            record |= {f"val_{name}": value for name, value in self.validation(distiller.student).items()}
-        for name, value in record.items():
-            self.history.setdefault(name, []).append(float(value))
-        if self.verbose:
-            figures = ", ".join(f"{name} {value:.4g}" for name, value in record.items())
-            print(f"epoch {number + 1}/{self.config.training.epochs}: {figures}", flush=True)
-        if number + 1 < self.config.training.epochs and self.surgeon.wants_rebuild(distiller, number + 1):
-            distiller.stop_training = True
-
-    def _operate(self, distiller, epoch, plan):
-        images = next(iter(self.batches))[0]
-        slim, optimizer, plan, change = self.surgeon.operate(distiller.student, distiller.optimizer, images, plan)
-        if self.verbose:
-            print(f"surgery after epoch {epoch}: {plan.macs[1]:,} MACs, outputs changed by {change:.1e}", flush=True)
-        return self._distiller(slim, optimizer, [part.cut(plan) for part in distiller.parts.values()])
-
-
-class _Validation:
-    """Name -> value of loss and metrics of a model on all batches."""
-
-    def __init__(self, batches, task, metrics):
-        self.batches = batches
-        self.task = task
-        for metric in metrics:
-            if isinstance(metric, keras.metrics.Metric):
-                metric.reset_state()
-        # Resolves the names of metrics.
-        self.meter = keras.Model()
-        self.meter.compile(metrics=list(metrics))
-        self.has_metrics = bool(metrics)
-
-    def __call__(self, model):
-        @tf.function
-        def compute(inputs):
-            return model(inputs, training=False), penalty(model)
-
-        mean, values = keras.metrics.Mean(), {}
-        self.meter.reset_metrics()
-        for inputs, labels in self.batches:
-            outputs, extra = compute(inputs)
-            mean.update_state(self.task(labels, outputs) + extra, len(keras.tree.flatten(outputs)[0]))
-            if self.has_metrics:
-                values = self.meter.compute_metrics(inputs, only(labels), only(outputs))
-        return {"loss": mean.result()} | {name: value for name, value in values.items() if name != "loss"}
-
-
-def _scaled(optimizer, model):
+def _scaled(optimizer: keras.optimizers.Optimizer, model: keras.Model) -> keras.optimizers.Optimizer:
     """The optimizer, with loss scaling if a layer computes in float16."""
     in_float16 = any(layer.compute_dtype == "float16" for layer in all_layers(model))
     if in_float16 and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -199,7 +104,14 @@ def _scaled(optimizer, model):
     return optimizer
 
 
-def _check(epochs, target_macs, target_params, importance, num_cuts, cut_end):
+def _check(
+    epochs: int,
+    target_macs: float | None,
+    target_params: float | None,
+    importance: str,
+    num_cuts: int,
+    cut_end: float | None,
+) -> None:
     targets = {"target_macs": target_macs, "target_params": target_params}
     given = {name: value for name, value in targets.items() if value is not None}
     if len(given) != 1:
@@ -215,6 +127,6 @@ def _check(epochs, target_macs, target_params, importance, num_cuts, cut_end):
     _require(cut_end is None or 0 < cut_end <= epochs, "cut_end", f"be above 0 and at most epochs={epochs}", cut_end)
 
 
-def _require(holds, name, rule, value):
+def _require(holds: bool, name: str, rule: str, value: Any) -> None:
     if not holds:
         raise ValueError(f"Argument `{name}` must {rule}. Received: {name}={value!r}")
