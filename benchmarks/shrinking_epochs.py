@@ -35,7 +35,8 @@ class ShrinkingFlags:
 def main(_):
     import keras
 
-    from keras_cdd.experiment.networks import copy_weights, static_student
+    from keras_cdd.experiment.networks import copy_weights
+    from keras_cdd.experiment.static_cut import StaticCut
     from keras_cdd.models import with_indicators
     from keras_cdd.models.sites import cut_sites
 
@@ -58,7 +59,7 @@ def main(_):
     ]
     phases += [("unpadded", "-", run.surgeries[-1]["kept_filters_after"]), ("floor", "-", dict.fromkeys(full, 1))]
     counts = [",".join(str(kept[name]) for name in full) for _, _, kept in phases]
-    students = [static_student(heavy, count, random=False, residual=residual) for count in counts]
+    students = [StaticCut(heavy, count, residual).applied(heavy) for count in counts]
     report(values, phases, students, teacher, run.epochs[0], residual)
 
 

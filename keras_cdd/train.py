@@ -3,6 +3,8 @@
 python -m keras_cdd.train --flagfile=keras_cdd/configs/quickstart.flags --workdir=runs/quickstart
 """
 
+from absl import flags
+
 from keras_cdd.commands.absl_command import run_command
 from keras_cdd.settings.config import SECTIONS
 from keras_cdd.settings.flags import config_from_flags, flagfile_text
@@ -19,8 +21,13 @@ def main(_):
     print(f"report: {config.run.workdir}/report.html")
 
 
+def hint():
+    """What a stopped run is told."""
+    return "The same command continues what was saved." if flags.FLAGS.resume else ""
+
+
 def run():
-    run_command(main, SECTIONS)
+    run_command(main, SECTIONS, hint)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from keras_cdd.quiet_start import quiet_start
 from keras_cdd.settings.flags import define_flags, help_text
 
 
-def run_command(main, sections):
+def run_command(main, sections, hint=lambda: ""):
     """Runs `main(argv)` under absl; `explained_errors` reports its errors.
 
     A flag syntax error prints absl's message and exits with status 2. `--debug` shows tracebacks. `--help` prints the
@@ -20,12 +20,14 @@ def run_command(main, sections):
     Args:
         main: function of the command-line arguments.
         sections: name -> dataclass with the flags of the command.
+        hint: function without arguments that returns the `hint` of `explained_errors`; called when the flags are
+            parsed. Default: no hint.
     """
     define_flags(sections)
     about = sys.modules[main.__module__].__doc__
 
     def guarded(argv):
-        with explained_errors(flags.FLAGS.debug):
+        with explained_errors(flags.FLAGS.debug, hint()):
             return main(argv)
 
     with quiet_start():

@@ -32,7 +32,7 @@ REPORT = "This is a bug in keras_cdd: please report it in the project's issue tr
 
 
 @contextlib.contextmanager
-def explained_errors(debug):
+def explained_errors(debug, hint=""):
     """Prints the error of a failing command on stderr and exits.
 
     A `UserError`, or an `OSError` whose number is in `MACHINE`, prints one line and exits with status 1. Ctrl-C and
@@ -41,13 +41,15 @@ def explained_errors(debug):
 
     Args:
         debug: if True, exceptions other than Ctrl-C are raised, with their traceback.
+        hint: sentence that follows "stopped." after Ctrl-C and SIGTERM. Default: none.
     """
     try:
         with _stopped_by_sigterm():
             yield
     except KeyboardInterrupt as stop:
-        print("stopped; the same command starts it again and continues what was saved.", file=sys.stderr)
-        sys.exit(128 + (stop.args or (signal.SIGINT,))[0])
+        print(f"stopped. {hint}".rstrip(), file=sys.stderr)
+        by_signal = stop.args and isinstance(stop.args[0], int)
+        sys.exit(128 + (stop.args[0] if by_signal else signal.SIGINT))
     except Exception as error:
         if debug:
             raise

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import keras
 
 from keras_cdd.errors import UserError
-from keras_cdd.layers.embedding_head import HEAD
+from keras_cdd.layers.embedding_head import is_in_head
 from keras_cdd.models.graph import all_layers
 
 
@@ -17,7 +17,7 @@ class Freezing:
     to the last one.
 
     Args:
-        student: retrieval model, whose head is the layers with "head" in their paths.
+        student: retrieval model, whose head is the layers called `head_*`.
         freeze_bn: BatchNorms of the backbone normalise with their moving statistics and leave them as they are; their
             scales and offsets are trained. False by default.
 
@@ -30,7 +30,7 @@ class Freezing:
         self.head_only = False
         self._student = student
         self._freeze_bn = freeze_bn
-        self._norms = [layer for layer in all_layers(student) if _is_norm(layer) and HEAD not in layer.path]
+        self._norms = [layer for layer in all_layers(student) if _is_norm(layer) and not is_in_head(layer.path)]
 
     def trained(self) -> list[keras.Variable]:
         """The weights to train.
@@ -41,7 +41,7 @@ class Freezing:
         variables = self._student.trainable_variables
         if not self.head_only:
             return variables
-        if not (head := [variable for variable in variables if HEAD in variable.path]):
+        if not (head := [variable for variable in variables if is_in_head(variable.path)]):
             raise UserError("--freeze_epochs trains layers called head_*, and this network has none; set it to 0.")
         return head
 

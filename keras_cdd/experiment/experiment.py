@@ -16,10 +16,11 @@ from keras_cdd.evaluation.embed import as_embedder
 from keras_cdd.experiment.common_ground import agreed_weights, agreed_with_embeddings, require_indicators
 from keras_cdd.experiment.given_models import load_teacher
 from keras_cdd.experiment.latency import latency_ms
-from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student, student_architecture
+from keras_cdd.experiment.networks import indicated, make_heavy_student, make_teacher, student_architecture
 from keras_cdd.experiment.parts import loss_weights
 from keras_cdd.experiment.phase_loop import PhaseLoop
 from keras_cdd.experiment.run_log import deployed_cost
+from keras_cdd.experiment.static_cut import StaticCut
 from keras_cdd.experiment.surgeon import Surgeon
 from keras_cdd.experiment.watch import Watch
 from keras_cdd.losses import LOSSES
@@ -105,10 +106,13 @@ def _teacher(config, data, workdir, watch):
         return _loaded_teacher(workdir / "teacher.keras", config, data.dataset)
     keras.utils.set_random_seed(config.training.seed)
     fresh = make_teacher(config, data.dataset, data.sample)
-    # Refuses a student that cannot be made or cut that far before the teacher is trained, not after.
-    student = student_architecture(config, data.dataset, fresh)[0]
+    # Refuses a student that cannot be made, compressed or cut that far before the teacher is trained, not after.
+    student = indicated(student_architecture(config, data.dataset, fresh)[0], config)
+    require_indicators(config, student, fresh)
     if config.run.student == "cdd":
         Surgeon(config, student, data.steps_per_epoch)
+    elif config.run.student == "static":
+        StaticCut(student, config.run.kept_filters, config.surgery.residual)
     teacher = PhaseLoop("teacher", config, data, workdir, config.training.teacher_epochs, watch).run(fresh)
     workdir.save_model("teacher.keras", teacher)
     return teacher
@@ -123,20 +127,21 @@ def _student(config, data, workdir, watch, teacher):
     if workdir.has("student.keras"):
         return load_model(workdir / "student.keras", "Model", "remove it to train it again")
     keras.utils.set_random_seed(config.training.seed + 1)
-    student, surgeon = make_heavy_student(config, data.dataset, teacher, data.sample), None
+    student, surgeon, cut = make_heavy_student(config, data.dataset, teacher, data.sample), None, None
     config = _agreed(config, student, teacher, data.teaching)
     if config.run.student == "cdd":
         log = functools.partial(workdir.append, layout.CUTS)
         surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut)
     elif config.run.student == "static":
-        random = config.run.student_init == "random"
-        student = static_student(student, config.run.kept_filters, random, config.surgery.residual)
-    student = PhaseLoop("student", config, data, workdir, config.training.epochs, watch, teacher, surgeon).run(student)
+        cut = StaticCut(student, config.run.kept_filters, config.surgery.residual)
+        student = cut.applied(student, random=config.run.student_init == "random")
+    loop = PhaseLoop("student", config, data, workdir, config.training.epochs, watch, teacher, surgeon, cut)
+    student = loop.run(student)
     if config.surgery.bn_reestimate:
         batches = data.batches(start_epoch=config.training.epochs).take(config.surgery.bn_reestimate)
         reestimate_batch_norm(student, (images for images, *_ in batches))
-    if surgeon is not None:
-        workdir.write_json(layout.CHANNELS, surgeon.record())
+    if (cutter := surgeon or cut) is not None:
+        workdir.write_json(layout.CHANNELS, cutter.record())
     workdir.save_model("student.keras", student)
     return student
 

@@ -24,12 +24,17 @@ def load_teacher(path, image_size, num_classes):
 
     Raises:
         MissingFileError: if there is no such file.
-        UserError: if the model cannot teach: it has no graph, takes no such images, has no `embedding`, or knows
-            another number of identities.
+        UserError: if the model cannot teach: it has no graph, is a `Sequential`, takes no such images, has no
+            `embedding`, or knows another number of identities.
     """
     teacher = load_model(path, "--teacher", "give a teacher.keras of a run, or another model with an `embedding`")
     what = f"--teacher {path}"
     _check_input(teacher, what, image_size)
+    if isinstance(teacher, keras.Sequential):
+        raise UserError(
+            f"{what} does not fit: a Sequential has no dict of outputs with an `embedding` (N, D); save it as a "
+            "functional model with one."
+        )
     if not _has_embedding(teacher):
         raise UserError(f"{what} does not fit: its outputs are no dict with an `embedding` (N, D); save it with one.")
     classes = _classes(teacher)

@@ -1,27 +1,15 @@
 """Makes the teacher and the student that the settings describe."""
 
-import json
-import pathlib
-
-import keras
-import numpy as np
-
 from keras_cdd.errors import UserError
 from keras_cdd.experiment.given_models import flat, load_student_model, with_training_outputs
 from keras_cdd.experiment.pca_head import start_by_pca
 from keras_cdd.experiment.weight_paths import weights_by_layer
-from keras_cdd.models import cost_model, gate_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
+from keras_cdd.models import gate_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
 from keras_cdd.models.backbones import STOCK_BACKBONES
 from keras_cdd.models.gated_units import gated_blocks
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
 from keras_cdd.models.pretrained.loading import RESCALINGS, read_weights, source_style
 from keras_cdd.models.pretrained.same_names import steady_names
-from keras_cdd.models.sites import cut_sites
-from keras_cdd.run_folder import layout
-from keras_cdd.run_folder.reading import load_model
-from keras_cdd.surgery import rebuild
-from keras_cdd.surgery.channels import Channels
-from keras_cdd.surgery.plan import make_plan
 
 
 def make_teacher(config, dataset, sample=None):
@@ -184,56 +172,3 @@ def copy_weights(source, target):
         if hasattr(layer, "finalize_state"):
             # Normalization keeps the values that it divides by outside its weights.
             layer.finalize_state()
-
-
-def static_student(heavy, kept, random, residual=False):
-    """Cuts the heavy student to given widths at once.
-
-    Args:
-        heavy: functional model, gated or not.
-        kept: path of a `student.keras` of a run, whose kept channels are used; or numbers of channels separated by
-            commas, one per site.
-        random: if True, the weights are newly initialised instead of taken from the heavy model.
-        residual: whether outer widths are sites, too. Default: False.
-
-    Returns:
-        The slim model.
-
-    Raises:
-        UserError: if `kept` does not fit the model's sites, or its file cannot be loaded.
-    """
-    found = cut_sites(heavy, residual)
-    channels = _kept_by_run(found, kept, residual) if kept.endswith(".keras") else _first_ones(found, kept)
-    cut, kernels = {}, Channels(heavy, found).dense_kernels()
-    for name, site in found.items():
-        if not 1 <= len(channels[name]) <= site.channels:
-            raise UserError(f"--kept_filters takes 1 to {site.channels} channels at {name}. Received: {kept}")
-        cut[name] = np.asarray(channels[name])
-        if name in kernels:
-            # Removes whole filters: the plan removes a filter only if its row in the indicator is zero.
-            kernels[name] = kernels[name] * np.isin(np.arange(len(kernels[name])), cut[name])[:, None]
-    importance = {name: np.ones(site.channels) for name, site in found.items()}
-    plan = make_plan(cost_model(heavy, sites=found), kernels, cut, importance, residual=residual)
-    slim = rebuild(heavy, plan)
-    return keras.models.clone_model(slim) if random else slim
-
-
-def _kept_by_run(found, path, residual):
-    """Site -> channels of the uncut network that a run kept: its indicators know them, else its `channels.json`."""
-    other = cut_sites(load_model(path, "--kept_filters", "give a student.keras of a run"), residual)
-    beside = pathlib.Path(path).with_name(layout.CHANNELS)
-    known = json.loads(beside.read_text())["kept_channels"] if beside.exists() else {}
-    known = {name: known[name] for name in known.keys() & other.keys()}
-    known |= {name: other.indicator(name).output_channels for name in other.kernels()}
-    if known.keys() != found.keys():
-        raise UserError(
-            f"--kept_filters={path} holds a network with other sites or indicators; use the settings of its run."
-        )
-    return known
-
-
-def _first_ones(found, kept):
-    counts = [int(count) if count.strip().isdecimal() else 0 for count in kept.split(",")]
-    if len(counts) != len(found):
-        raise UserError(f"--kept_filters needs {len(found)} numbers, a site each. Received: {len(counts)}")
-    return {name: range(count) for name, count in zip(found, counts, strict=True)}

@@ -27,10 +27,11 @@ class PhaseLoop:
         epochs: number of epochs to train.
         watch: `Watch`.
         teacher: frozen model, or None.
-        surgeon: `Surgeon`, or None for a model that is not cut.
+        surgeon: `Surgeon`, or None for a model that is not cut in training.
+        cut: `StaticCut` that the model comes from, or None.
     """
 
-    def __init__(self, name, config, data, workdir, epochs, watch, teacher=None, surgeon=None):
+    def __init__(self, name, config, data, workdir, epochs, watch, teacher=None, surgeon=None, cut=None):
         self.name = name
         self.config = config
         self.data = data
@@ -39,6 +40,7 @@ class PhaseLoop:
         self.watch = watch
         self.teacher = teacher
         self.surgeon = surgeon
+        self.cut = cut
         training = config.training
         self.freeze_epochs = training.teacher_freeze_epochs if name == "teacher" else training.freeze_epochs
         self.phase = 0
@@ -131,7 +133,10 @@ class PhaseLoop:
             parts = make_parts(self.config, sites, self.teacher, steps) if parts is None else parts
         elif self.teacher is not None and not gated_blocks(model):
             # Features of stock layers are compared at their sites.
-            sites = cut_sites(model)
+            if self.cut is None:
+                sites = cut_sites(model)
+            else:
+                sites, kept = self.cut.sites(model), self.cut.kept_channels
         weights = loss_weights(self.config.distill)
         seen = {
             "sites": sites,
@@ -145,7 +150,10 @@ class PhaseLoop:
 
 
 class _Finite(keras.callbacks.Callback):
-    """Stops a diverged run before anything of the epoch is logged or saved."""
+    """Stops a diverged run before the epoch's line in `metrics.jsonl` and its checkpoint are written.
+
+    The `Surgeon` has written the epoch's cuts to `cuts.jsonl` by then.
+    """
 
     def __init__(self, loop):
         super().__init__()

@@ -6,8 +6,8 @@ from keras_cdd.layers.pooling import GeneralizedMeanPooling
 
 POOLINGS = ("avg", "gem")
 HEADS = ("neck", "none", "linear")
-# What the paths of a head's weights contain, and those of no other layer.
-HEAD = "head"
+# What "/<path>" contains of a head's layers and weights, wherever the head is nested, and of no `multi_head_attention`.
+HEAD = "/head_"
 
 
 def embedding_head(feature_map, embedding_size=512, num_classes=None, pooling="avg", head="neck"):
@@ -48,6 +48,11 @@ def embedding_head(feature_map, embedding_size=512, num_classes=None, pooling="a
             num_classes, use_bias=False, kernel_initializer=small, name="head_logits", dtype="float32"
         )(embedding)
     return outputs
+
+
+def is_in_head(path):
+    """Whether a layer or weight of this path, such as `head_dense/kernel`, belongs to a head."""
+    return HEAD in f"/{path}"
 
 
 def _neck(features, embedding_size):

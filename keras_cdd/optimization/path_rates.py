@@ -10,7 +10,9 @@ class PathRates:
 
     Args:
         lr_multipliers: substring of a weight's path -> factor on its learning rate, for example `{"head": 1.5}`; the
-            factors of several matches multiply. Default: None, the same rate for all weights.
+            factors of several matches multiply. A substring that starts with a slash also matches at the start of the
+            path: `"/head_"` finds `head_dense/kernel` and `model/head_dense/kernel`, but no `multi_head_attention`.
+            Default: None, the same rate for all weights.
         other_lr_multiplier: factor on the learning rate of a weight whose path has no such substring. Default: 1.
         **kwargs: of the optimizer.
     """
@@ -27,7 +29,7 @@ class PathRates:
         """The factor on the learning rate of a trainable variable."""
         if not self.lr_multipliers:
             return self.other_lr_multiplier
-        path = self._trainable_variables[self._get_variable_index(variable)].path
+        path = f"/{self._trainable_variables[self._get_variable_index(variable)].path}"
         factors = [factor for part, factor in self.lr_multipliers.items() if part in path]
         return math.prod(factors) if factors else self.other_lr_multiplier
 

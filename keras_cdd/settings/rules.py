@@ -100,6 +100,9 @@ def _check_together(config):
     frozen = config.training.freeze_epochs
     rule = "--freeze_epochs must be over at --cut_start, since channels are cut by what they do in training"
     require(not config.has_budget or frozen == 0 or frozen <= cuts[0], rule, (frozen, cuts[0]))
+    batches = config.surgery.bn_reestimate
+    rule = "--freeze_bn keeps the statistics that --bn_reestimate would replace; leave out one of them"
+    require(not config.training.freeze_bn or batches == 0, rule, f"--bn_reestimate={batches}")
     static = config.run.student != "static" or config.run.kept_filters
     require(static, "--student=static needs --kept_filters", config.run.kept_filters)
     compression = config.compression

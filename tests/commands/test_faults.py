@@ -3,9 +3,12 @@
 import errno
 import subprocess
 import sys
+import types
 
 import pytest
 
+from keras_cdd import train
+from keras_cdd.commands import absl_command
 from keras_cdd.commands.errors import REPORT, explained_errors
 from keras_cdd.commands.installed import require_packages
 from keras_cdd.errors import MissingFileError, UserError
@@ -44,8 +47,32 @@ def test_a_fault_of_ours_shows_its_traceback_and_how_to_report_it(capsys, error)
 
 
 def test_ctrl_c_ends_with_its_own_status(capsys):
-    status, said = fail(capsys, KeyboardInterrupt())
-    assert status == 130 and said.count("\n") == 1 and "continues" in said
+    assert fail(capsys, KeyboardInterrupt()) == (130, "stopped.\n")
+    assert fail(capsys, KeyboardInterrupt("by a library")) == (130, "stopped.\n")
+
+
+def test_a_stopped_command_says_what_it_is_told_to(capsys):
+    with pytest.raises(SystemExit), explained_errors(False, "Nothing is lost."):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == "stopped. Nothing is lost.\n"
+
+
+@pytest.mark.parametrize(
+    "resume, said", [(True, "stopped. The same command continues what was saved.\n"), (False, "stopped.\n")]
+)
+def test_only_a_run_that_resumes_is_said_to_continue(capsys, monkeypatch, resume, said):
+    values = types.SimpleNamespace(resume=resume, debug=False)
+    monkeypatch.setattr(absl_command, "define_flags", lambda sections: None)
+    monkeypatch.setattr(absl_command.flags, "FLAGS", values)
+    monkeypatch.setattr(absl_command.app, "run", lambda main, flags_parser: main([]))
+    monkeypatch.setattr(train, "main", interrupted)
+    with pytest.raises(SystemExit):
+        train.run()
+    assert capsys.readouterr().err == said
+
+
+def interrupted(argv):
+    raise KeyboardInterrupt
 
 
 def test_a_user_s_mistakes_can_be_caught_as_what_python_calls_them():
@@ -68,4 +95,4 @@ def test_sigterm_ends_a_command_as_ctrl_c_does():
         assert command.stdout.readline() == "on\n"
         command.terminate()
         said = command.stderr.read()
-    assert command.returncode == 143 and said.splitlines()[-1].startswith("stopped;") and "Traceback" not in said
+    assert command.returncode == 143 and said.splitlines()[-1] == "stopped." and "Traceback" not in said

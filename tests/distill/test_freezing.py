@@ -110,6 +110,22 @@ def test_layers_that_the_user_has_frozen_stay_so():
     assert not model.get_layer("conv_bn").trainable
 
 
+def attending():
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3), name="image")
+    x = L.Reshape((4, 4))(L.Conv2D(4, 3, strides=4, padding="same", name="conv")(image))
+    x = L.MultiHeadAttention(1, 2, name="multi_head_attention")(x, x)
+    x = L.BatchNormalization(momentum=0.5, name="multi_head_bn")(x)
+    return keras.Model(image, embedding_head(L.GlobalAveragePooling1D()(x), 4, num_classes=2))
+
+
+def test_attention_heads_are_frozen_with_the_backbone():
+    distiller = distiller_of(attending())
+    distiller.train_head_only(True)
+    found = changed_by(distiller)
+    assert found and all(path.startswith("head_") for path in found)
+
+
 def test_a_network_without_a_head_is_refused():
     image = keras.Input((8, 8, 3))
     x = L.GlobalAveragePooling2D()(L.Conv2D(4, 3)(image))

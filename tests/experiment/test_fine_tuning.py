@@ -132,6 +132,13 @@ def test_a_freeze_beyond_the_first_cut_is_refused(tmp_path):
         )
 
 
+def test_statistics_are_not_frozen_and_estimated_again():
+    surgery = SurgeryConfig(bn_reestimate=4)
+    with pytest.raises(UserError, match="--freeze_bn keeps the statistics that --bn_reestimate would replace"):
+        Config(training=TrainingConfig(freeze_bn=True), surgery=surgery)
+    Config(surgery=surgery)
+
+
 @pytest.mark.parametrize("name, value", [("ema", 1.0), ("gradient_clip", -1.0), ("teacher_freeze_epochs", -1)])
 def test_impossible_values_are_refused(name, value):
     with pytest.raises(UserError, match=f"--{name} must"):

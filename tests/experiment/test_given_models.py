@@ -149,6 +149,7 @@ def test_a_teacher_of_any_architecture_is_taken(saved):
     [
         (subclass, "is no functional model"),
         (lambda: network(pooled), "does not fit: its outputs are no dict with an `embedding`"),
+        (lambda: keras.Sequential([image(), L.GlobalAveragePooling2D()]), "a Sequential has no dict of outputs"),
         (lambda: network(lambda x: {"embedding": x}), "does not fit: its outputs are no dict with an `embedding`"),
         (lambda: network(lambda x: embedding_head(x, 4, 7)), "it knows 7 identities, the run has 5"),
         (lambda: network(lambda x: {"embedding": pooled(x)}, (8, 16, 3)), r"it takes images of \(8, 16, 3\)"),

@@ -3,7 +3,7 @@
 import pytest
 
 from keras_cdd.errors import MissingFileError, UserError
-from keras_cdd.experiment.networks import static_student
+from keras_cdd.experiment.static_cut import StaticCut
 from keras_cdd.models import gated_resnet
 
 
@@ -14,7 +14,7 @@ def heavy():
 
 
 def test_counts_are_taken(heavy):
-    slim = static_student(heavy, "1,2,3,4,5,6,7,8", random=False)
+    slim = StaticCut(heavy, "1,2,3,4,5,6,7,8").applied(heavy)
     kernels = {weight.path: weight.shape[-1] for weight in slim.weights if weight.path.endswith("conv1/conv/kernel")}
     assert list(kernels.values()) == [1, 2, 3, 4, 5, 6, 7, 8]
 
@@ -30,9 +30,9 @@ def test_counts_are_taken(heavy):
 )
 def test_wrong_counts_are_a_user_s_mistake(heavy, kept, words):
     with pytest.raises(UserError, match=words):
-        static_student(heavy, kept, random=False)
+        StaticCut(heavy, kept)
 
 
 def test_a_file_that_is_not_there(heavy):
     with pytest.raises(MissingFileError, match="--kept_filters nowhere.keras is not there"):
-        static_student(heavy, "nowhere.keras", random=False)
+        StaticCut(heavy, "nowhere.keras")

@@ -7,7 +7,8 @@ import pytest
 from keras_cdd.data.records import RetrievalDataset
 from keras_cdd.errors import UserError
 from keras_cdd.experiment import networks
-from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student
+from keras_cdd.experiment.networks import make_heavy_student, make_teacher
+from keras_cdd.experiment.static_cut import StaticCut
 from keras_cdd.models.gated_units import gated_units
 from keras_cdd.models.pretrained.imagenet import ImageNetWeights
 from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig
@@ -172,10 +173,10 @@ def test_dark_subjects_on_white_paper_are_inverted(stock_backbone):
 
 def test_a_static_student_of_stock_layers_has_a_width_per_site(stock_backbone):
     heavy = make_teacher(settings(stock_backbone), DATA)
-    slim = static_student(heavy, "1,2,3", random=False)
+    slim = StaticCut(heavy, "1,2,3").applied(heavy)
     assert [slim.get_layer(name).filters for name in ("expand0", "expand1", "top")] == [1, 2, 3]
     with pytest.raises(UserError, match="--kept_filters needs 3 numbers"):
-        static_student(heavy, "1,2", random=False)
+        StaticCut(heavy, "1,2")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from keras_cdd.experiment import phase_loop, run_experiment
-from keras_cdd.experiment.networks import static_student
+from keras_cdd.experiment.static_cut import StaticCut
 from keras_cdd.layers import embedding_head
 from keras_cdd.models import count_macs
 from keras_cdd.settings.config import (
@@ -119,5 +119,5 @@ def test_outer_widths_leave_and_a_killed_run_equals_the_uninterrupted_one(
     run(photos, killed, student_model)
     assert_same_run(killed, workdir)
     heavy = keras.saving.load_model(tmp_path / "heavy.keras")
-    static = static_student(heavy, str(workdir / "student.keras"), random=True, residual=True)
+    static = StaticCut(heavy, str(workdir / "student.keras"), residual=True).applied(heavy, random=True)
     assert count_macs(static) == summary["deploy"]["macs"]

@@ -15,7 +15,7 @@ def two_layers():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((3,))
     hidden = keras.layers.Dense(2, name="body")(inputs)
-    return keras.Model(inputs, keras.layers.Dense(1, name="head")(hidden))
+    return keras.Model(inputs, keras.layers.Dense(1, name="head_dense")(hidden))
 
 
 def steps(optimizer, count=2):
@@ -83,3 +83,28 @@ def test_the_flag_scales_the_backbone_s_steps_and_not_the_head_s(name):
     plain, slower = steps_with(1.0), steps_with(0.1)
     for path, step in plain.items():
         np.testing.assert_allclose(slower[path], step * (1.0 if path.startswith("head") else 0.1), rtol=1e-3)
+
+
+def test_attention_heads_are_not_the_head():
+    """Named `multi_head_attention` by Keras; the head's rate is found wherever the head is nested."""
+    inputs = keras.Input((2, 3))
+    attended = keras.layers.MultiHeadAttention(1, 2, name="multi_head_attention")(inputs, inputs)
+    model = keras.Model(inputs, keras.layers.Dense(1, name="head_dense")(attended))
+    optimizer = make_optimizer(TrainingConfig(head_learning_rate=3.0, backbone_learning_rate=0.5), "student", 4, 4)
+    optimizer.build(model.trainable_variables)
+    for variable in model.trainable_variables:
+        expected = 3.0 if variable.path.startswith("head_dense/") else 0.5
+        assert optimizer.rate_factor(variable) == expected, variable.path
+
+
+def test_a_slash_is_the_start_of_a_layer_s_name():
+    outer = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="ahead_1")], name="outer")
+    with keras.name_scope("nested"):
+        inner = keras.layers.Dense(1, name="head_1")
+        inner.build((None, 2))
+    variables = [*outer.trainable_variables, *inner.trainable_variables]
+    assert variables[-1].path.startswith("nested/head_1/")
+    for factors, expected in (({"/head_": 2.0}, [1, 1, 2, 2]), ({"head_": 2.0}, [2, 2, 2, 2])):
+        optimizer = Adam(0.1, lr_multipliers=factors)
+        optimizer.build(variables)
+        assert [optimizer.rate_factor(variable) for variable in variables] == expected

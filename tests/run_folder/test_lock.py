@@ -1,5 +1,6 @@
 """One process at a time has a folder."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from keras_cdd.errors import UserError
+from keras_cdd.run_folder import lock
 from keras_cdd.run_folder.lock import Lock
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no locks here")
@@ -38,3 +40,24 @@ def test_a_released_folder_is_free(tmp_path):
     second = Lock(tmp_path, "c")
     assert (tmp_path / ".lock").read_text() == str(os.getpid())
     second.release()
+
+
+def refusing(code):
+    def flock(file, operation):
+        raise OSError(code, os.strerror(code))
+
+    return flock
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_used_without_one(tmp_path, monkeypatch, capsys, code):
+    monkeypatch.setattr(lock.fcntl, "flock", refusing(code))
+    Lock(tmp_path, "--workdir mine").release()
+    said = capsys.readouterr().out
+    assert said.startswith(f"--workdir mine is not locked ({os.strerror(code)})") and said.count("\n") == 1
+
+
+def test_other_errors_of_a_lock_are_raised(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock.fcntl, "flock", refusing(errno.EIO))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        Lock(tmp_path, "--workdir mine")
