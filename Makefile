@@ -1,5 +1,6 @@
 # make quickstart: train, distill and shrink on built-in data, export as int8 and search; at most 5 minutes on 2 cores.
-# make test: all tests, after make lint. make lint: style, import contracts, types.
+# make test: the tests, after make lint. make test-applications: surgery on a dozen networks of keras.applications.
+# make lint: style, import contracts, types.
 # make android: build the app, with the quickstart's model or with MODEL= and GALLERY=.
 # make android-test: run the app's tests. make android-deps: install the Debian packages for both, as root.
 # make android-search MODEL= GALLERY= QUERY=: run the app's search on this computer.
@@ -15,7 +16,7 @@ RUN := $(VENV)/bin/python
 PACKAGES := keras_cdd export benchmarks examples tests
 QUICK := runs/quickstart
 
-.PHONY: quickstart test lint check-mediapipe android android-assets android-test android-search android-deps clean
+.PHONY: quickstart test test-applications lint check-mediapipe android android-assets android-test android-search android-deps clean
 
 $(VENV)/.installed: requirements.txt
 	@$(CHECK_PYTHON)
@@ -38,6 +39,10 @@ quickstart: $(VENV)/.installed
 # the longest first.
 test: $(VENV)/.installed lint
 	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+
+# Gate, train, cut, rebuild, fuse and quantize a dozen networks of keras.applications, with and without outer widths.
+test-applications: $(VENV)/.installed
+	$(RUN) -m pytest -n 2 -m applications tests/surgery tests/models/sites
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))

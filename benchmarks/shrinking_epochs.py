@@ -6,8 +6,8 @@ Rebuilds the student of every phase from the run's `surgery.jsonl` and times tra
 phases take turns in every round, so that other load on the machine affects all of them. "student" is the student's
 part of a step (forward, backward, update); the seconds of an epoch include the teacher's forward pass. "unpadded" has
 the channels of the finished student, without the zeros that `--pad_channels` adds during a run, because kernels are
-slow at odd counts. "floor" has one channel in every site; its cost is that of the outer width, which surgery does not
-cut: stem, shortcuts, the blocks' inputs and outputs with their BatchNorm and ReLU, and the head.
+slow at odd counts. "floor" has one channel in every site; without `--residual`, its cost is that of the outer width:
+stem, shortcuts, the blocks' inputs and outputs with their BatchNorm and ReLU, and the head.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ def main(_):
 
     from keras_cdd.experiment.networks import copy_weights, static_student
     from keras_cdd.models import with_indicators
-    from keras_cdd.models.gated_units import gated_units
+    from keras_cdd.models.sites import cut_sites
 
     values = flags.FLAGS
     if values.workdir is None:
@@ -48,7 +48,8 @@ def main(_):
     teacher = keras.saving.load_model(run.model_file("teacher.keras"), compile=False)
     heavy = with_indicators(teacher, "both")
     copy_weights(teacher, heavy)
-    full = {site: unit.filters for site, unit in gated_units(heavy).items()}
+    residual = run.config.surgery.residual
+    full = {name: site.channels for name, site in cut_sites(heavy, residual).items()}
     phases = [("0", 0, full)]
     phases += [
         (str(surgery["phase"]), surgery["epoch"], surgery["kept_filters_after"])
@@ -56,20 +57,22 @@ def main(_):
         if surgery["epoch"] < run.epochs[-1]["epoch"]
     ]
     phases += [("unpadded", "-", run.surgeries[-1]["kept_filters_after"]), ("floor", "-", dict.fromkeys(full, 1))]
-    students = [static_student(heavy, ",".join(map(str, kept.values())), random=False) for _, _, kept in phases]
-    report(values, phases, students, teacher, run.epochs[0])
+    counts = [",".join(str(kept[name]) for name in full) for _, _, kept in phases]
+    students = [static_student(heavy, count, random=False, residual=residual) for count in counts]
+    report(values, phases, students, teacher, run.epochs[0], residual)
 
 
-def report(values, phases, students, teacher, first_epoch):
+def report(values, phases, students, teacher, first_epoch, residual):
     """Times all students, taking turns, and prints the table."""
     import tensorflow as tf
 
     from keras_cdd.models import count_macs
+    from keras_cdd.models.sites import cut_sites
 
     images = tf.random.uniform((values.batch_size, *teacher.input.shape[1:3], 3), 0, 255, seed=0)
     labels = tf.range(values.batch_size) // 4 % teacher.output["logits"].shape[-1]
     runs = [trainer(student, images, labels, values.steps) for student in students]
-    runs += [trainer(students[0], images, labels, values.steps, with_fisher=True)]
+    runs += [trainer(students[0], images, labels, values.steps, cut_sites(students[0], residual))]
     runs += [repeated(lambda: teacher(images, training=False), values.steps)]
     heavy, shares = in_turns(runs, values.rounds)
     *shares, with_fisher, taught = shares
@@ -83,7 +86,7 @@ def report(values, phases, students, teacher, first_epoch):
         )
     print(
         f"The last phase's student takes {shares[-3]:.2f} of the heavy one's time; 1.25 x its MACs' share is "
-        f"{1.25 * macs[-3] / macs[0]:.2f}, the uncuttable outer width alone takes {shares[-1]:.2f}."
+        f"{1.25 * macs[-3] / macs[0]:.2f}, the floor takes {shares[-1]:.2f}."
     )
     print(f"Gathering the Fisher score lengthens the heavy student's step by {with_fisher - 1:.1%}.")
 
@@ -99,14 +102,13 @@ def in_turns(runs, rounds):
     return statistics.median(seconds), [statistics.median(column) for column in zip(*shares, strict=True)]
 
 
-def trainer(student, images, labels, steps, with_fisher=False):
-    """A function that runs some training steps and returns the seconds per step."""
+def trainer(student, images, labels, steps, scored=None):
+    """A function that runs some training steps and returns the seconds per step; `scored` sites get a Fisher score."""
     from keras_cdd.distill import Distiller, FisherScore
-    from keras_cdd.models.gated_units import gated_units
     from keras_cdd.optimization import MomentumSGD
 
-    channels = {site: unit.indicator.kept for site, unit in gated_units(student).items()}
-    distiller = Distiller(student, parts=[FisherScore(channels)] if with_fisher else [])
+    parts = [] if scored is None else [FisherScore({name: site.channels for name, site in scored.items()})]
+    distiller = Distiller(student, parts=parts, sites=scored)
     distiller.compile(MomentumSGD(1e-3))
     return repeated(lambda: distiller.train_step((images, labels)), steps)
 

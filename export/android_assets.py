@@ -77,6 +77,10 @@ def _check_pair(model, gallery):
         raise UserError(f"Gallery {gallery.path} lacks images of {gallery.unfinished}; run build_gallery again.")
     if not len(gallery):
         raise UserError(f"Gallery {gallery.path} is empty; add images with build_gallery.")
+    if model.path.suffix != ".tflite":
+        raise UserError(
+            f"Model {model.path} is no .tflite file; the app needs one, see --query_model of build_gallery."
+        )
     if model.embedder.input_type != "uint8":
         raise UserError(
             f"Model {model.path} takes {model.embedder.input_type} pixels and the app gives uint8; export it with "

@@ -3,7 +3,10 @@
     python -m export.build_gallery --model=m.tflite --images=DIR --output=gallery.sqlite
 
 The name of an image's folder is its identity. An interrupted command can be repeated: it skips the images that are
-already in the gallery. Needs only numpy, Pillow and ai-edge-litert or tflite-runtime.
+already in the gallery. Needs only numpy, Pillow and ai-edge-litert or tflite-runtime; a .keras model, such as a teacher
+that embeds the gallery of its student on the phone, also needs TensorFlow:
+
+    python -m export.build_gallery --model=teacher.keras --query_model=m.tflite --images=DIR --output=gallery.sqlite
 """
 
 import pathlib
@@ -14,7 +17,8 @@ from .plain_command import CommandParser, run_light
 def command_parser():
     parser = CommandParser(__doc__)
     add = parser.add_argument
-    add("--model", help="The .tflite file that embeds the images.")
+    add("--model", help="The .tflite or .keras file that embeds the images.")
+    add("--query_model", help="The .tflite file that will embed the queries of a new gallery. Default: --model.")
     add("--images", help="Folder of images, including zip archives in it; or archive.zip, or archive.zip!/folder.")
     add("--csv", help="List path,identity,camera,split: the rows of split gallery, or all if there are none.")
     add("--output", help="The gallery file.")
@@ -49,7 +53,7 @@ def _check(options):
     if not (options.images or options.csv or options.remove):
         raise UserError("--images is missing; give a folder of images, or a --csv.")
     if (options.images or options.csv) and not options.model:
-        raise UserError("--model is missing; give a .tflite file.")
+        raise UserError("--model is missing; give a .tflite or .keras file.")
     if options.batch_size < 1:
         raise UserError(f"--batch_size must be positive. Received: {options.batch_size}")
 
@@ -64,17 +68,27 @@ def _add(options):
 
     records = images_below(options.images) if options.images else images_in_csv(options.csv)
     model = EmbeddingModel(options.model)
+    query = EmbeddingModel(options.query_model) if options.query_model else model
 
     def new_format():
+        lengths = [each.embedder.embedding_size for each in (query, model)]
+        if lengths[0] != lengths[1]:
+            raise UserError(
+                f"--query_model {query.path} gives embeddings of {lengths[0]} numbers and --model {model.path} of "
+                f"{lengths[1]}; give a student and its teacher, or leave --query_model out."
+            )
+        others = () if query.sha256 == model.sha256 else (model.sha256, model.path.name)
         stored = options.embedding_type or "int8"
-        return GalleryFormat(model.sha256, model.path.name, model.image_size, model.embedder.embedding_size, stored)
+        return GalleryFormat(query.sha256, query.path.name, query.image_size, lengths[0], stored, *others)
 
     output = pathlib.Path(options.output)
     if not output.is_file() or not output.stat().st_size:
         # Fails here if the model does not embed images, before an empty gallery file exists.
         new_format()
     with Gallery(output, create=new_format) as gallery:
-        model.vouch(gallery)
+        model.vouch(gallery, adds=True)
+        if options.query_model:
+            query.vouch(gallery)
         if options.embedding_type not in (None, gallery.format.embedding_type):
             raise UserError(
                 f"Gallery {output} stores {gallery.format.embedding_type}, not --embedding_type="

@@ -32,8 +32,12 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def run_light(main, parser):
-    """Runs `main(options)` without Keras; errors are reported by `keras_cdd.commands.errors.explained_errors`."""
-    without_keras()
+    """Runs `main(options)`; errors are reported by `keras_cdd.commands.errors.explained_errors`.
+
+    Keras is blocked unless an argument names a `.keras` file.
+    """
+    if not any(argument.endswith(".keras") for argument in sys.argv[1:]):
+        without_keras()
     from keras_cdd.commands.errors import explained_errors
     from keras_cdd.commands.installed import as_called
 

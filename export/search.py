@@ -19,7 +19,7 @@ PICTURES = {".jpeg": "JPEG", ".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 def command_parser():
     parser = CommandParser(__doc__)
     add = parser.add_argument
-    add("--model", help="The .tflite file that the gallery was built with.")
+    add("--model", help="The file that the gallery was built with, or for: its --query_model.")
     add("--gallery", help="The gallery that build_gallery wrote.")
     add("--query", help="A photo; write an entry of an archive as archive.zip!/inner/photo.jpg.")
     add("--top_k", type=int, default=5, help="Number of results.")

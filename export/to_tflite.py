@@ -13,6 +13,8 @@ from .conversion.quantize import INPUT_TYPES, PRECISIONS
 
 # int8 by quantization-aware training.
 QAT = "int8_qat"
+# --batch -> number of images; None for any.
+BATCHES = {"1": 1, "any": None}
 # Name of the module -> name of the package to install.
 NEEDED = {"ai_edge_litert": "ai-edge-litert", "flatbuffers": "flatbuffers"}
 NEEDED_BY_QAT = {"tensorflow_model_optimization": "tensorflow-model-optimization", "tf_keras": "tf-keras"}
@@ -25,6 +27,7 @@ class ExportFlags:
     workdir: str | None = option(None, "Folder of a finished run; the file and its report are written there.")
     precision: str = option("int8", "Number type of weights and arithmetic.", (*PRECISIONS, QAT))
     input_type: str = option("uint8", "Number type of the input pixels.", INPUT_TYPES)
+    batch: str = option("1", "Images that the file takes at a time: 1, for every runtime, or any.", tuple(BATCHES))
     max_map_drop: float = option(0.5, "mAP points that the file may lose against deploy.keras.")
     representative_images: int = option(256, "For int8: number of training images that set the activation ranges.")
     qat_epochs: int = option(10, "For int8_qat: epochs of quantization-aware training.")
@@ -49,6 +52,7 @@ def main(_):
     with whole(final) as fresh:
         fresh.write_bytes(_described(_converted(run, model, values), values))
         report = {"model": final.name, "precision": values.precision, "input_type": values.input_type}
+        report |= {"batch": BATCHES[values.batch] or values.batch}
         report |= verifier.measure(fresh)
         _require_accuracy(report, final, values.max_map_drop)
     # The sha256 in the report tells whether it belongs to the file.
@@ -73,20 +77,21 @@ def _converted(run, model, values):
     from .conversion.quantize import to_tflite
     from .conversion.representative import representative_images
 
+    batch = BATCHES[values.batch]
     if values.precision not in ("int8", QAT):
-        return to_tflite(model, values.precision, values.input_type)
+        return to_tflite(model, values.precision, values.input_type, batch=batch)
     images = representative_images(run.dataset.train, run.image_size, values.representative_images)
     if values.precision == "int8":
-        return to_tflite(integer_form(model), "int8", values.input_type, images)
+        return to_tflite(integer_form(model), "int8", values.input_type, images, batch)
     from keras_cdd.data.training_data import TrainingData
 
     from .conversion.qat.training import quantization_aware
 
     # By default the student teaches itself: a teacher that is worse than the student would degrade it.
     teacher = model if values.qat_teacher == "deploy" else run.model("teacher")
-    data = TrainingData(run.dataset, run.config.data, run.config.training.seed)
+    data = TrainingData(run.dataset, run.config.data, run.config.training.seed, labelled=run.config.needs_labels)
     steps = values.qat_epochs * data.steps_per_epoch
-    return quantization_aware(model, teacher, data.batches(), images, steps, values.input_type)
+    return quantization_aware(model, teacher, data.batches(), images, steps, values.input_type, batch)
 
 
 def _described(content, values):

@@ -12,6 +12,7 @@ __all__ = [
     "ChannelFade",
     "ChannelIndicator",
     "CompressionRule",
+    "DiagonalIndicator",
     "Distiller",
     "EmbeddingQueue",
     "FeatureRecorder",
@@ -28,6 +29,7 @@ __all__ = [
     "embedding_distillation_loss",
     "evaluate_ranking",
     "feature_distillation_loss",
+    "fit_shrinking",
     "fuse",
     "gate_model",
     "gated_resnet",
@@ -62,7 +64,14 @@ if has_keras():
         Part,
     )
     from keras_cdd.evaluation import evaluate_ranking
-    from keras_cdd.layers import ChannelIndicator, FeatureRecorder, GatedBasicBlock, GatedBottleneck
+    from keras_cdd.experiment.fit_shrinking import fit_shrinking
+    from keras_cdd.layers import (
+        ChannelIndicator,
+        DiagonalIndicator,
+        FeatureRecorder,
+        GatedBasicBlock,
+        GatedBottleneck,
+    )
     from keras_cdd.losses import (
         LossWeights,
         compression_loss,

@@ -51,7 +51,11 @@ ELSEWHERE = {
     "python -m benchmarks.search": "faiss",
     "python -m benchmarks.deployed --geometry": "half a minute for one number; its parts are those of --workdir",
 }
-NEEDS_DATA = {"../shared/data": "the shared data sets", "--data_dir=VeRi": "a data set that its authors give"}
+NEEDS_DATA = {
+    "../shared/data": "the shared data sets",
+    "--data_dir=VeRi": "a data set that its authors give",
+    "--pretrained=imagenet": "a download",
+}
 
 # Additional flags that make a documented command quick; later flags win.
 TINY = (

@@ -1,6 +1,7 @@
 """The evaluation command on model files and a data set of nine images."""
 
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -9,6 +10,10 @@ from PIL import Image
 
 from keras_cdd.data import load_dataset
 from keras_cdd.evaluation import Evaluator
+from keras_cdd.report.headline import headline
+from keras_cdd.run_folder.reading import RunFiles
+from keras_cdd.settings.config import Config, DataConfig
+from keras_cdd.settings.flags import flagfile_text
 
 SIZE = (6, 4)
 METRICS = ("mAP", "mINP", "rank1", "rank5", "rank10")
@@ -55,3 +60,71 @@ def test_the_command_writes_what_the_evaluator_gives(model, csv_file, tmp_path, 
     assert set(expected) == set(METRICS) and 0 < expected["mAP"] < 100
     assert "  ".join(f"{name} {expected[name]:.2f}" for name in METRICS) in done.stdout
     assert sorted(tmp_path.iterdir()) == sorted([path, result])
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    """Embeds images of twice the size, in the same number of values."""
+    keras.utils.set_random_seed(1)
+    image = keras.Input((2 * SIZE[0], 2 * SIZE[1], 3))
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 127.5, -1)(image))
+    return keras.Model(image, keras.layers.Dense(5)(features))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gallery", ["model", "embeddings"])
+def test_the_queries_of_one_model_are_searched_in_the_gallery_of_another(
+    model, teacher, csv_file, tmp_path, run_python, gallery
+):
+    model.save(tmp_path / "m.keras")
+    teacher.save(tmp_path / "teacher.keras")
+    dataset = load_dataset("csv", csv=csv_file)
+    evaluator = Evaluator(dataset, SIZE, gallery_size=(12, 8))
+    if gallery == "embeddings":
+        names = [pathlib.Path(record.path).name for record in dataset.gallery]
+        embedding = evaluator.embeddings(model, teacher)[1]
+        np.savez(tmp_path / "gallery.npz", path=[*names[::-1], "more.png"], embedding=[*embedding[::-1], np.ones(5)])
+    flag = f"--gallery_{gallery}={tmp_path / ('teacher.keras' if gallery == 'model' else 'gallery.npz')}"
+    data = ["--dataset=csv", f"--csv={csv_file}", f"--json={tmp_path / 'out.json'}"]
+    done = run_python("-m", "keras_cdd.evaluate", f"--model={tmp_path / 'm.keras'}", flag, *data)
+    assert (done.returncode, done.stderr) == (0, "")
+    written = json.loads((tmp_path / "out.json").read_text())
+    expected = evaluator.evaluate(model, teacher).as_percent()
+    assert {name: written[name] for name in METRICS} == expected
+    assert expected != Evaluator(dataset, SIZE).evaluate(model).as_percent()
+    assert written[f"gallery_{gallery}"] == flag.partition("=")[2]
+
+
+@pytest.fixture
+def workdir(csv_file, tmp_path):
+    """A finished run on the same images, without its models."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    config = Config(data=DataConfig(dataset="csv", csv=str(csv_file), image_size=(12, 8)))
+    (folder / "flags.flags").write_text(flagfile_text(config))
+    figures = {"mAP": 50.0, "mINP": 20.0, "rank1": 60.0, "num_params": 7, "macs": 9}
+    summary = {name: figures for name in ("teacher", "student", "deploy")}
+    (folder / "summary.json").write_text(json.dumps(summary | {"macs_saved": 10.0, "params_saved": 10.0}))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["keras", "tflite"])
+def test_a_model_from_elsewhere_becomes_a_row_of_a_run(model, csv_file, workdir, tmp_path, run_python, suffix):
+    path = tmp_path / f"foreign.{suffix}"
+    model.save(path) if suffix == "keras" else model.export(path, format="litert", verbose=False)
+    for _ in range(2):
+        done = run_python("-m", "keras_cdd.evaluate", f"--model={path}", f"--workdir={workdir}")
+        assert (done.returncode, done.stderr) == (0, "")
+    run = RunFiles(workdir)
+    (record,) = run.evaluations
+    expected = Evaluator(load_dataset("csv", csv=csv_file), SIZE).evaluate(model).as_percent()
+    assert {name: record[name] for name in METRICS} == expected
+    assert record["bytes"] == path.stat().st_size and record["latency_ms"] > 0
+    assert (record["dataset"], record["model"]) == ("csv", str(path))
+    # 6 x 4 x 3 pixels to 5 numbers.
+    assert record.get("num_params") == (365 if suffix == "keras" else None)
+    row = {cell.name: cell.value for cell in headline(run)[f"foreign.{suffix}, 6 × 4"]}
+    assert row == {name: record.get(name) for name in row} and row["mAP"] == expected["mAP"]
+    page = (workdir / "report.html").read_text()
+    assert f'data-row="foreign.{suffix}, 6 × 4"' in page and "what you would have without training" in page

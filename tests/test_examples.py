@@ -5,12 +5,23 @@ import pathlib
 import sys
 import zipfile
 
+import keras
 import nbclient
 import nbformat
+import numpy as np
 import pytest
 from keras.src.applications import resnet
 
-from examples import own_data, own_loss, shrink_keras_application, shrink_own_model
+from examples import (
+    own_data,
+    own_loss,
+    shrink_any_model,
+    shrink_keras_application,
+    shrink_own_model,
+    teacher_embeddings,
+)
+from keras_cdd.data import load_image, write_synthetic
+from keras_cdd.data.embedding_file import EmbeddingFile
 
 pytestmark = pytest.mark.slow
 NOTEBOOK = pathlib.Path(__file__).resolve().parent.parent / "examples" / "quickstart_to_phone.ipynb"
@@ -38,6 +49,11 @@ def test_shrink_keras_application(capsys, monkeypatch):
     assert len(accuracies) == 2 and accuracies[-1] > 0.8
 
 
+def test_shrink_any_model():
+    accuracy, kept, change = shrink_any_model.main()
+    assert accuracy > 0.8 and kept <= 0.4 and change < 1e-3
+
+
 def test_own_loss():
     before, after = own_loss.main(epochs=2)
     assert after > before
@@ -47,6 +63,16 @@ def test_own_data(tmp_path, forking_python, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(forking_python))
     workdir = own_data.main(tmp_path, "--teacher_epochs=1", "--epochs=2", "--identities_per_batch=8")
     assert json.loads((workdir / "summary.json").read_text())["macs_saved"] >= 50
+
+
+def test_teacher_embeddings(tmp_path):
+    dataset = write_synthetic(tmp_path / "photos", train_identities=4, train_images=3, test_identities=2, test_images=3)
+    image = keras.Input((12, 16, 3))
+    keras.Model(image, keras.layers.GlobalAveragePooling2D()(image)).save(tmp_path / "model.keras")
+    assert teacher_embeddings.main(tmp_path / "model.keras", tmp_path / "photos", tmp_path / "e.npz") == 18
+    found = EmbeddingFile(tmp_path / "e.npz", tmp_path / "photos").of(dataset.train)
+    means = [load_image(record.path, (12, 16)).mean(axis=(0, 1)) for record in dataset.train]
+    np.testing.assert_allclose(found, means, rtol=1e-4)
 
 
 def test_the_notebook_ends_with_a_file_for_the_phone(tmp_path, forking_python):

@@ -8,6 +8,8 @@ import re
 from keras_cdd.errors import MissingFileError, UserError
 
 FILE, FORMAT, VERSION = "manifest.json", "keras_cdd manifest", 1
+# Of a model that takes any number of images at a time.
+ANY_BATCH = "any"
 MODEL_FILE, GALLERY_FILE = "model.tflite", "gallery.sqlite"
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -21,6 +23,7 @@ _WHAT = {
         "image_height": "count",
         "image_width": "count",
         "input_type": ("uint8",),
+        "batch": "batch",
         "embedding_size": "count",
         "output_type": ("float32", "int8", "uint8"),
         "output_scale": "number",
@@ -33,6 +36,8 @@ _RULES = {
     "sha256": lambda value: isinstance(value, str) and bool(_SHA256.fullmatch(value)),
     "integer": lambda value: type(value) is int,
     "count": lambda value: type(value) is int and value > 0,
+    # Manifests of earlier versions do not name it.
+    "batch": lambda value: value in (None, ANY_BATCH) or type(value) is int and value > 0,
     "number": lambda value: type(value) in (int, float) and value >= 0,
 }
 
@@ -61,6 +66,7 @@ def make_manifest(model, gallery_file, gallery, samples):
             "image_height": embedder.image_size[0],
             "image_width": embedder.image_size[1],
             "input_type": embedder.input_type,
+            "batch": embedder.batch or ANY_BATCH,
             "embedding_size": embedder.embedding_size,
             "output_type": embedder.output_type,
             "output_scale": float(scale),

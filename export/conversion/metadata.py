@@ -34,13 +34,19 @@ def with_metadata(content, name, description, input_type="uint8"):
         image.quantization.scale = np.array([1.0], np.float32)
         image.quantization.zeroPoint = np.array([-128], np.int64)
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(_metadata(name, description, input_type), np.uint8)
+    buffer.data = np.frombuffer(_metadata(name, description, input_type, fixed_batch(image)), np.uint8)
     entry.name, entry.buffer = "TFLITE_METADATA", len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
     builder = _AlignedBuilder(len(content) + len(buffer.data) + 1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def fixed_batch(tensor):
+    """The number of images that a file's input tensor takes at a time; None if it takes any number."""
+    signature = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
+    return None if signature[0] < 0 else int(signature[0])
 
 
 class _AlignedBuilder(flatbuffers.Builder):
@@ -63,10 +69,11 @@ class _AlignedBuilder(flatbuffers.Builder):
         return super().StartVector(elemSize, numElems, _ALIGNMENT if elemSize == 1 else alignment)
 
 
-def _metadata(name, description, input_type):
+def _metadata(name, description, input_type, batch):
     """A `ModelMetadata` table as a FlatBuffer."""
     builder = flatbuffers.Builder(1024)
-    image = _tensor(builder, "image", IMAGE_TEXTS[input_type], _image_content(builder), _units(builder, input_type))
+    text = f"{IMAGE_TEXTS[input_type]} {'Any batch size.' if batch is None else f'Batches of {batch}.'}"
+    image = _tensor(builder, "image", text, _image_content(builder), _units(builder, input_type))
     vector = _tensor(builder, "embedding", EMBEDDING_TEXT, _content(builder, _FEATURES, _table(builder, {})))
     graph = _table(builder, {2: _vector(builder, [image]), 3: _vector(builder, [vector])})
     texts = {slot: builder.CreateString(text) for slot, text in ((0, name), (1, description), (7, _PARSER_VERSION))}
@@ -76,9 +83,9 @@ def _metadata(name, description, input_type):
 
 
 IMAGE_TEXTS = {
-    "uint8": "RGB pixels 0..255, upright, resized by area averaging. Any batch size.",
-    "float32": "RGB pixels 0..255 as they are, upright, resized by area averaging. Any batch size.",
-    "int8": "RGB pixels less 128, upright, resized by area averaging. Any batch size.",
+    "uint8": "RGB pixels 0..255, upright, resized by area averaging.",
+    "float32": "RGB pixels 0..255 as they are, upright, resized by area averaging.",
+    "int8": "RGB pixels less 128, upright, resized by area averaging.",
 }
 EMBEDDING_TEXT = "Not normalised: divide by its length, then compare by dot product (cosine)."
 

@@ -17,12 +17,12 @@ PRECISIONS = ("float32", "float16", "dynamic_range", "int8")
 INPUT_TYPES = ("uint8", "float32", "int8")
 
 
-def to_tflite(model, precision, input_type="uint8", images=None):
+def to_tflite(model, precision, input_type="uint8", images=None, batch=None):
     """Converts a model to TFLite.
 
-    The file's signature takes `image` (N, height, width, 3), any N, and returns `embedding` (N, D) float32, not
-    normalised. Pixels are 0..255 for uint8 and float32 input, and pixels minus 128 for int8 input. Only built-in
-    operators are used.
+    The file's signature takes `image` (N, height, width, 3) and returns `embedding` (N, D) float32, not normalised.
+    Pixels are 0..255 for uint8 and float32 input, and pixels minus 128 for int8 input. Only built-in operators are
+    used.
 
     Args:
         model: `keras.Model` of float images 0..255. Its outputs are a dict with an `embedding`, or only the embedding.
@@ -30,6 +30,7 @@ def to_tflite(model, precision, input_type="uint8", images=None):
         input_type: one of `INPUT_TYPES`; "uint8" by default.
         images: uint8 (n, height, width, 3), representative images that determine the ranges of activations. Needed
             for "int8" only.
+        batch: N, such as 1 for runtimes that refuse an open batch; None (the default) for any N.
 
     Returns:
         bytes of the `.tflite` file.
@@ -43,7 +44,7 @@ def to_tflite(model, precision, input_type="uint8", images=None):
     graph_input = "float32" if precision == "int8" else input_type
     with tempfile.TemporaryDirectory() as folder:
         saved = pathlib.Path(folder) / "saved_model"
-        _save(_without_computed_shapes(model), graph_input, saved)
+        _save(_without_computed_shapes(model), graph_input, saved, batch)
         return convert_saved_model(saved, precision, input_type, images)
 
 
@@ -114,7 +115,7 @@ def _without_computed_shapes(model):
     return graph.replay(replaced)
 
 
-def _save(model, input_type, folder):
+def _save(model, input_type, folder, batch):
     """Writes a SavedModel that takes pixels of type `input_type`."""
     offset = 128.0 if input_type == "int8" else 0.0
 
@@ -124,7 +125,7 @@ def _save(model, input_type, folder):
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    image = tf.TensorSpec((None, *model.inputs[0].shape[1:]), input_type, name="image")
+    image = tf.TensorSpec((batch, *model.inputs[0].shape[1:]), input_type, name="image")
     archive.add_endpoint("serve", serve, input_signature=[image])
     archive.write_out(str(folder), verbose=False)
 

@@ -1,4 +1,4 @@
-"""A `.tflite` file that embeds images for search."""
+"""A model file that embeds images for search."""
 
 import functools
 import hashlib
@@ -9,13 +9,14 @@ import numpy as np
 from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.evaluation import load_embedder
 from keras_cdd.evaluation.metrics import unit_length
+from keras_cdd.keras_backend import has_keras
 
 
 class EmbeddingModel:
     """Embeds images as unit vectors; the file is loaded at the first use.
 
     Args:
-        path: path of a `.tflite` file.
+        path: path of a `.tflite` file; or of a `.keras` file, such as a teacher, which needs TensorFlow.
 
     Attributes:
         path: `pathlib.Path` of the file.
@@ -23,35 +24,46 @@ class EmbeddingModel:
 
     Raises:
         MissingFileError: if there is no such file.
-        UserError: if its name does not end in `.tflite`.
+        UserError: if its name ends in neither `.tflite` nor `.keras`.
     """
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
         if not self.path.is_file():
             raise MissingFileError(f"There is no model {path}; check the path.")
-        if self.path.suffix != ".tflite":
+        if self.path.suffix not in (".tflite", ".keras"):
             raise UserError(f"Model {path} must be a .tflite file; to_tflite makes one of a run.")
         self.sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest()
         self._vouched = None
 
-    def vouch(self, gallery):
+    def vouch(self, gallery, adds=False):
         """Checks that the gallery was built with this file, which is then loaded without a trial in another process.
+
+        Args:
+            gallery: `Gallery`.
+            adds: whether the model shall embed images of the gallery; by default it embeds queries.
 
         Raises:
             UserError: if the gallery was built with another model.
         """
-        gallery.require_model(self)
+        gallery.require_model(self, adds)
         self._vouched = self.sha256
 
     @functools.cached_property
     def embedder(self):
-        """The loaded file, a `TFLiteEmbedder`.
+        """The loaded file, a `TFLiteEmbedder` or `KerasEmbedder`.
 
         Raises:
-            UserError: if the file is damaged or does not embed images, or if no interpreter is installed.
+            UserError: if the file is damaged or does not embed images of one size, or if what runs it is not installed.
         """
-        return load_embedder(self.path, self._vouched)
+        if self.path.suffix == ".keras" and not has_keras():
+            raise UserError(
+                f"Model {self.path} needs TensorFlow; pip install tensorflow keras, or give a .tflite file."
+            )
+        embedder = load_embedder(self.path, self._vouched)
+        if None in embedder.image_size:
+            raise UserError(f"Model {self.path} takes images of any size; save it with one height and width.")
+        return embedder
 
     @property
     def image_size(self):

@@ -97,12 +97,23 @@ class Gallery:
         self.vectors()
         return self
 
-    def require_model(self, model):
-        """Raises UserError unless the gallery was built with this `EmbeddingModel`."""
-        if self.format.model_sha256 != model.sha256:
+    def require_model(self, model, adds=False):
+        """Checks that the gallery was built with a model, or for it.
+
+        Args:
+            model: `EmbeddingModel`.
+            adds: whether it shall embed images of the gallery; by default it embeds queries.
+
+        Raises:
+            UserError: if it is another model.
+        """
+        expected, name = self.format.model_sha256, self.format.model_file
+        if adds and self.format.gallery_model_sha256 is not None:
+            expected, name = self.format.gallery_model_sha256, self.format.gallery_model_file
+        if expected != model.sha256:
             raise UserError(
-                f"Gallery {self.path} was built with another model, {self.format.model_file}, than {model.path}: their "
-                "SHA-256 differ. Give that model, or build another gallery; a damaged model differs too."
+                f"Gallery {self.path} was built with another model, {name}, than {model.path}: their SHA-256 differ. "
+                "Give that model, or build another gallery; a damaged model differs too."
             )
 
     def labels(self):

@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import signal
 import sys
+import threading
 import traceback
 
 from keras_cdd.errors import UserError
@@ -33,18 +35,19 @@ REPORT = "This is a bug in keras_cdd: please report it in the project's issue tr
 def explained_errors(debug):
     """Prints the error of a failing command on stderr and exits.
 
-    A `UserError`, or an `OSError` whose number is in `MACHINE`, prints one line and exits with status 1. Ctrl-C prints
-    one line and exits with status 130. Any other exception is a bug: it prints the traceback and how to report it, and
-    exits with status 1.
+    A `UserError`, or an `OSError` whose number is in `MACHINE`, prints one line and exits with status 1. Ctrl-C and
+    SIGTERM print one line and exit with status 130 and 143. Any other exception is a bug: it prints the traceback and
+    how to report it, and exits with status 1.
 
     Args:
         debug: if True, exceptions other than Ctrl-C are raised, with their traceback.
     """
     try:
-        yield
-    except KeyboardInterrupt:
+        with _stopped_by_sigterm():
+            yield
+    except KeyboardInterrupt as stop:
         print("stopped; the same command starts it again and continues what was saved.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (stop.args or (signal.SIGINT,))[0])
     except Exception as error:
         if debug:
             raise
@@ -54,6 +57,24 @@ def explained_errors(debug):
             traceback.print_exc()
             print(REPORT, file=sys.stderr)
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm():
+    """Lets a process that is asked to end clean up as after Ctrl-C; a process that ignores SIGTERM still does."""
+
+    def stop(number, frame):
+        raise KeyboardInterrupt(number)
+
+    previous = signal.getsignal(signal.SIGTERM)
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and previous is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        if is_main and previous is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, previous)
 
 
 def _of_the_machine(error):

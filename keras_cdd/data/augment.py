@@ -6,7 +6,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_cdd.data.colour import ColourChange
 from keras_cdd.data.crop import crop, erase
+from keras_cdd.data.resized_crop import resized_crop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +22,13 @@ class Augmentation:
         flip: mirror each image with probability 0.5.
         erasing: probability of erasing a random rectangle (Zhong et al., AAAI 2020).
         background: RGB 0..255 of uncovered borders and erased rectangles.
+        random_crop: smallest area, as a fraction of the image's, of a random rectangle that is enlarged to the image
+            before all other changes; 1 for none.
+        colour: `ColourChange` of brightness, contrast, saturation and hue, before borders and rectangles are painted.
 
     Raises:
-        ValueError: if `shift` or `rotation` is negative, `erasing` is outside 0..1, or not 0 < smallest <= largest
-            `scale`.
+        ValueError: if `shift` or `rotation` is negative, `erasing` is outside 0..1, not 0 < smallest <= largest
+            `scale`, or not 0 < `random_crop` <= 1.
     """
 
     shift: int = 0
@@ -32,6 +37,8 @@ class Augmentation:
     flip: bool = False
     erasing: float = 0.0
     background: tuple[int, int, int] = (0, 0, 0)
+    random_crop: float = 1.0
+    colour: ColourChange = ColourChange()
 
     def __post_init__(self):
         if self.shift < 0 or self.rotation < 0 or not 0 <= self.erasing <= 1:
@@ -42,10 +49,13 @@ class Augmentation:
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"Argument `scale` must be (smallest, largest), above 0. Received: scale={self.scale}")
 
+        if not 0 < self.random_crop <= 1:
+            raise ValueError(f"Argument `random_crop` must be above 0, at most 1. Received: {self.random_crop}")
+
     def __call__(self, images, seed):
         """Augments a batch.
 
-        Without rotation and scale, every change only copies values, in the type of the images.
+        Shifts, mirroring and erasing alone only copy values, in the type of the images.
 
         Args:
             images: uint8 or float32 (N, H, W, 3) in 0..255.
@@ -54,6 +64,10 @@ class Augmentation:
         Returns:
             float32 (N, H, W, 3) in 0..255.
         """
+        if self.random_crop < 1:
+            images = resized_crop(images, self.random_crop, tf.random.fold_in(seed, 1))
+        if self.colour.changes:
+            images = self.colour(images, tf.random.fold_in(seed, 2))
         seeds = tf.unstack(tf.random.split(seed, 4))
         if self.rotation or tuple(self.scale) != (1.0, 1.0):
             return self._resampled(tf.cast(images, tf.float32), seeds)

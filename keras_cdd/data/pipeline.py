@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_cdd.data.augment import Augmentation
 
 
-def training_batches(store, labels, sampler, augmentation=None, seed=0, start_epoch=0):
+def training_batches(store, labels, sampler, augmentation=None, seed=0, start_epoch=0, teaching=None):
     """Infinite batches; an epoch has `sampler.steps_per_epoch` of them.
 
     Args:
@@ -19,35 +19,43 @@ def training_batches(store, labels, sampler, augmentation=None, seed=0, start_ep
             that keeps their shape; None by default.
         seed: seed of the augmentation, 0 by default; each step draws other random numbers.
         start_epoch: epoch to start with, 0 by default.
+        teaching: (len(store), D), an embedding to learn for each image; None by default.
 
     Returns:
-        A `tf.data.Dataset` of float32 images (P * K, height, width, 3) in 0..255 and int32 labels (P * K,).
+        A `tf.data.Dataset` of float32 images (P * K, height, width, 3) in 0..255, int32 labels (P * K,)
+        and with `teaching` float32 embeddings (P * K, D).
 
     Raises:
-        ValueError: if the numbers of labels and images differ.
+        ValueError: if the numbers of labels, or of embeddings, and images differ.
     """
     labels = np.asarray(labels, np.int32)
     if len(labels) != len(store):
         raise ValueError(
             f"Argument `labels` must name a class for each of {len(store)} images. Received: {len(labels)}"
         )
+    follows = [labels] if teaching is None else [labels, np.asarray(teaching, np.float32)]
+    if len(follows[-1]) != len(store):
+        raise ValueError(
+            f"Argument `teaching` must hold an embedding for each of {len(store)} images. Received: {len(follows[-1])}"
+        )
     plan = functools.lru_cache(maxsize=2)(sampler.batches)
 
     def take(epoch, step):
         positions = plan(int(epoch))[step]
-        return store.take(positions), labels[positions]
+        return [store.take(positions), *(rows[positions] for rows in follows)]
 
     def load(count):
         epoch, step = count // sampler.steps_per_epoch, count % sampler.steps_per_epoch
-        images, classes = tf.numpy_function(take, [epoch, step], (tf.uint8, tf.int32))
+        images, *others = tf.numpy_function(take, [epoch, step], [tf.uint8, *(rows.dtype for rows in follows)])
         images.set_shape([sampler.batch_size, *store.image_size, 3])
-        classes.set_shape([sampler.batch_size])
-        return images, classes, _step_seed(seed, epoch, step)
+        for other, rows in zip(others, follows, strict=True):
+            other.set_shape([sampler.batch_size, *rows.shape[1:]])
+        return _step_seed(seed, epoch, step), images, *others
 
-    def augment(images, classes, step_seed):
+    def augment(step_seed, images, *others):
         if not isinstance(augmentation, Augmentation):
             images = tf.cast(images, tf.float32)
-        return (images if augmentation is None else augmentation(images, step_seed)), classes
+        return (images if augmentation is None else augmentation(images, step_seed)), *others
 
     # NumPy holds the interpreter lock, so only TensorFlow's part runs in parallel.
     batches = tf.data.Dataset.counter(start=start_epoch * sampler.steps_per_epoch).map(load)

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 
 from keras_cdd.data.datasets import (
     csv_list,
@@ -72,3 +73,8 @@ def load_dataset(name, data_dir=None, csv=None, seed=0, download=False, gallery_
     if download and "data_dir" in taken and "download" not in taken:
         raise UserError(f"Data set {name!r} cannot be downloaded; ask its authors for it and give its `data_dir`.")
     return LOADERS[name](**{key: value for key, value in given.items() if key in taken})
+
+
+def folder_of(data):
+    """The folder of relative image paths, or None, from settings with `dataset`, `data_dir` and `csv`."""
+    return os.path.dirname(data.csv) if data.dataset == "csv" and data.csv else data.data_dir

@@ -3,10 +3,14 @@
 import dataclasses
 import functools
 
+import numpy as np
+
 from keras_cdd.data.augment import Augmentation
+from keras_cdd.data.colour import ColourChange
 from keras_cdd.data.image_store import ImageStore
 from keras_cdd.data.pipeline import training_batches
 from keras_cdd.data.pk_sampler import PKSampler
+from keras_cdd.data.shuffled_sampler import ShuffledSampler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,11 +21,16 @@ class TrainingData:
         dataset: `RetrievalDataset`.
         config: the run's data settings: image size, batches, augmentation, `strict_data`, `cache_dir` and `cache_gib`.
         seed: seed of sampling and augmentation.
+        teaching: `EmbeddingFile` of a teacher's embeddings of the training images; they follow the labels in every
+            batch. Default: None.
+        labelled: False for shuffled batches without regard to identities. Default: True.
     """
 
     dataset: object
     config: object
     seed: int
+    teaching: object = None
+    labelled: bool = True
 
     @functools.cached_property
     def store(self):
@@ -36,14 +45,34 @@ class TrainingData:
     @functools.cached_property
     def sampler(self):
         config = self.config
+        if not self.labelled:
+            size = config.identities_per_batch * config.images_per_identity
+            return ShuffledSampler(len(self.store), size, self.seed)
         return PKSampler(self.labels, config.identities_per_batch, config.images_per_identity, self.seed)
 
     @property
     def steps_per_epoch(self):
         return self.sampler.steps_per_epoch
 
+    @functools.cached_property
+    def colour(self):
+        """The `ColourChange` of the settings; none, with a line that says so, for drawings in one colour."""
+        config = self.config
+        change = ColourChange(config.brightness, config.contrast, config.saturation, config.hue)
+        if change.changes and self.dataset.inverted:
+            print(f"Data set {self.dataset.name!r} shows drawings in one colour: colours stay as they are.", flush=True)
+            return ColourChange()
+        return change
+
+    def sample(self, count=1024):
+        """At most `count` training images, evenly spaced in their order: uint8 (N, height, width, 3)."""
+        positions = np.linspace(0, len(self.store) - 1, min(count, len(self.store))).round().astype(int)
+        return self.store.take(positions)
+
     def batches(self, start_epoch=0):
-        """Infinite `tf.data.Dataset` of (images, labels) from an epoch on, see `training_batches`."""
+        """Infinite `tf.data.Dataset` of (images, labels) from an epoch on, see `training_batches`; with `teaching` of
+        (images, labels, embeddings).
+        """
         config = self.config
         augmentation = Augmentation(
             shift=config.shift,
@@ -52,5 +81,8 @@ class TrainingData:
             flip=config.flip and self.dataset.flip,
             erasing=config.erasing,
             background=self.dataset.background,
+            random_crop=config.random_crop,
+            colour=self.colour,
         )
-        return training_batches(self.store, self.labels, self.sampler, augmentation, self.seed, start_epoch)
+        teaching = None if self.teaching is None else self.teaching.of(self.store.records)
+        return training_batches(self.store, self.labels, self.sampler, augmentation, self.seed, start_epoch, teaching)

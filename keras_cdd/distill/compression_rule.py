@@ -1,12 +1,10 @@
 """Compresses the channel indicators in every step, by the paper's group lasso or by proximal steps."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import tensorflow as tf
 
 from keras_cdd import losses
 from keras_cdd.annotations import Tensor
+from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.part import Part
 
 COMPRESSIONS = ("none", "lasso", "proximal")
@@ -38,9 +36,9 @@ class CompressionRule(Part):
             return gradient
         return gradient + self.weight * scale * losses.compression_gradient(kernel)
 
-    def after_update(self, kernels: Mapping[str, Any], learning_rate: Tensor) -> None:
+    def after_update(self, effects: Effects, learning_rate: Tensor) -> None:
         if self.kind != "proximal":
             return
         threshold = tf.cast(learning_rate, tf.float32) * self.weight
-        for kernel in kernels.values():
+        for kernel in effects.kernels.values():
             kernel.assign(losses.proximal_step(kernel, threshold))

@@ -1,5 +1,6 @@
 """The training step: losses plus parts."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,12 +9,19 @@ import tensorflow as tf
 
 from keras_cdd import losses
 from keras_cdd.annotations import Tensor
+from keras_cdd.distill.divergence import Divergence
+from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.feature_pairs import FeaturePairs, alive_inputs, alive_outputs
+from keras_cdd.distill.freezing import Freezing
 from keras_cdd.distill.part import Part
+from keras_cdd.distill.penalty import is_regularized, penalty
+from keras_cdd.distill.site_pairs import SitePairs
 from keras_cdd.distill.step_record import StepRecord
+from keras_cdd.distill.taps import Taps
 from keras_cdd.layers import FeatureRecorder
-from keras_cdd.losses.table import LOSSES, LossInputs, LossWeights
-from keras_cdd.models.gated_units import gated_units
+from keras_cdd.losses.table import LOSSES, Loss, LossInputs, LossWeights
+from keras_cdd.models.gated_units import gated_blocks, gated_units
+from keras_cdd.models.sites import Sites, cut_sites
 
 
 class Distiller(keras.Model):
@@ -26,7 +34,8 @@ class Distiller(keras.Model):
     ```
 
     Args:
-        student: retrieval model with outputs `features`, `embedding`, `logits`; only its weights are trained.
+        student: retrieval model with outputs `features`, `embedding`, `logits`; only its weights are trained. Its
+            regularizers count in the loss and are logged as `regularization_loss`.
         teacher: retrieval model with the same block names; it is frozen and always called in inference mode. None
             (the default) trains without a teacher.
         weights: `LossWeights`, with its defaults if None. Losses that need a teacher are skipped without one.
@@ -34,13 +43,22 @@ class Distiller(keras.Model):
             take part in every step, in this order. None by default.
         own_losses: name -> (weight, function) of additional losses. `function(labels, outputs, teacher_outputs)` takes
             the teacher's outputs, None without a teacher, as the last argument and returns a scalar.
+        sites: `Sites` of the student that parts work on. Default: the indicators in its gated blocks.
+        kept_channels: site without an indicator -> indices of the student's channels in the uncut network, for feature
+            distillation. Default: all.
+        freeze_bn: BatchNorms in front of the head keep their moving statistics and normalise with them. Default: False.
+        given_embeddings: train on (images, labels, embeddings) instead, where the third are a teacher's embeddings of
+            the images, (N, D), and there is no `teacher`. Of the losses that need one, those of embeddings remain.
+            Default: False.
 
     Attributes:
         parts: name -> `Part`.
+        divergence: `Divergence` of the losses.
 
     Raises:
-        ValueError: if two parts have the same name, if a part needs a teacher and there is none, or if the teacher
-            lacks a block of the student and the feature loss has a weight.
+        ValueError: if there is a teacher besides `given_embeddings`, if two parts have the same name, if a part needs
+            a teacher and there is none, or if the teacher lacks a block of the student and the feature loss has a
+            weight.
     """
 
     def __init__(
@@ -50,25 +68,35 @@ class Distiller(keras.Model):
         weights: LossWeights | None = None,
         parts: Iterable[Part] = (),
         own_losses: Mapping[str, tuple[float, Callable[..., Tensor]]] | None = None,
+        sites: Sites | None = None,
+        kept_channels: Mapping[str, Sequence[int]] | None = None,
+        freeze_bn: bool = False,
+        given_embeddings: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if given_embeddings and teacher is not None:
+            raise ValueError("Argument `given_embeddings` stands for a teacher. Received: a `teacher`, too")
+        self.given_embeddings = given_embeddings
         self.student = student
         self.teacher = teacher
         self.weighting = weights or LossWeights()
         self.own_losses = own_losses or {}
         self.parts = _by_name(parts, teacher)
         self._working = list(self.parts.values())
-        self._kernels = {site: unit.indicator.kernel for site, unit in gated_units(student).items()}
-        self._pairs = FeaturePairs(student)
+        self.sites = sites
+        self.freezing = Freezing(student, freeze_bn)
+        self._effects = Effects.of_units(gated_units(student)) if sites is None else Effects.of_sites(sites)
+        self._kernels = self._effects.kernels
         if teacher is not None:
             teacher.trainable = False
-            if self.weighting.feature:
-                self._pairs.check(teacher)
+        self._compare(kept_channels)
         names = ["loss", *(f"{name}_loss" for name in (*self._losses_that_count(), *self.own_losses))]
         names += ["compression_loss"] if "compression" in self.parts else []
+        names += ["regularization_loss"] if is_regularized(student) else []
         # Created here, because a traced step cannot create variables on several devices.
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
+        self.divergence = Divergence([*self._losses_that_count(), *self.own_losses])
         self.built = True
 
     def compile(
@@ -83,6 +111,12 @@ class Distiller(keras.Model):
         Automatic loss scaling is also off by default; wrap the optimizer in a `LossScaleOptimizer` instead.
         """
         super().compile(optimizer, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
+
+    def train_head_only(self, head_only: bool) -> None:
+        """From the next `fit` on, trains only the head, on a backbone in inference mode, or again all weights."""
+        if head_only != self.freezing.head_only:
+            self.freezing.head_only = head_only
+            self.train_function = None
 
     def make_train_function(self, force: bool = False) -> Any:
         """Like `keras.Model.make_train_function`; finished parts are not traced."""
@@ -101,19 +135,27 @@ class Distiller(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self._means.values())
 
-    def train_step(self, data: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        images, labels = data
-        taught, teacher_record = self._teach(images)
+    def train_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        images, labels, *given = data
+        taught, teacher_record = self._teach(images, *given)
         with_gates = any(part.needs_gates for part in self._working)
+        learn = self._taps if self._taps is not None and (with_gates or self._compared) else self.student
         with tf.GradientTape() as tape:
-            with FeatureRecorder(with_gates=with_gates, tape=tape) as record:
-                outputs = self.student(images, training=True)
-            values = self._loss_values(labels, outputs, taught, lambda: self._pairs(teacher_record, record))
-            loss = sum(weight * value for weight, value in values.values())
+            recorder = FeatureRecorder(with_gates, tape, gates_of_inputs=self._taps is not None)
+            with recorder as record, self.freezing.applied():
+                outputs = learn(images, training=True)
+            pairs = functools.partial(self._pairs, teacher_record, record, self._gone())
+            values = self._loss_values(labels, outputs, taught, pairs)
+            regularization = penalty(self.student)
+            loss = sum(weight * value for weight, value in values.values()) + regularization
             scale = self._loss_scale() / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = loss * scale
-        variables = self.student.trainable_variables
+        variables = self.freezing.trained()
         gradients, gates = tape.gradient(scaled, [variables, record.gates])
+        # A gate can stand where no loss reads; without an identity loss nothing depends on the logits.
+        gradients = [_or_zeros(gradient, variable) for gradient, variable in zip(gradients, variables, strict=True)]
+        gates = {name: _or_zeros(gradient, record.gates[name]) for name, gradient in gates.items()}
+        gates = self._taps.by_site(gates) if self._taps is not None and with_gates else gates
         step = StepRecord(
             number=tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64),
             taken=self._is_taken(gradients),
@@ -122,24 +164,54 @@ class Distiller(keras.Model):
             gate_gradients={site: gradient / scale for site, gradient in gates.items()},
             alive={site: alive_outputs(kernel) for site, kernel in self._kernels.items()},
         )
+        self.divergence.observe(step.number, {name: value for name, (_, value) in values.items()}, step.taken)
         for part in self._working:
             part.observe(step)
         self.optimizer.apply(self._with_indicator_rules(variables, gradients, scale), variables)
-        for part in self._working:
-            part.after_update(self._kernels, self.optimizer.learning_rate)
-        return self._logs({"loss": loss, **{f"{name}_loss": value for name, (_, value) in values.items()}})
+        for part in self._working if not self.freezing.head_only else ():
+            part.after_update(self._effects, self.optimizer.learning_rate)
+        logs = {f"{name}_loss": value for name, (_, value) in values.items()}
+        return self._logs({"loss": loss, "regularization_loss": regularization, **logs})
 
-    def _teach(self, images: Tensor) -> tuple[Any, Any]:
-        """`(outputs, FeatureRecorder)` of the teacher, or `(None, None)` without a teacher."""
+    def _teach(self, images: Tensor, embeddings: Tensor | None = None) -> tuple[Any, Any]:
+        """`(outputs, FeatureRecorder)` of the teacher; without one, the given embeddings or None, and None."""
+        if self.given_embeddings:
+            return {"embedding": embeddings}, None
         if self.teacher is None:
             return None, None
         with FeatureRecorder() as record:
-            return self.teacher(images, training=False), record
+            return self._teaching(images, training=False), record
+
+    def _compare(self, kept_channels: Mapping[str, Sequence[int]] | None) -> None:
+        """Sets up which features of teacher and student are compared, and how they are recorded.
+
+        Those of gated blocks record themselves; those of stock layers are tapped.
+        """
+        self._pairs: FeaturePairs | SitePairs = FeaturePairs(self.student)
+        self._compared: list[str] = []
+        self._teaching: Any = self.teacher
+        ours, learns_features = self.sites, self.teacher is not None and bool(self.weighting.feature)
+        if ours is None or gated_blocks(self.student):
+            if learns_features:
+                self._pairs.check(self.teacher)
+        elif self.teacher is not None:
+            self._compared = list(dict.fromkeys(site for part in self.parts.values() for site in part.reads_features))
+            theirs = cut_sites(self.teacher, residual=True)
+            if learns_features:
+                self._pairs = SitePairs(ours, theirs, kept_channels)
+                self._compared += [name for name in self._pairs.names if name not in self._compared]
+            self._teaching = Taps(theirs, self._compared) if self._compared else self.teacher
+        read = ours is not None and any(site.readings for site in ours.values())
+        self._taps = Taps(ours, self._compared) if ours is not None and read else None
 
     def _losses_that_count(self) -> list[str]:
         """Names of the losses with a nonzero weight, without a teacher only those that need none."""
-        possible = [name for name, loss in LOSSES.items() if self.teacher is not None or not loss.needs_teacher]
-        return [name for name in possible if getattr(self.weighting, name)]
+        return [name for name, loss in LOSSES.items() if getattr(self.weighting, name) and self._can_have(loss)]
+
+    def _can_have(self, loss: Loss) -> bool:
+        if self.given_embeddings:
+            return loss.needs_embedding or not loss.needs_teacher
+        return self.teacher is not None or not loss.needs_teacher
 
     def _loss_values(
         self, labels: Tensor, outputs: Mapping[str, Tensor], taught: Any, pairs: Callable[[], Any]
@@ -163,7 +235,7 @@ class Distiller(keras.Model):
     def _with_indicator_rules(
         self, variables: Sequence[Tensor], gradients: Sequence[Tensor], scale: Tensor
     ) -> list[Tensor]:
-        """The gradients, after the parts have changed those of the indicators; zero channels get zero gradients."""
+        """The gradients, after the parts have changed those of the indicators; channels that are gone get zeros."""
         sites = {id(kernel): site for site, kernel in self._kernels.items()}
         ruled = []
         for variable, gradient in zip(variables, gradients, strict=True):
@@ -173,8 +245,12 @@ class Distiller(keras.Model):
                     gradient = part.indicator_gradient(sites[id(variable)], kernel, gradient, scale)
                 alive = alive_inputs(kernel)[:, None] & alive_outputs(kernel)[None, :]
                 gradient = tf.where(alive, gradient, 0.0)
-            ruled.append(gradient)
+            ruled.append(self._effects.masked(variable, gradient, self._gone()))
         return ruled
+
+    def _gone(self) -> Mapping[str, Any]:
+        """Site -> variable (channels,), 1 for channels that only zeros in all that reads them keep from an effect."""
+        return getattr(self.parts.get("fade"), "gone", {})
 
     def _loss_scale(self) -> Tensor:
         return self.optimizer.scale_loss(tf.constant(1.0))
@@ -185,6 +261,10 @@ class Distiller(keras.Model):
         for name, mean in self._means.items():
             mean.update_state(values[name])
         return {name: mean.result() for name, mean in self._means.items()}
+
+
+def _or_zeros(gradient: Tensor | None, source: Any) -> Tensor:
+    return tf.zeros_like(tf.convert_to_tensor(source)) if gradient is None else gradient
 
 
 def _by_name(parts: Iterable[Part], teacher: keras.Model | None) -> dict[str, Part]:

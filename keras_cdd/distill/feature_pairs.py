@@ -1,5 +1,7 @@
 """Selects the pooled convolution outputs of teacher and student that feature distillation compares."""
 
+from collections.abc import Mapping
+
 import keras
 import tensorflow as tf
 
@@ -27,7 +29,10 @@ class FeaturePairs:
         if missing:
             raise ValueError(f"The teacher must have the student's blocks. Received: none for {sorted(missing)}")
 
-    def __call__(self, teacher: FeatureRecorder, student: FeatureRecorder) -> tuple[list[Tensor], list[Tensor]]:
+    def __call__(
+        self, teacher: FeatureRecorder, student: FeatureRecorder, gone: Mapping[str, Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """`gone` is for `SitePairs`; here, indicators tell what has left."""
         taught, learnt = [], []
         for site, unit in self._units.items():
             theirs, ours = teacher.convolution[site], student.convolution[site]

@@ -126,6 +126,7 @@ class GradientReset(Part):
             )
         self.queue = queue
         self.kept_channels = {site: list(kept) for site, kept in kept_channels.items()}
+        self.reads_features = tuple(self.kept_channels)
         self.ratio = ratio
         self.neighbours = neighbours
         self.metric = metric
@@ -176,7 +177,7 @@ class GradientReset(Part):
 
     def indicator_gradient(self, site: str, kernel: Tensor, gradient: Tensor, scale: Tensor) -> Tensor:
         """`gradient_mask * gradient` per output channel (CDD, eq. 8)."""
-        return tf.convert_to_tensor(local(self.masks[site])) * gradient
+        return tf.convert_to_tensor(local(self.masks[site])) * gradient if site in self.masks else gradient
 
     def evidence(self) -> dict[str, Any]:
         """Dict of `counts`, site -> (channels,), and `updates`, the number of batches; empty before the first batch."""

@@ -1,12 +1,13 @@
 """Base class of the parts of training, which own the state beside weights and optimizer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
 
 from keras_cdd.annotations import Tensor
+from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.step_record import StepRecord
 
 
@@ -20,11 +21,14 @@ class Part:
         name: unique name among the parts of a `Distiller`.
         needs_teacher: whether the part reads the teacher's features; False by default.
         needs_gates: whether the part reads `StepRecord.gate_gradients`; False by default.
+        reads_features: names of the sites whose features the part reads in the student's and the teacher's recorder;
+            none by default. Those of gated blocks are always there.
     """
 
     name: str
     needs_teacher = False
     needs_gates = False
+    reads_features: Iterable[str] = ()
 
     def __init__(self) -> None:
         self._finished = tf.Variable(False, trainable=False)
@@ -67,11 +71,12 @@ class Part:
         """
         return gradient
 
-    def after_update(self, kernels: Mapping[str, Any], learning_rate: Tensor) -> None:
-        """Called after the optimizer's update; may change the kernels in place.
+    def after_update(self, effects: Effects, learning_rate: Tensor) -> None:
+        """Called after the optimizer's update; may change weights in place.
 
         Args:
-            kernels: site -> variable (1, 1, inputs, outputs), the indicator kernels.
+            effects: `Effects` of the student; `effects.kernels` are the kernels of its indicators, site -> variable
+                (1, 1, rows, channels).
             learning_rate: scalar, the optimizer's learning rate.
         """
 

@@ -13,6 +13,7 @@ class KerasEmbedder:
     Attributes:
         image_size: (height, width) in pixels; None for a side of any length.
         embedding_size: D.
+        network: the `keras.Model` from images to the embedding alone.
         compute: `tf.function` from images float32 to embeddings (N, D) in the model's own precision.
 
     Raises:
@@ -28,7 +29,7 @@ class KerasEmbedder:
         if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
             raise ValueError(f"A model that embeds takes images (N, H, W, 3). Received: inputs {shapes}")
         self.image_size = tuple(shapes[0][1:3])
-        network = keras.Model(inputs[0], _embedding(model))
+        self.network = network = keras.Model(inputs[0], _embedding(model))
         self.embedding_size = network.output.shape[-1]
         # One trace for batches of every size.
         signature = [tf.TensorSpec((None, *shapes[0][1:]), tf.float32)]

@@ -61,7 +61,9 @@ def _load_keras(path):
     if not zipfile.is_zipfile(path):
         # Keras would report that the file does not exist.
         raise ValueError("it is no complete .keras archive")
-    return KerasEmbedder(keras.saving.load_model(path, compile=False))
+    with quiet_start():
+        # TensorFlow tells of its devices when it first looks for them.
+        return KerasEmbedder(keras.saving.load_model(path, compile=False))
 
 
 def _load_tflite(path, sha256):

@@ -31,6 +31,7 @@ class TFLiteEmbedder:
     Attributes:
         image_size: (height, width) in pixels.
         embedding_size: D.
+        batch: number of images that the file takes at a time; None if any.
         input_type, output_type: number types of the file's input and output, for example "uint8" or "float32".
         output_quantization: (scale, zero_point) of integer outputs, (0.0, 0) of others.
 
@@ -56,8 +57,9 @@ class TFLiteEmbedder:
         self.embedding_size = int(self._output["shape"][1])
         self.input_type, self.output_type = (np.dtype(end["dtype"]).name for end in (self._input, self._output))
         self.output_quantization = self._output["quantization"]
-        self._any_batch = self._input["shape_signature"][0] == -1
-        self._batch = None
+        batch = int(self._input["shape_signature"][0])
+        self.batch = None if batch == -1 else batch
+        self._prepared = None
 
     def __call__(self, images):
         """Embeddings (N, D) float32, not normalised, of images (N, height, width, 3) in 0..255.
@@ -69,16 +71,16 @@ class TFLiteEmbedder:
         if images.shape[1:] != (*self.image_size, 3):
             expected = f"(N, {self.image_size[0]}, {self.image_size[1]}, 3)"
             raise ValueError(f"Argument `images` must be {expected}. Received: shape {images.shape}")
-        if self._any_batch:
+        if self.batch is None:
             return self._run(images)
         return np.concatenate([self._run(images[n : n + 1]) for n in range(len(images))])
 
     def prepare(self, count=1):
         """Makes room for so many images at a time; a call does that by itself where the number is another."""
-        if count != self._batch:
+        if count != self._prepared:
             self._interpreter.resize_tensor_input(self._input["index"], (count, *self.image_size, 3))
             self._interpreter.allocate_tensors()
-            self._batch = count
+            self._prepared = count
 
     def _run(self, images):
         self.prepare(len(images))

@@ -1,24 +1,29 @@
 """A whole run: teacher, student, deployed form, summary."""
 
+import contextlib
+import dataclasses
 import functools
 import time
 
 import keras
 import tensorflow as tf
 
-from keras_cdd.data.registry import load_dataset
+from keras_cdd.data.embedding_file import EmbeddingFile
+from keras_cdd.data.registry import folder_of, load_dataset
 from keras_cdd.data.training_data import TrainingData
 from keras_cdd.distill import STRATEGIES, reestimate_batch_norm
-from keras_cdd.errors import UserError
 from keras_cdd.evaluation.embed import as_embedder
+from keras_cdd.experiment.common_ground import agreed_weights, agreed_with_embeddings, require_indicators
+from keras_cdd.experiment.given_models import load_teacher
 from keras_cdd.experiment.latency import latency_ms
-from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student
+from keras_cdd.experiment.networks import make_heavy_student, make_teacher, static_student, student_architecture
+from keras_cdd.experiment.parts import loss_weights
 from keras_cdd.experiment.phase_loop import PhaseLoop
 from keras_cdd.experiment.run_log import deployed_cost
 from keras_cdd.experiment.surgeon import Surgeon
 from keras_cdd.experiment.watch import Watch
-from keras_cdd.models import cost_model, with_indicators
-from keras_cdd.models.gated_units import gated_blocks
+from keras_cdd.losses import LOSSES
+from keras_cdd.models import cost_model
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import load_model
 from keras_cdd.run_folder.workdir import Workdir, environment
@@ -41,10 +46,16 @@ def run_experiment(config, flagfile):
     """
     dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv, download=config.data.download)
     dataset.validate()
-    workdir = Workdir(config.run.workdir, flagfile, config.run.resume, keep=config.named_paths)
+    shared = config.training.strategy == "multi_worker"
+    workdir = Workdir(config.run.workdir, flagfile, config.run.resume, config.named_paths, shared)
+    with contextlib.closing(workdir):
+        return _run(config, dataset, workdir)
+
+
+def _run(config, dataset, workdir):
     workdir.write_json("environment.json", environment(config.training.seed))
     _set_up(config.training)
-    data = TrainingData(dataset, config.data, config.training.seed)
+    data = TrainingData(dataset, config.data, config.training.seed, _teaching(config), config.needs_labels)
     watch = Watch(config, dataset, workdir)
     with watch.report, STRATEGIES[config.training.strategy]().scope():
         started = time.perf_counter()
@@ -54,7 +65,8 @@ def run_experiment(config, flagfile):
         deploy = fuse(student)
         workdir.save_model("deploy.keras", deploy)
         learnt = time.perf_counter()
-        models = {"teacher": teacher, "student": student, "deploy": deploy}
+        models = {} if teacher is None else {"teacher": teacher}
+        models |= {"student": student, "deploy": deploy}
         embedders = {name: as_embedder(model) for name, model in models.items()}
         embeddings = {
             name: watch.evaluator.embeddings(embedder)
@@ -62,12 +74,18 @@ def run_experiment(config, flagfile):
             if name != "teacher" or config.run.evaluate_teacher
         }
         metrics = {name: watch.evaluator.rank(*sides) for name, sides in embeddings.items()}
-        summary = _summary(models, metrics)
+        summary = _summary(models, metrics, workdir) | asymmetric_accuracy(embeddings, watch.evaluator)
         summary["latency_ms"] = {name: latency_ms(embedder) for name, embedder in embedders.items()}
         summary["seconds"] = {"teacher": round(taught - started, 1), "student": round(learnt - taught, 1)}
         workdir.write_json("summary.json", summary)
         watch.finish(models, embeddings, metrics)
     return summary
+
+
+def _teaching(config):
+    """The `EmbeddingFile` of `--teacher_embeddings`, or None."""
+    given = config.run.teacher_embeddings
+    return None if given is None else EmbeddingFile(given, folder_of(config.data))
 
 
 def _set_up(config):
@@ -78,32 +96,26 @@ def _set_up(config):
 
 
 def _teacher(config, data, workdir, watch):
-    """The teacher: given by `--teacher`, loaded from the workdir, or trained now."""
+    """The teacher: given by `--teacher`, loaded from the workdir, or trained now; None with `--teacher_embeddings`."""
+    if config.run.teacher_embeddings is not None:
+        return None
     if config.run.teacher is not None:
-        return _load_teacher(config.run.teacher, config, data.dataset)
+        return _loaded_teacher(config.run.teacher, config, data.dataset)
     if workdir.has("teacher.keras"):
-        return _load_teacher(workdir / "teacher.keras", config, data.dataset)
+        return _loaded_teacher(workdir / "teacher.keras", config, data.dataset)
     keras.utils.set_random_seed(config.training.seed)
-    fresh = make_teacher(config, data.dataset)
+    fresh = make_teacher(config, data.dataset, data.sample)
+    # Refuses a student that cannot be made or cut that far before the teacher is trained, not after.
+    student = student_architecture(config, data.dataset, fresh)[0]
     if config.run.student == "cdd":
-        # Refuses an unreachable budget before the teacher is trained, not after.
-        Surgeon(config, with_indicators(fresh, config.network.indicators), data.steps_per_epoch)
+        Surgeon(config, student, data.steps_per_epoch)
     teacher = PhaseLoop("teacher", config, data, workdir, config.training.teacher_epochs, watch).run(fresh)
     workdir.save_model("teacher.keras", teacher)
     return teacher
 
 
-def _load_teacher(path, config, dataset):
-    teacher = load_model(path, "--teacher", "give a teacher.keras of a run")
-    outputs = teacher.output if isinstance(teacher.output, dict) else {}
-    wanted = (dataset.num_identities, tuple(config.data.image_size))
-    found = (outputs["logits"].shape[-1] if "logits" in outputs else None, tuple(teacher.input.shape[1:3]))
-    if found != wanted or not gated_blocks(teacher):
-        raise UserError(
-            f"--teacher {path} does not fit: it knows {found[0]} identities on images of {found[1]}, the run has "
-            f"{wanted[0]} on {wanted[1]}; give a teacher of the same data set and --image_size."
-        )
-    return teacher
+def _loaded_teacher(path, config, dataset):
+    return load_teacher(path, tuple(config.data.image_size), dataset.num_identities)
 
 
 def _student(config, data, workdir, watch, teacher):
@@ -111,21 +123,55 @@ def _student(config, data, workdir, watch, teacher):
     if workdir.has("student.keras"):
         return load_model(workdir / "student.keras", "Model", "remove it to train it again")
     keras.utils.set_random_seed(config.training.seed + 1)
-    student, surgeon = make_heavy_student(config, teacher), None
+    student, surgeon = make_heavy_student(config, data.dataset, teacher, data.sample), None
+    config = _agreed(config, student, teacher, data.teaching)
     if config.run.student == "cdd":
         log = functools.partial(workdir.append, layout.CUTS)
         surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut)
     elif config.run.student == "static":
-        student = static_student(student, config.run.kept_filters, random=config.run.student_init == "random")
+        random = config.run.student_init == "random"
+        student = static_student(student, config.run.kept_filters, random, config.surgery.residual)
     student = PhaseLoop("student", config, data, workdir, config.training.epochs, watch, teacher, surgeon).run(student)
     if config.surgery.bn_reestimate:
         batches = data.batches(start_epoch=config.training.epochs).take(config.surgery.bn_reestimate)
-        reestimate_batch_norm(student, (images for images, _ in batches))
+        reestimate_batch_norm(student, (images for images, *_ in batches))
+    if surgeon is not None:
+        workdir.write_json(layout.CHANNELS, surgeon.record())
     workdir.save_model("student.keras", student)
     return student
 
 
-def _summary(models, metrics):
+def _agreed(config, student, teacher, teaching):
+    """The settings without the losses that this teacher cannot give this student; prints which they are."""
+    require_indicators(config, student, teacher)
+    if teaching is None:
+        weights, lines = agreed_weights(student, teacher, loss_weights(config.distill))
+    else:
+        weights, lines = agreed_with_embeddings(student, teaching.embedding_size, loss_weights(config.distill))
+    for line in lines:
+        print(line, flush=True)
+    agreed = {f"{name}_weight": getattr(weights, name) for name in LOSSES}
+    return dataclasses.replace(config, distill=dataclasses.replace(config.distill, **agreed))
+
+
+def asymmetric_accuracy(embeddings, evaluator):
+    """The accuracy of the student's queries in the teacher's gallery, as an entry of the summary.
+
+    Args:
+        embeddings: "student" and, if it was evaluated, "teacher" -> embeddings of query (queries, D) and gallery
+            (gallery, D).
+        evaluator: `Evaluator`.
+
+    Returns:
+        Dict with the percentages as `asymmetric`; empty without a teacher or if its embeddings have another length.
+    """
+    teacher, student = embeddings.get("teacher"), embeddings["student"]
+    if teacher is None or teacher[1].shape[1] != student[0].shape[1]:
+        return {}
+    return {"asymmetric": evaluator.rank(student[0], teacher[1]).as_percent()}
+
+
+def _summary(models, metrics, workdir):
     """The summary; savings compare the deployed model with the deployed form of the heavy student."""
     summary = {}
     for name, model in models.items():
@@ -133,8 +179,11 @@ def _summary(models, metrics):
         summary[name] = {"num_params": params, "macs": macs}
         if name in metrics:
             summary[name] = metrics[name].as_percent() | summary[name]
-    costs = cost_model(models["student"])
-    full_macs, full_params = costs.macs(costs.full_widths), costs.params(costs.full_widths)
-    summary["macs_saved"] = round(100 * (1 - summary["deploy"]["macs"] / full_macs), 3)
-    summary["params_saved"] = round(100 * (1 - summary["deploy"]["num_params"] / full_params), 3)
+    if workdir.has(layout.CHANNELS):
+        heavy = workdir.read_json(layout.CHANNELS)["heavy"]
+    else:
+        costs = cost_model(models["student"])
+        heavy = {"macs": costs.macs(costs.full_widths), "num_params": costs.params(costs.full_widths)}
+    summary["macs_saved"] = round(100 * (1 - summary["deploy"]["macs"] / heavy["macs"]), 3)
+    summary["params_saved"] = round(100 * (1 - summary["deploy"]["num_params"] / heavy["num_params"]), 3)
     return summary

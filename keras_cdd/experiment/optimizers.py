@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_cdd.layers.embedding_head import HEAD
 from keras_cdd.optimization import OPTIMIZERS, WarmupCosine, WarmupMultiStep
 
 
@@ -21,6 +22,13 @@ def make_optimizer(config, stage, epochs, steps_per_epoch):
         delay = config.teacher_cosine_delay if stage == "teacher" else config.cosine_delay
         delay = max(delay, config.warmup_epochs)
         rate = WarmupCosine(config.learning_rate, epochs, steps_per_epoch, delay, **warmup)
-    multipliers = {"head": config.head_learning_rate}
-    optimizer = OPTIMIZERS[config.optimizer](rate, config.momentum, config.weight_decay, multipliers)
+    optimizer = OPTIMIZERS[config.optimizer](
+        rate,
+        config.momentum,
+        config.weight_decay,
+        lr_multipliers={HEAD: config.head_learning_rate},
+        other_lr_multiplier=config.backbone_learning_rate,
+        global_clipnorm=config.gradient_clip or None,
+        average_decay=config.ema or None,
+    )
     return keras.optimizers.LossScaleOptimizer(optimizer) if config.mixed_precision else optimizer

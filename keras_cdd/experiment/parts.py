@@ -3,8 +3,10 @@
 import dataclasses
 
 from keras_cdd.distill import ChannelFade, CompressionRule, EmbeddingQueue, FisherScore, GradientReset
+from keras_cdd.distill.effects import Effects
+from keras_cdd.errors import UserError
+from keras_cdd.experiment.common_ground import site_widths
 from keras_cdd.losses import LOSSES, LossWeights
-from keras_cdd.models.gated_units import gated_units, units_by_site
 from keras_cdd.surgery.importance import IMPORTANCES
 
 
@@ -16,36 +18,46 @@ def loss_weights(config):
     return LossWeights(**{name: getattr(config, f"{name}_weight") for name in LOSSES}, **constants)
 
 
-def make_parts(config, student, teacher, steps_per_epoch):
-    """Makes the parts of a shrinking student's training; they stay the same from the first to the last step.
+def make_parts(config, sites, teacher, steps_per_epoch):
+    """Makes the parts of a shrinking student's training; a surgery cuts them, and adds and removes none.
 
     Args:
         config: `Config`.
-        student: gated model, cut or not.
+        sites: `Sites` of the student, cut or not.
         teacher: its teacher.
         steps_per_epoch: optimizer steps per epoch.
 
     Returns:
         List of `Part`s in the order in which they act.
     """
-    units = gated_units(student)
     compression, parts = config.compression, []
     if compression.gradient_reset_epoch >= 0:
-        parts.append(_reset(compression, units, teacher, steps_per_epoch))
+        parts.append(_reset(compression, sites, teacher, steps_per_epoch))
     if compression.compression != "none":
         parts.append(CompressionRule(compression.compression, compression.compression_weight))
     if config.has_budget and IMPORTANCES[config.surgery.importance].gathered_by == FisherScore.name:
-        parts.append(FisherScore({site: unit.indicator.kept for site, unit in units.items()}))
-    if config.has_budget and config.surgery.fade:
-        parts.append(ChannelFade({site: tuple(unit.indicator.kernel.shape[2:]) for site, unit in units.items()}))
+        _require_gates(sites)
+        parts.append(FisherScore({name: site.channels for name, site in sites.items()}))
+    held = Effects.of_sites(sites).held_by_readers()
+    if config.has_budget and (config.surgery.fade or held):
+        kernels = sites.kernels()
+        shapes = {name: kernels[name].shape if name in kernels else (1, sites[name].channels) for name in sites}
+        parts.append(ChannelFade(shapes, held))
     return parts
 
 
-def _reset(config, units, teacher, steps_per_epoch):
-    widths = {site: unit.filters for site, unit in units_by_site(teacher).items() if site in units}
+def _require_gates(sites):
+    """Refuses sites whose channels only layers with several inputs read, since gates stand on single inputs."""
+    blind = [name for name, site in sites.items() if site.indicator is None and not site.readings]
+    if blind:
+        raise UserError(f"The Fisher score cannot be taken at {blind[0]}: what reads it has several inputs; use norms.")
+
+
+def _reset(config, sites, teacher, steps_per_epoch):
+    widths = {name: width for name, width in site_widths(teacher).items() if name in sites.kernels()}
     return GradientReset(
         EmbeddingQueue(config.queue_size, widths),
-        {site: unit.indicator.output_channels for site, unit in units.items()},
+        {name: sites.indicator(name).output_channels for name in widths},
         config.reset_ratio,
         config.reset_neighbours,
         config.reset_metric,

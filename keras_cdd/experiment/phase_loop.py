@@ -1,12 +1,18 @@
 """The phase loop: fit -> plan -> rebuild -> fit, with a checkpoint after every epoch."""
 
 import keras
+import tensorflow as tf
 
 from keras_cdd.distill import Distiller
+from keras_cdd.errors import UserError
 from keras_cdd.experiment.optimizers import make_optimizer
 from keras_cdd.experiment.parts import loss_weights, make_parts
 from keras_cdd.experiment.run_log import RunLog
+from keras_cdd.experiment.shrink_loop import shrink_loop
 from keras_cdd.experiment.training_state import TrainingState
+from keras_cdd.experiment.weight_averages import BN_BATCHES, use_averages
+from keras_cdd.models.gated_units import gated_blocks
+from keras_cdd.models.sites import cut_sites
 from keras_cdd.run_folder import layout
 
 
@@ -33,11 +39,16 @@ class PhaseLoop:
         self.watch = watch
         self.teacher = teacher
         self.surgeon = surgeon
+        training = config.training
+        self.freeze_epochs = training.teacher_freeze_epochs if name == "teacher" else training.freeze_epochs
         self.phase = 0
         self.state = TrainingState(workdir, name)
 
     def run(self, model):
-        """Trains and returns the trained model; without a checkpoint, training starts from `model`."""
+        """Trains and returns the trained model, with averaged weights if the settings say so.
+
+        Without a checkpoint, training starts from `model`.
+        """
         epoch = 0
         if (saved := self.state.load()) is None:
             distiller = self._distiller(model)
@@ -48,25 +59,25 @@ class PhaseLoop:
                 self.surgeon.restore(facts["surgeon"])
             distiller = self._distiller(model)
             self.state.restore(distiller, arrays)
-        while epoch < self.epochs:
-            # The decision depends only on the state at the end of the epoch, so a resumed run decides the same.
-            if self.surgeon is not None and epoch and self.surgeon.wants_rebuild(distiller, epoch):
-                distiller = self._operate(distiller, epoch)
-            epoch = self._fit(distiller, epoch)
-        if self.surgeon is not None and not (plan := self.surgeon.last_plan(distiller.student, epoch)).is_identity:
-            distiller = self._operate(distiller, epoch, plan)
+        distiller = shrink_loop(distiller, self.surgeon, epoch, self.epochs, self._fit, self._operate)
+        if self.config.training.ema:
+            # After the last surgery: the averages of channels that leave are not zero.
+            use_averages(distiller, self.data.batches(self.epochs).take(min(self.data.steps_per_epoch, BN_BATCHES)))
         return distiller.student
 
     def _fit(self, distiller, epoch):
-        """Trains until a rebuild is due or the stage is over; returns the number of epochs done."""
+        """Trains until a rebuild is due, the backbone thaws or the stage is over; returns the number of epochs done."""
+        distiller.train_head_only(epoch < self.freeze_epochs)
+        end = self.freeze_epochs if epoch < self.freeze_epochs else self.epochs
         callbacks = [
+            _Finite(self),
             *([self.surgeon] if self.surgeon is not None else []),
             RunLog(self, self.data.sampler.batch_size),
             _EpochEnd(self),
         ]
         history = distiller.fit(
             self.data.batches(start_epoch=epoch),
-            epochs=self.epochs,
+            epochs=min(end, self.epochs),
             initial_epoch=epoch,
             steps_per_epoch=self.data.steps_per_epoch,
             callbacks=callbacks,
@@ -85,8 +96,8 @@ class PhaseLoop:
         if self.surgeon is not None and epoch < self.epochs and self.surgeon.wants_rebuild(distiller, epoch):
             distiller.stop_training = True
 
-    def _operate(self, distiller, epoch, plan=None):
-        images, _ = next(iter(self.data.batches()))
+    def _operate(self, distiller, epoch, plan):
+        images, *_ = next(iter(self.data.batches()))
         slim, optimizer, plan, change = self.surgeon.operate(distiller.student, distiller.optimizer, images, plan)
         self.phase += 1
         before = {site: cut.channels for site, cut in plan.cuts.items()}
@@ -114,11 +125,48 @@ class PhaseLoop:
         if optimizer is None:
             optimizer = make_optimizer(self.config.training, self.name, self.epochs, steps)
             optimizer.build(model.trainable_variables)
-        if parts is None:
-            parts = make_parts(self.config, model, self.teacher, steps) if self.surgeon is not None else []
-        distiller = Distiller(model, self.teacher, loss_weights(self.config.distill), parts)
+        sites, kept = None, None
+        if self.surgeon is not None:
+            sites, kept = self.surgeon.channels(model).sites, self.surgeon.kept_channels
+            parts = make_parts(self.config, sites, self.teacher, steps) if parts is None else parts
+        elif self.teacher is not None and not gated_blocks(model):
+            # Features of stock layers are compared at their sites.
+            sites = cut_sites(model)
+        weights = loss_weights(self.config.distill)
+        seen = {
+            "sites": sites,
+            "kept_channels": kept,
+            "freeze_bn": self.config.training.freeze_bn,
+            "given_embeddings": self.data.teaching is not None,
+        }
+        distiller = Distiller(model, self.teacher, weights, parts or [], **seen)
         distiller.compile(optimizer)
         return distiller
+
+
+class _Finite(keras.callbacks.Callback):
+    """Stops a diverged run before anything of the epoch is logged or saved."""
+
+    def __init__(self, loop):
+        super().__init__()
+        self.loop = loop
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.updates = _updates(self.model.optimizer)
+
+    def on_epoch_end(self, epoch, logs=None):
+        last = f"the checkpoint of epoch {epoch} is the last good one" if epoch else "there is no checkpoint yet"
+        place = f"{self.loop.name} epoch {epoch + 1}"
+        if (report := self.model.divergence.report()) is not None:
+            raise UserError(
+                f"Training has diverged in {place}, a loss is not finite since {report}; {last}. Lower "
+                "--learning_rate, or raise --warmup_epochs, and start again with --noresume or in another --workdir."
+            )
+        if _updates(self.model.optimizer) == self.updates:
+            raise UserError(
+                f"All steps of {place} overflowed in float16; {last}. Train without --mixed_precision, or with a lower "
+                "--learning_rate, and start again with --noresume or in another --workdir."
+            )
 
 
 class _EpochEnd(keras.callbacks.Callback):
@@ -128,3 +176,8 @@ class _EpochEnd(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.loop.epoch_end(self.model, epoch + 1)
+
+
+def _updates(optimizer):
+    """How many steps the optimizer has taken; on several devices it counts in a variable that `int` does not take."""
+    return int(tf.convert_to_tensor(optimizer.iterations))

@@ -8,11 +8,9 @@ import keras
 import tensorflow as tf
 import tqdm
 
-from keras_cdd.models import cost_model, count_macs, count_params
-from keras_cdd.models.gated_units import gated_units
+from keras_cdd.models import count_macs, count_params
 from keras_cdd.report.duration import duration
 from keras_cdd.run_folder import layout
-from keras_cdd.surgery import plan_surgery
 
 
 class RunLog(keras.callbacks.Callback):
@@ -39,7 +37,7 @@ class RunLog(keras.callbacks.Callback):
             size = shutil.get_terminal_size()
             self.bar = tqdm.tqdm(
                 total=self.params["steps"],
-                desc=f"{self._place()}: {self._cost(*deployed_cost(self.model.student))}",
+                desc=f"{self._place()}: {self._cost(*deployed_cost(self.model.student, self.stage.surgeon))}",
                 bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}",
                 leave=False,
                 ncols=size.columns - 1,
@@ -60,7 +58,7 @@ class RunLog(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.started
         watch, stage = self.stage.watch, self.stage
         watch.time_left.epoch_took(stage.name, epoch, seconds)
-        macs, params = deployed_cost(self.model.student)
+        macs, params = deployed_cost(self.model.student, self.stage.surgeon)
         record = {
             "stage": stage.name,
             "epoch": epoch + 1,
@@ -98,7 +96,7 @@ class RunLog(keras.callbacks.Callback):
         surgeon = self.stage.surgeon
         if surgeon is None or surgeon.schedule is None:
             return f"{macs / 1e6:.2f} M MACs"
-        costs, target = cost_model(self.model.student), surgeon.schedule.target
+        costs, target = surgeon.channels(self.model.student).costs, surgeon.schedule.target
         if surgeon.aim["name"] == "target_macs":
             return f"{macs / 1e6:.2f} -> {target * costs.macs(costs.full_widths) / 1e6:.2f} M MACs"
         goal = target * costs.params(costs.full_widths)
@@ -109,9 +107,9 @@ class RunLog(keras.callbacks.Callback):
         return "" if seconds is None else f"{duration(seconds)} left in all"
 
 
-def deployed_cost(model):
-    """(MACs, parameters) of the deployed form, without the channels that are exactly zero."""
-    if not gated_units(model):
+def deployed_cost(model, surgeon=None):
+    """(MACs, parameters) of the deployed form, without the channels that are exactly zero in a model that is cut."""
+    if surgeon is None:
         return count_macs(model), count_params(model)
-    plan = plan_surgery(model)
+    plan = surgeon.without_zeros(model)
     return plan.macs[1], plan.params[1]

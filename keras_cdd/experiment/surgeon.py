@@ -5,10 +5,12 @@ import numpy as np
 
 from keras_cdd.errors import UserError
 from keras_cdd.experiment.cut_record import cut_record
-from keras_cdd.models import cost_model, count_macs
-from keras_cdd.models.gated_units import indicator_kernels
-from keras_cdd.surgery import plan_surgery, rebuild, silence
-from keras_cdd.surgery.importance import IMPORTANCES, importance_of, norm_importance, only_living
+from keras_cdd.models import count_macs
+from keras_cdd.models.sites import cut_sites
+from keras_cdd.surgery import rebuild, silence
+from keras_cdd.surgery.channels import Channels
+from keras_cdd.surgery.importance import IMPORTANCES, importance_of, only_living
+from keras_cdd.surgery.plan_surgery import plan_for
 from keras_cdd.surgery.schedule import CutSchedule
 from keras_cdd.surgery.silence import staying_entries
 from keras_cdd.surgery.trigger import worth_rebuilding
@@ -39,14 +41,21 @@ class Surgeon(keras.callbacks.Callback):
         self.schedule = None
         # Record of the cut whose channels are fading out.
         self.under_way = None
+        found = self._sites(student)
+        self.full_widths = {name: site.channels for name, site in found.items() if site.indicator is None}
+        # Of sites without an indicator, which would know them: indices in the heavy student.
+        self.kept_channels = {name: list(range(width)) for name, width in self.full_widths.items()}
+        self._known = (None, None)
+        costs = self.channels(student).costs
+        self.full_costs = {"macs": costs.macs(costs.full_widths), "num_params": costs.params(costs.full_widths)}
         if config.has_budget:
             name = "target_macs" if self.config.target_macs is not None else "target_params"
             target = getattr(self.config, name)
-            plan_surgery(student, **{name: target}, round_to=self.config.round_to)
+            self._plan(student, **{name: target}, round_to=self.config.round_to)
             self.aim = {"name": name}
             self.schedule = CutSchedule(
                 target=target,
-                floor=_floor(student, name, self.config.round_to),
+                floor=_floor(self.channels(student).costs, name, self.config.round_to),
                 first_step=round(config.cut_start * steps_per_epoch),
                 last_step=max(1, round(config.cut_end * steps_per_epoch)),
                 cuts=self.config.num_cuts,
@@ -55,11 +64,39 @@ class Surgeon(keras.callbacks.Callback):
 
     def facts(self):
         """The state to save in a checkpoint, a dict that can be written as JSON."""
-        return {"cut_under_way": self.under_way}
+        return {"cut_under_way": self.under_way, "kept_channels": self.kept_channels}
 
     def restore(self, facts):
         """Restores the state that `facts` returned."""
-        self.under_way = facts["cut_under_way"]
+        self.under_way, self.kept_channels = facts["cut_under_way"], facts["kept_channels"]
+
+    def record(self):
+        """What the student's file does not say, a dict that can be written as JSON.
+
+        That is the costs of the heavy student, and the kept channels of sites without an indicator.
+        """
+        return {"heavy": self.full_costs, "kept_channels": self.kept_channels}
+
+    def _sites(self, student):
+        found = cut_sites(student, self.config.residual)
+        if self.config.importance != "reset":
+            return found
+        # The reset scores indicators alone.
+        return found.only(name for name, site in found.items() if site.indicator is not None)
+
+    def channels(self, student):
+        """The `Channels` of the student; kept until another student comes."""
+        if self._known[0] is not student:
+            found = self._sites(student).with_full_widths(self.full_widths)
+            self._known = (student, Channels(student, found))
+        return self._known[1]
+
+    def _plan(self, student, **aim):
+        return plan_for(self.channels(student), residual=self.config.residual, **aim)
+
+    def without_zeros(self, student, round_to=1):
+        """The plan that removes all channels that are exactly zero, down to multiples of `round_to`."""
+        return self._plan(student, round_to=round_to)
 
     def cuts_left(self, step):
         """Whether the last cut ends after this optimizer step."""
@@ -75,7 +112,7 @@ class Surgeon(keras.callbacks.Callback):
         step = self.epoch * self.steps_per_epoch + batch + 1
         starts, ends = self.schedule.starts(), self.schedule.ends()
         if step in ends and self.under_way is not None:
-            self._remove(plan_surgery(self.model.student))
+            self._remove(self.without_zeros(self.model.student))
         if step in starts:
             number = len(starts) - starts[::-1].index(step)
             self._cut(self.schedule.kept(number), ends[number - 1] - step, final=number == len(starts))
@@ -92,18 +129,14 @@ class Surgeon(keras.callbacks.Callback):
         importance = self.importance(distiller, needed=final)
         if importance is None:
             return
-        plan = plan_surgery(
-            student,
-            **{self.aim["name"]: kept},
-            round_to=self.config.round_to if final else 1,
-            importance=importance,
-        )
+        channels, round_to = self.channels(student), self.config.round_to if final else 1
+        plan = self._plan(student, **{self.aim["name"]: kept}, round_to=round_to, importance=importance)
         unit = self.aim["name"].removeprefix("target_")
-        record = cut_record(plan, only_living(importance, indicator_kernels(student)), cost_model(student), unit)
+        record = cut_record(plan, only_living(importance, channels.living()), channels.costs, unit)
         before = {f"{name}_before": value for name, value in self.measure(student).items()}
         self.under_way = (record or {}) | before
         if steps:
-            distiller.parts["fade"].start(staying_entries(student, plan, self.config.cut == "filters"), steps)
+            distiller.parts["fade"].start(self._staying(student, plan), steps)
         else:
             self._remove(plan)
         for part in distiller.parts.values():
@@ -113,9 +146,15 @@ class Surgeon(keras.callbacks.Callback):
         """Ends a cut: sets the chosen channels to exactly zero, where they stay."""
         distiller, student = self.model, self.model.student
         silence(student, plan, distiller.optimizer, whole_filters=self.config.cut == "filters")
+        if "fade" in distiller.parts:
+            # Those that had left before may fit into the plan's budget, and still stay away.
+            distiller.parts["fade"].hold(self._staying(student, self.without_zeros(student)))
         after = {f"{name}_after": value for name, value in self.measure(student).items()}
         self._log(self.epoch + 1, self.under_way, after)
         self.under_way = None
+
+    def _staying(self, student, plan):
+        return staying_entries(self.channels(student).sites, plan, self.config.cut == "filters")
 
     def _log(self, epoch, record, figures):
         if self.log is not None and record:
@@ -143,12 +182,14 @@ class Surgeon(keras.callbacks.Callback):
                     "float16; train longer before --cut_end, or without --mixed_precision."
                 )
             return None
-        return importance_of(name, indicator_kernels(distiller.student), evidence)
+        measure = self.aim["name"].removeprefix("target_")
+        norms = self.channels(distiller.student).comparable(measure) if gatherer is None else {}
+        return importance_of(name, norms, evidence)
 
     def wants_rebuild(self, distiller, epoch):
         """Whether to rebuild without the zeroed channels after this epoch (counted from 1)."""
         finished = self.schedule is not None and not self.cuts_left(epoch * self.steps_per_epoch)
-        plan = self._plan(distiller.student)
+        plan = self.without_zeros(distiller.student, self.config.pad_channels)
         if plan.is_identity:
             return False
         if self.config.surgery_every and not finished:
@@ -157,44 +198,45 @@ class Surgeon(keras.callbacks.Callback):
         now, saved = count_macs(distiller.student, deployed=False), plan.macs[0] - plan.macs[1]
         return worth_rebuilding(now, now - saved, finished)
 
-    def _plan(self, student):
-        return plan_surgery(student, round_to=self.config.pad_channels)
-
     def operate(self, student, optimizer, images, plan=None):
         """Rebuilds the student without its zeroed channels, up to multiples of `--pad_channels`, or by a given plan.
 
         Args:
-            student: gated model; not changed.
+            student: functional model; not changed.
             optimizer: its optimizer.
             images: (N, H, W, 3) in 0..255, on which the change of the embeddings is measured.
             plan: `SurgeryPlan`; by default all zeroed channels leave.
 
         Returns:
             `(model, optimizer, plan, change)`: the slim model, its optimizer, the plan, and the largest absolute
-            change of an embedding value divided by the largest absolute value.
+            change of a value of the embedding (without one, of all outputs) divided by the largest absolute value.
         """
-        plan = plan or self._plan(student)
+        plan = plan or self.without_zeros(student, self.config.pad_channels)
         slim, slim_optimizer = rebuild(student, plan, optimizer=optimizer)
-        before = keras.ops.convert_to_numpy(student(images, training=False)["embedding"])
-        after = keras.ops.convert_to_numpy(slim(images, training=False)["embedding"])
+        before, after = (_embeddings(model(images, training=False)) for model in (student, slim))
         change = float(np.abs(after - before).max() / max(float(np.abs(before).max()), 1e-12))
+        for site, kept in self.kept_channels.items():
+            self.kept_channels[site] = [kept[position] for position in plan.cuts[site].outputs]
         return slim, slim_optimizer, plan, change
 
     def last_plan(self, student, epoch):
         """The plan after the last epoch: removes zeroed channels and, without a budget, those below the threshold."""
         if self.schedule is None and self.config.importance_threshold is not None:
-            plan = plan_surgery(
-                student,
-                importance_threshold=self.config.importance_threshold,
-                round_to=self.config.round_to,
+            plan = self._plan(
+                student, importance_threshold=self.config.importance_threshold, round_to=self.config.round_to
             )
-            norms = norm_importance(indicator_kernels(student))
-            self._log(epoch, cut_record(plan, norms, cost_model(student), "norm"), {})
+            channels = self.channels(student)
+            self._log(epoch, cut_record(plan, channels.norms(), channels.costs, "norm"), {})
             return plan
-        return plan_surgery(student)
+        return self.without_zeros(student)
 
 
-def _floor(student, name, round_to):
-    costs = cost_model(student)
+def _embeddings(outputs):
+    if isinstance(outputs, dict) and "embedding" in outputs:
+        outputs = outputs["embedding"]
+    return np.concatenate([keras.ops.convert_to_numpy(x).ravel() for x in keras.tree.flatten(outputs)])
+
+
+def _floor(costs, name, round_to):
     total = costs.macs if name == "target_macs" else costs.params
     return total({site: min(round_to, width) for site, width in costs.widths.items()}) / total(costs.full_widths)

@@ -1,8 +1,9 @@
 """The checkpoint of a stage: the model, the variables of the optimizer and of all parts, and the length of the logs."""
 
+from keras_cdd.experiment.weight_paths import weights_by_layer
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.checkpoint import load_checkpoint, restore_variables, save_checkpoint
-from keras_cdd.surgery.optimizer_slots import named_slots
+from keras_cdd.surgery.optimizer_slots import slots
 
 
 class TrainingState:
@@ -47,6 +48,9 @@ class TrainingState:
 
 def _variables(distiller):
     """Name -> variable of the optimizer and the parts, that is, of everything except the model's weights."""
-    slots, _ = named_slots(distiller.optimizer, distiller.student.trainable_variables)
+    student, named = distiller.student, {}
+    paths = {id(weight): path for path, weight in weights_by_layer(student).items()}
+    for name, slot, weight, kind in slots(distiller.optimizer, student.trainable_variables):
+        named[f"optimizer/{name if weight is None else f'{paths[id(weight)]}:{kind}'}"] = slot
     parts = {f"{part.name}/{name}": v for part in distiller.parts.values() for name, v in part.variables().items()}
-    return {**{f"optimizer/{name}": slot for name, slot in slots.items()}, **parts}
+    return {**named, **parts}

@@ -2,6 +2,7 @@
 
 from keras_cdd.layers.channel_indicator import ChannelIndicator
 from keras_cdd.layers.conv_shape import ConvShape
+from keras_cdd.layers.diagonal_indicator import DiagonalIndicator
 from keras_cdd.layers.embedding_head import embedding_head
 from keras_cdd.layers.feature_recorder import FeatureRecorder
 from keras_cdd.layers.fused_batch_normalization import FusedBatchNormalization
@@ -13,6 +14,7 @@ from keras_cdd.layers.pooling import GeneralizedMeanPooling
 __all__ = [
     "ChannelIndicator",
     "ConvShape",
+    "DiagonalIndicator",
     "FeatureRecorder",
     "FusedBatchNormalization",
     "GatedBasicBlock",

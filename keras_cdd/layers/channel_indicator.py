@@ -22,9 +22,11 @@ class ChannelIndicator(keras.layers.Layer):
             channels.
         input_channels: sorted indices of the inputs in the uncut layer. Default: 0, 1, ..., channels - 1.
         output_channels: sorted indices of the outputs in the uncut layer. Default: 0, 1, ..., kept - 1.
+        full_channels: number of channels of the uncut layer, of an indicator that stands behind its producer and makes
+            one site with it, as `keras_cdd.gate_model` puts it there. Default: None, an indicator of its own.
         **kwargs: of `keras.layers.Layer`.
 
-    Input and output shape: (N, H, W, channels) -> (N, H, W, kept).
+    Input and output shape: (N, ..., channels) -> (N, ..., kept): maps, vectors, sequences, volumes.
 
     Attributes:
         kernel: (1, 1, channels, kept) variable; 1 where input and output are the same channel of the uncut layer,
@@ -40,11 +42,12 @@ class ChannelIndicator(keras.layers.Layer):
         kept: int | None = None,
         input_channels: Iterable[int] | None = None,
         output_channels: Iterable[int] | None = None,
+        full_channels: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.input_channels = _sorted_channels(input_channels, "input_channels")
-        self.output_channels = _sorted_channels(output_channels, "output_channels")
+        self.input_channels = sorted_channels(input_channels, "input_channels")
+        self.output_channels = sorted_channels(output_channels, "output_channels")
         if kept is None and self.output_channels is not None:
             kept = len(self.output_channels)
         if kept is not None and kept < 1:
@@ -55,6 +58,7 @@ class ChannelIndicator(keras.layers.Layer):
                 f"Received: {len(self.output_channels)} channels, kept={kept}"
             )
         self.kept = kept
+        self.full_channels = full_channels
 
     def build(self, input_shape: Shape) -> None:
         channels = int(input_shape[-1])
@@ -79,7 +83,9 @@ class ChannelIndicator(keras.layers.Layer):
         return keras.ops.reshape(keras.ops.cast(same, dtype or "float32"), shape)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return keras.ops.conv(inputs, self.kernel, padding="valid")
+        if len(inputs.shape) == 4:
+            return keras.ops.conv(inputs, self.kernel, padding="valid")
+        return keras.ops.matmul(inputs, self.kernel[0, 0])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.kept or input_shape[-1])
@@ -90,10 +96,11 @@ class ChannelIndicator(keras.layers.Layer):
             "kept": self.kept,
             "input_channels": self.input_channels,
             "output_channels": self.output_channels,
+            "full_channels": self.full_channels,
         }
 
 
-def _sorted_channels(channels: Iterable[int] | None, name: str) -> list[int] | None:
+def sorted_channels(channels: Iterable[int] | None, name: str) -> list[int] | None:
     if channels is None:
         return None
     channels = [int(channel) for channel in channels]

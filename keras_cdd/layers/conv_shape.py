@@ -10,19 +10,15 @@ class ConvShape:
     Attributes:
         area: kernel height times width.
         positions: output height times width.
-        inputs: number of input channels, or the name of the site that provides them.
-        outputs: number of output channels, or the name of the site that they form.
+        inputs, outputs: number of channels.
     """
 
     area: int
     positions: int
-    inputs: int | str
-    outputs: int | str
+    inputs: int
+    outputs: int
 
-    def macs(self, widths):
-        """Multiply-adds (MACs) per image. `widths`: site -> number of channels."""
-        return self.positions * self.area * _width(self.inputs, widths) * _width(self.outputs, widths)
-
-
-def _width(channels, widths):
-    return widths[channels] if isinstance(channels, str) else channels
+    @property
+    def macs(self) -> int:
+        """Multiply-adds (MACs) per image."""
+        return self.positions * self.area * self.inputs * self.outputs

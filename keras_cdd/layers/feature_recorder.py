@@ -21,7 +21,7 @@ def _probe(activation: Tensor, gate: Tensor) -> tuple[Tensor, Callable[..., tupl
 
     def gradient(upstream: Tensor) -> tuple[Tensor, Tensor]:
         product = tf.cast(activation, tf.float32) * tf.cast(upstream, tf.float32)
-        return upstream, tf.reduce_sum(product, axis=[1, 2])
+        return upstream, tf.reduce_sum(product, axis=list(range(1, len(activation.shape) - 1)))
 
     return tf.identity(activation), gradient
 
@@ -42,6 +42,8 @@ class FeatureRecorder:
     Args:
         with_gates: place a gate of ones (N, kept) on every activation behind an indicator, after its ReLU. The mean
             over images of the squared `d loss / d gate` is the channel's Fisher score. Default: False.
+        gates_of_inputs: with `with_gates`, also place a gate on what a block's first convolution and its projection
+            read, under the name `into(block)`. Default: False.
         tape: `tf.GradientTape` that watches the gates; None (the default) if the caller watches `gates` itself.
 
     Attributes:
@@ -50,8 +52,11 @@ class FeatureRecorder:
         gates: site -> (N, kept), with `with_gates` only.
     """
 
-    def __init__(self, with_gates: bool = False, tape: tf.GradientTape | None = None) -> None:
+    def __init__(
+        self, with_gates: bool = False, tape: tf.GradientTape | None = None, gates_of_inputs: bool = False
+    ) -> None:
         self.with_gates = with_gates
+        self.gates_of_inputs = gates_of_inputs
         self.tape = tape
         self.convolution: dict[str, Tensor] = {}
         self.indicator: dict[str, Tensor] = {}
@@ -66,17 +71,21 @@ class FeatureRecorder:
         _ACTIVE.recorder = self._outer
 
     def record(self, site: str, convolution: Tensor, indicator: Tensor) -> None:
-        """Stores the means over positions of two (N, H, W, C) tensors under the site's name."""
+        """Stores the means over positions of two (N, ..., C) tensors under the site's name."""
         self.convolution[site] = _pooled(convolution)
         self.indicator[site] = self.convolution[site] if indicator is convolution else _pooled(indicator)
 
     def gate(self, site: str, activation: Tensor) -> Tensor:
-        """The activation (N, H, W, kept), with the site's gate on it if `with_gates`."""
+        """The activation (N, ..., kept), with the site's gate on it if `with_gates`.
+
+        A second activation of the same site gets the same gate.
+        """
         if not self.with_gates:
             return activation
-        self.gates[site] = tf.ones([tf.shape(activation)[0], activation.shape[-1]], tf.float32)
-        if self.tape is not None:
-            self.tape.watch(self.gates[site])
+        if site not in self.gates:
+            self.gates[site] = tf.ones([tf.shape(activation)[0], activation.shape[-1]], tf.float32)
+            if self.tape is not None:
+                self.tape.watch(self.gates[site])
         return _probe(activation, self.gates[site])
 
 
@@ -85,5 +94,11 @@ def active_recorder() -> FeatureRecorder | None:
     return getattr(_ACTIVE, "recorder", None)
 
 
+def into(layer: str) -> str:
+    """The name of the gate on the channels that a layer reads; a site may have the layer's own name."""
+    return f"into {layer}"
+
+
 def _pooled(feature_map: Tensor) -> Tensor:
-    return keras.ops.mean(keras.ops.cast(feature_map, "float32"), axis=(1, 2))
+    axes = tuple(range(1, len(feature_map.shape) - 1))
+    return keras.ops.mean(keras.ops.cast(feature_map, "float32"), axis=axes)

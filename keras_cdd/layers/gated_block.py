@@ -1,4 +1,4 @@
-"""Base of the gated residual blocks: a chain of convolutions whose inner widths can be cut."""
+"""Base of the gated residual blocks: a chain of convolutions whose widths can be cut."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import keras
 from keras_cdd.annotations import Shape, Tensor
 from keras_cdd.layers.conv_shape import ConvShape
 from keras_cdd.layers.conv_unit import ConvUnit
-from keras_cdd.layers.feature_recorder import active_recorder
+from keras_cdd.layers.feature_recorder import active_recorder, into
 
 # Where the indicators of a block stand; subclasses say at which convolutions that is.
 INDICATORS = ("none", "conv2", "both")
@@ -19,12 +19,12 @@ KeptChannels = Mapping[str, Mapping[str, Sequence[int]]]
 class GatedBlock(keras.layers.Layer):
     """Base of `GatedBottleneck` and `GatedBasicBlock`; use those. The arguments are those of `GatedBottleneck`.
 
-    Indicators are on inner channels only. The outer width never changes, so every block can be rebuilt slimmer
-    independently of the others.
+    Indicators are on inner channels only, so every block can be cut there independently of the others. The outer width
+    belongs to all blocks that a residual stream passes: `keras_cdd.sites(model, residual=True)` cuts them together.
 
     Class attributes that subclasses define:
         GEOMETRY: name -> kernel size of every convolution, in order.
-        EXPANSION: outer width divided by `filters`.
+        EXPANSION: outer width of the uncut block divided by `filters`.
         SITES: value of `indicators` -> names of the convolutions that get an indicator.
     """
 
@@ -43,6 +43,8 @@ class GatedBlock(keras.layers.Layer):
         use_bias: bool = False,
         epsilon: float = 1e-5,
         momentum: float = 0.9,
+        outer_filters: int | None = None,
+        projection: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -58,7 +60,14 @@ class GatedBlock(keras.layers.Layer):
             raise ValueError(
                 f"Argument `stride_on` must be one of {sorted(self.GEOMETRY)}. Received: stride_on={stride_on!r}"
             )
+        if outer_filters is not None and not 1 <= outer_filters <= filters * self.EXPANSION:
+            raise ValueError(
+                f"Argument `outer_filters` must be from 1 to {filters * self.EXPANSION}, {self.EXPANSION} x `filters`. "
+                f"Received: outer_filters={outer_filters}"
+            )
         self.filters = filters
+        self.outer_filters = outer_filters or self.full_outer_filters
+        self.projection = projection
         self.stride = stride
         self.indicators = indicators
         self.stride_on = stride_on or next(name for name, size in self.GEOMETRY.items() if size == 3)
@@ -120,7 +129,13 @@ class GatedBlock(keras.layers.Layer):
         return unit
 
     def build(self, input_shape: Shape) -> None:
-        if self.stride > 1 or input_shape[-1] != self.outer_filters:
+        changes_shape = self.stride > 1 or input_shape[-1] != self.outer_filters
+        if changes_shape and self.projection is False:
+            raise ValueError(
+                f"Argument `projection` must be True or None where the block changes the size or the width. Received: "
+                f"projection=False, stride={self.stride}, outer_filters={self.outer_filters}, input shape {input_shape}"
+            )
+        if changes_shape or self.projection:
             self.shortcut = self._unit("shortcut", self.outer_filters, self.stride)
             self.shortcut.build(input_shape)
         shape = input_shape
@@ -129,13 +144,16 @@ class GatedBlock(keras.layers.Layer):
             shape = unit.compute_output_shape(shape)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        x = inputs
+        recorder = active_recorder()
+        # What an identity shortcut adds is read later, by other layers.
+        read = recorder.gate(into(self.name), inputs) if recorder is not None and recorder.gates_of_inputs else inputs
+        x = read
         for unit in self.inner:
             x = keras.ops.relu(unit(x, site=self.site(unit), training=training))
-            if unit.indicator is not None and (recorder := active_recorder()) is not None:
+            if unit.indicator is not None and recorder is not None:
                 x = recorder.gate(self.site(unit), x)
         x = self.last(x, training=training)
-        shortcut = inputs if self.shortcut is None else self.shortcut(inputs, training=training)
+        shortcut = inputs if self.shortcut is None else self.shortcut(read, training=training)
         return keras.ops.relu(x + shortcut)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -149,8 +167,8 @@ class GatedBlock(keras.layers.Layer):
         return f"{self.name}/{unit.name}"
 
     @property
-    def outer_filters(self) -> int:
-        """Output channels of the block."""
+    def full_outer_filters(self) -> int:
+        """Output channels of the uncut block."""
         return self.filters * self.EXPANSION
 
     @property
@@ -165,7 +183,7 @@ class GatedBlock(keras.layers.Layer):
         return [len(self.kept_channels.get(site, full)["outputs"]) for site in self.SITES[self.indicators]]
 
     def conv_shapes(self, input_shape: Shape) -> list[ConvShape]:
-        """The convolutions of the fused block; widths that surgery may change are given as site names.
+        """The convolutions of the fused block, in order, that of the shortcut at the end if there is one.
 
         Args:
             input_shape: (N, H, W, C), the input shape of a call of the block.
@@ -182,7 +200,7 @@ class GatedBlock(keras.layers.Layer):
         shapes, channels = [], shape[-1]
         for unit in [*self.inner, self.last]:
             shape = unit.compute_output_shape(shape)
-            outputs = unit.filters if unit.indicator is None else self.site(unit)
+            outputs = unit.filters if unit.indicator is None else unit.indicator.kept
             shapes.append(ConvShape(self.GEOMETRY[unit.name] ** 2, shape[1] * shape[2], channels, outputs))
             channels = outputs
         if self.shortcut is not None:
@@ -201,4 +219,6 @@ class GatedBlock(keras.layers.Layer):
             "use_bias": self.use_bias,
             "epsilon": self.epsilon,
             "momentum": self.momentum,
+            "outer_filters": self.outer_filters,
+            "projection": self.projection,
         }

@@ -24,13 +24,16 @@ class GatedBottleneck(GatedBlock):
             keras.applications).
         use_bias: whether the convolutions have a bias in front of their BatchNorm. Default: False.
         epsilon, momentum: of the BatchNorms. Default: 1e-5 and 0.9 (torch's 0.1).
+        outer_filters: output channels, where surgery cut them. Default: 4 x `filters`.
+        projection: True for a shortcut with a convolution, False for the identity. Default: None, the identity where
+            input and output have the same shape. Surgery states it, since widths may become equal that were not.
         **kwargs: of `keras.layers.Layer`.
 
-    Input and output shape: (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), 4 x filters).
+    Input and output shape: (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), outer_filters).
 
     Raises:
-        ValueError: if `indicators` is unknown, `filters` or `stride` is below 1, or `kept_filters` or `kept_channels`
-            does not fit the block.
+        ValueError: if `indicators` is unknown, `filters` or `stride` is below 1, `kept_filters`, `kept_channels` or
+            `outer_filters` does not fit the block, or an identity shortcut does not fit its input.
     """
 
     GEOMETRY = {"conv1": 1, "conv2": 3, "conv3": 1}

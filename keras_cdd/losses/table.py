@@ -73,11 +73,13 @@ class Loss:
         text: what the loss's weight is called in a command's help.
         function: `LossInputs` -> scalar.
         needs_teacher: whether it compares with a teacher; without one it is left out.
+        needs_embedding: whether the teacher's embedding is all that it reads of it.
     """
 
     text: str
     function: Callable[[LossInputs], Tensor]
     needs_teacher: bool = False
+    needs_embedding: bool = False
 
 
 LOSSES = {
@@ -103,10 +105,12 @@ LOSSES = {
         "Of embedding distillation.",
         lambda x: embedding_distillation_loss(x.teacher["embedding"], x.student["embedding"]),
         needs_teacher=True,
+        needs_embedding=True,
     ),
     "relation": Loss(
         "Of relational distillation.",
         lambda x: relation_distillation_loss(x.teacher["embedding"], x.student["embedding"]),
         needs_teacher=True,
+        needs_embedding=True,
     ),
 }

@@ -4,6 +4,7 @@ from keras_cdd.models.cost import CostModel, cost_model, count_macs, count_param
 from keras_cdd.models.gate_model import gate_model, with_indicators
 from keras_cdd.models.gated_resnet import BACKBONES, INDICATORS, LAST_STRIDES, POOLINGS, STEMS, gated_resnet
 from keras_cdd.models.pretrained.loading import load_pretrained
+from keras_cdd.models.retrieval_model import retrieval_model
 
 __all__ = [
     "BACKBONES",
@@ -18,5 +19,6 @@ __all__ = [
     "gate_model",
     "gated_resnet",
     "load_pretrained",
+    "retrieval_model",
     "with_indicators",
 ]

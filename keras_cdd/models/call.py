@@ -17,7 +17,7 @@ class Call:
         operation: the called layer or other Keras operation.
         args, kwargs: the arguments, which contain tensors of the graph.
         outputs: flat tuple of the output tensors.
-        path: names of the nested models that contain the call, the outermost first; empty outside nested models.
+        path: names of the nested models and composite layers that contain the call, the outermost first; empty outside.
     """
 
     operation: keras.Operation

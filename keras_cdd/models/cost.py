@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from keras_cdd.layers import GatedBlock
+from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.models.call import Call
 from keras_cdd.models.folding import Folding, foldings
 from keras_cdd.models.graph import Graph, embedding_graph, graph_of
@@ -48,9 +49,10 @@ class CostModel:
         macs, params = self._terms_of[site]
         return sum(term(widths or self.widths) for term in macs), sum(term(widths or self.widths) for term in params)
 
-    def of_one_channel(self, site: str) -> tuple[int, int]:
-        """(MACs, parameters) that one channel less at a site saves now."""
-        now, less = (self.cost_at(site, {**self.widths, site: self.widths[site] - gone}) for gone in (0, 1))
+    def of_one_channel(self, site: str, widths: Mapping[str, int] | None = None) -> tuple[int, int]:
+        """(MACs, parameters) that one channel less at a site saves, now or at other widths."""
+        at = widths or self.widths
+        now, less = (self.cost_at(site, {**at, site: at[site] - gone}) for gone in (0, 1))
         return now[0] - less[0], now[1] - less[1]
 
     @functools.cached_property
@@ -93,6 +95,8 @@ class _Counting:
 
     def __init__(self, graph: Graph, sites: "Sites | None") -> None:
         self._sites = sites
+        # Without sites: (id of a weight, axis) -> the site inside a gated block whose channels are there.
+        self._in_blocks: dict[tuple[int, int], str] = {}
         self.macs: list[Term] = []
         self.params: list[Term] = []
         self.widths = {} if sites is None else {name: site.channels for name, site in sites.items()}
@@ -152,25 +156,27 @@ class _Counting:
         return Term(1, self._width(kernel, folding.axes[1]))
 
     def _width(self, weight: keras.Variable, axis: int) -> Width:
-        return Width(weight.shape[axis]) if self._sites is None else self._sites.width(weight, axis)
+        if self._sites is not None:
+            return self._sites.width(weight, axis)
+        site = self._in_blocks.get((id(weight), axis))
+        return Width(weight.shape[axis]) if site is None else Width(0, ((site, 1),))
 
     def _block(self, call: Call, is_new: bool) -> None:
         block = call.operation
-        units = block.gated_units
         if self._sites is None:
-            self.widths |= {site: unit.indicator.kept for site, unit in units.items()}
-            self.full_widths |= dict.fromkeys(units, block.filters)
-
-        def width(channels: int | str) -> Width:
-            if not isinstance(channels, str):
-                return Width(channels)
-            return Width(0, ((channels, 1),)) if channels in self.widths else Width(units[channels].indicator.kept)
-
-        for shape in block.conv_shapes(call.input.shape):
-            inputs, outputs = width(shape.inputs), width(shape.outputs)
+            self._note_sites_of(block)
+        for shape, unit in zip(block.conv_shapes(call.input.shape), _units(block), strict=True):
+            maker = unit.conv if unit.indicator is None else unit.indicator
+            inputs, outputs = self._width(unit.conv.kernel, 2), self._width(maker.kernel, 3)
             self.macs.append(Term(shape.positions * shape.area, inputs, outputs))
             if is_new:
                 self.params += [Term(shape.area, inputs, outputs), Term(1, outputs)]
+
+    def _note_sites_of(self, block: GatedBlock) -> None:
+        for site, unit in block.gated_units.items():
+            self.widths[site], self.full_widths[site] = unit.indicator.kept, block.filters
+            reader = _units(block)[block.inner.index(unit) + 1]
+            self._in_blocks |= {(id(unit.indicator.kernel), 3): site, (id(reader.conv.kernel), 2): site}
 
 
 def count_macs(model: keras.Model, deployed: bool = True, classifier: bool = False) -> int:
@@ -212,15 +218,18 @@ def _counted(model: keras.Model, classifier: bool) -> Graph:
 def _block_macs(call: Call) -> int:
     """MACs of a gated block in training, including the indicators and the filters that the indicators drop."""
     block = call.operation
-    macs, widths = 0, {site: unit.indicator.kept for site, unit in block.gated_units.items()}
-    units = [*block.inner, block.last, block.shortcut]
-    for shape, unit in zip(block.conv_shapes(call.input.shape), units, strict=False):
-        macs += shape.macs(widths)
+    macs = 0
+    for shape, unit in zip(block.conv_shapes(call.input.shape), _units(block), strict=True):
+        macs += shape.macs
         if unit.indicator is not None:
             inputs, outputs = unit.indicator.kernel.shape[2:]
             dropped = shape.area * unit.conv.kernel.shape[2] * (inputs - outputs)
             macs += shape.positions * (inputs * outputs + dropped)
     return macs
+
+
+def _units(block: GatedBlock) -> list[ConvUnit]:
+    return [*block.inner, block.last, *([] if block.shortcut is None else [block.shortcut])]
 
 
 def _num_params(layer: keras.layers.Layer) -> int:

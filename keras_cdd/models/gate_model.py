@@ -1,42 +1,56 @@
-"""Gates an existing residual network of stock Keras layers."""
-
-from typing import Any
+"""Puts indicators into an existing Keras model."""
 
 import keras
 
 from keras_cdd.errors import UserError
 from keras_cdd.layers import GatedBlock
-from keras_cdd.models.call import Call
-from keras_cdd.models.copies import Copies
-from keras_cdd.models.graph import Graph, graph_of
-from keras_cdd.models.residual_blocks import ResidualBlock, residual_blocks
+from keras_cdd.models.gate_blocks import gate_blocks
+from keras_cdd.models.gate_sites import gate_sites
 
 
-def gate_model(model: keras.Model, indicators: str = "both") -> keras.Model:
-    """Replaces the residual blocks of a functional Keras model by gated blocks with the same weights.
+def gate_model(
+    model: keras.Model, indicators: str = "both", indicator: str = "blocks", residual: bool = False
+) -> keras.Model:
+    """Gives a functional Keras model channel indicators; its outputs stay.
 
-    A residual block is `conv1x1-BN-ReLU, conv3x3-BN-ReLU, conv1x1-BN, + shortcut, ReLU` (four times as wide outside as
-    inside) or `conv3x3-BN-ReLU, conv3x3-BN, + shortcut, ReLU`, as in `keras.applications.ResNet50`. Blocks that a gated
-    block cannot compute exactly (such as those with a dilated convolution, or with BatchNorms of different epsilon) and
-    all other layers are copied unchanged.
+    With `indicator="blocks"`, residual blocks become gated blocks with the same weights. A residual block is
+    `conv1x1-BN-ReLU, conv3x3-BN-ReLU, conv1x1-BN, + shortcut, ReLU` (four times as wide outside as inside) or
+    `conv3x3-BN-ReLU, conv3x3-BN, + shortcut, ReLU`, as in `keras.applications.ResNet50`. Blocks that a gated block
+    cannot compute exactly (such as those with a dilated convolution, or with BatchNorms of different epsilon) and all
+    other layers are copied unchanged.
+
+    With `indicator="dense"` or `"diagonal"`, layers stay stock layers, and indicators stand between them, one for every
+    site of `keras_cdd.sites(model, residual)`. A site without a place for one is left as it is; `print(keras_cdd.sites(
+    gated))` shows which indicators there are, and why a site has none. Sites that have an indicator keep it.
+
+    - "dense": a `ChannelIndicator` (the 1x1 convolution of CDD, section 3.1) behind the only layer that makes the
+      site's channels and its BatchNorm, before everything else. The layer's own activation becomes an `Activation`
+      layer behind the indicator.
+    - "diagonal": a `DiagonalIndicator`, a factor a channel, at the last tensor that all layers see that read the site's
+      channels; where there is none, as in a residual stream, the same one before each of these layers.
 
     Args:
         model: functional model or built `Sequential`; not changed.
-        indicators: "both" (the default), "conv2" or "none" (gated blocks without indicators, for the teacher of such a
-            student).
+        indicators: with `indicator="blocks"`: "both" (the default), "conv2" or "none" (gated blocks without indicators,
+            for the teacher of such a student).
+        indicator: "blocks" (the default), "dense" or "diagonal".
+        residual: with "dense" or "diagonal": also channels that additions join. Default: False.
 
     Returns:
-        A new model with the same outputs. Nested models are replaced by their layers.
+        A new model with the same outputs: to the bit with "dense" and "diagonal", else within rounding. Nested models
+        and composite layers are replaced by their layers.
 
     Raises:
-        UserError: if the model has no graph, or if no block can be gated; the message gives the reason for the `Add`
-            layers.
+        UserError: if the model has no graph, or if nothing can be gated; the message gives the reasons.
+        ValueError: for an unknown `indicator`.
     """
-    graph = graph_of(model)
-    blocks, reasons = residual_blocks(graph)
-    if not blocks:
-        raise UserError(f"`gate_model` finds no residual blocks that it can gate in {model.name}: {_words(reasons)}.")
-    return graph.replay(_Gating(graph, blocks, indicators))
+    if indicator == "blocks":
+        return gate_blocks(model, indicators)
+    if indicator not in ("dense", "diagonal"):
+        raise ValueError(
+            f'Argument `indicator` must be "blocks", "dense" or "diagonal". Received: indicator={indicator!r}'
+        )
+    return gate_sites(model, indicator, residual)
 
 
 def with_indicators(model: keras.Model, indicators: str) -> keras.Model:
@@ -48,85 +62,20 @@ def with_indicators(model: keras.Model, indicators: str) -> keras.Model:
 
     Returns:
         A new model.
+
+    Raises:
+        UserError: if a block's outer width is cut. Other layers have that width too, and nothing says their uncut one.
     """
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if isinstance(layer, GatedBlock):
+            if layer.outer_filters < layer.full_outer_filters:
+                raise UserError(
+                    "New indicators need a network whose outer widths are uncut. "
+                    f"Received: {layer.name} with {layer.outer_filters} of {layer.full_outer_filters} channels outside"
+                )
             config |= {"indicators": indicators, "kept_filters": None, "kept_channels": None}
         return layer.__class__.from_config(config)
 
     return keras.models.clone_model(model, clone_function=clone, recursive=True)
-
-
-class _Gating(Copies):
-    """Replaces the last call of every residual block by a gated block."""
-
-    def __init__(self, graph: Graph, blocks: list[ResidualBlock], indicators: str) -> None:
-        super().__init__(graph)
-        self._indicators = indicators
-        self._ends = {id(block.end): block for block in blocks}
-        self._inside = {id(call) for block in blocks for call in block.inside}
-
-    def __call__(self, call: Call, *args: Any, **kwargs: Any) -> Any:
-        if id(call) in self._inside:
-            # Passes the block's input through to the end of the block.
-            return keras.tree.flatten(args)[0]
-        if id(call) not in self._ends:
-            return super().__call__(call, *args, **kwargs)
-        block = self._ends[id(call)]
-        gated = _gated(block, self._name_of_block(block), self._indicators)
-        outputs = gated(args[0], training=block.units[0][1].kwargs.get("training"))
-        _copy_weights(block, gated)
-        return outputs
-
-    def _name_of_block(self, block: ResidualBlock) -> str:
-        """The name of the block's last layer, which is not copied, without a suffix `_out`."""
-        last = block.end if self._graph.is_called_once(block.end) else block.add
-        name = self.name(last.operation)
-        stem = name.removesuffix("_out")
-        return name if stem == name else self._graph.unique_name(stem)
-
-
-def _gated(block: ResidualBlock, name: str, indicators: str) -> GatedBlock:
-    convs = [conv.operation for conv, _ in block.all_units]
-    bn, stride = block.units[0][1].operation, max(block.strides)
-    return block.kind(
-        block.units[0][0].operation.filters,
-        stride=stride,
-        indicators=indicators,
-        stride_on=list(block.kind.GEOMETRY)[block.strides.index(stride)] if stride > 1 else None,
-        use_bias=any(conv.use_bias for conv in convs),
-        epsilon=bn.epsilon,
-        momentum=bn.momentum,
-        trainable=convs[0].trainable,
-        dtype=convs[0].dtype_policy,
-        name=name,
-    )
-
-
-def _copy_weights(block: ResidualBlock, gated: GatedBlock) -> None:
-    units = [*gated.inner, gated.last] + ([] if gated.shortcut is None else [gated.shortcut])
-    for unit, (conv_call, bn_call) in zip(units, block.all_units, strict=True):
-        conv, bn = conv_call.operation, bn_call.operation
-        unit.conv.kernel.assign(conv.kernel)
-        if conv.bias is not None:
-            unit.conv.bias.assign(conv.bias)
-        for name in ("gamma", "beta", "moving_mean", "moving_variance"):
-            # Without scale or center, gamma or beta is None; the gated block keeps its initial 1 or 0.
-            if getattr(bn, name) is not None:
-                getattr(unit.bn, name).assign(getattr(bn, name))
-
-
-def _words(reasons: dict[str, str]) -> str:
-    """Formats the reasons (name of an `Add` layer -> reason) as one line, with at most three names per reason."""
-    if not reasons:
-        return "it has no `Add` layer"
-    named: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        named.setdefault(reason, []).append(name)
-    return "; ".join(f"{_some(names)}: {reason}" for reason, names in named.items())
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

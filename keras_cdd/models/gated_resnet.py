@@ -34,6 +34,7 @@ def gated_resnet(
     rescaling: tuple[float | Sequence[float], float | Sequence[float]] = (1 / 127.5, -1.0),
     stride_on: str | None = None,
     name: str | None = None,
+    head: str = "neck",
 ) -> keras.Model:
     """A functional retrieval network of gated blocks.
 
@@ -53,13 +54,14 @@ def gated_resnet(
         stride_on: name of the convolution in a block that halves the size; "conv1" for weights of keras.applications.
             Default: that of the block's class.
         name: name of the model; "gated_" and the backbone by default.
+        head: "neck" (the default), "linear" or "none", see `embedding_head`.
 
     Returns:
         A `keras.Model` from (N, height, width, 3) pixels in 0..255 to the dict of `embedding_head`: `features`,
         `embedding` and, with `num_classes`, `logits`.
 
     Raises:
-        ValueError: if `backbone`, `stem`, `pooling`, `indicators` or `last_stride` is none of these choices.
+        ValueError: if `backbone`, `stem`, `pooling`, `indicators`, `last_stride` or `head` is none of these choices.
     """
     choices = {
         "backbone": (backbone, tuple(BACKBONES)),
@@ -83,7 +85,7 @@ def gated_resnet(
         for number in range(1, depth + 1):
             stride = {1: 1, 4: last_stride}.get(stage, 2) if number == 1 else 1
             x = block(filters, stride, indicators, stride_on=stride_on, name=f"stage{stage}_block{number}")(x)
-    outputs = embedding_head(x, embedding_size, num_classes, pooling)
+    outputs = embedding_head(x, embedding_size, num_classes, pooling, head)
     return keras.Model(image, outputs, name=name or f"gated_{backbone}")
 
 

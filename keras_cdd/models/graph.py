@@ -13,13 +13,16 @@ import keras
 from keras_cdd.annotations import Tensor
 from keras_cdd.errors import UserError
 from keras_cdd.models.call import Call
+from keras_cdd.models.composites import hands_on, opened_composite
+from keras_cdd.models.visit import like, outputs_of, visit
 
 
 class Graph:
     """The calls of a functional model or built `Sequential`, at the time of `graph_of`.
 
-    Nested functional models and `Sequential`s are expanded: each of their calls is replaced by the calls inside them.
-    The model gets no new nodes, and calls of its layers outside the model are ignored.
+    Nested functional models, `Sequential`s and composite layers (see `opened_composite`) are expanded: each of their
+    calls is replaced by the calls inside them. The model gets no new nodes (layers inside composite layers do), and
+    calls of its layers outside the model are ignored.
 
     Attributes:
         name: name of the model.
@@ -31,7 +34,7 @@ class Graph:
     def __init__(self, name: str, inputs: Any, outputs: Any) -> None:
         self.name = name
         self.calls: list[Call] = []
-        self.inputs = keras.tree.map_structure(_like, inputs)
+        self.inputs = keras.tree.map_structure(like, inputs)
         outer = keras.Model(keras.tree.flatten(inputs), keras.tree.flatten(outputs))
         flat_outputs = self._record(outer, keras.tree.flatten(self.inputs), (), None)
         self.outputs = keras.tree.pack_sequence_as(outputs, flat_outputs)
@@ -41,10 +44,13 @@ class Graph:
         for call in self.calls:
             for key in dict.fromkeys(map(id, call.inputs)):
                 self._takers[key].append(call)
-        self._times = collections.Counter(id(call.operation) for call in self.calls)
+        self._calls_of = collections.defaultdict(list)
+        for call in self.calls:
+            self._calls_of[id(call.operation)].append(call)
         self._taken_names = {tensor.name for tensor in keras.tree.flatten(self.inputs)}
         self.names: dict[int, str] = {}
-        for call in self.calls:
+        # What has weights has its name first: operations in the `call` of a composite layer are new each time.
+        for call in sorted(self.calls, key=lambda call: not getattr(call.operation, "weights", None)):
             if id(call.operation) not in self.names:
                 self.names[id(call.operation)] = self.unique_name(call.operation.name, call.path)
 
@@ -70,8 +76,12 @@ class Graph:
             return None
         return self.takers(call.output)[0]
 
+    def calls_of(self, operation: keras.Operation) -> Sequence[Call]:
+        """All calls of an operation, in order."""
+        return self._calls_of.get(id(operation), ())
+
     def is_called_once(self, call: Call) -> bool:
-        return self._times[id(call.operation)] == 1
+        return len(self.calls_of(call.operation)) == 1
 
     def unique_name(self, name: str, path: Sequence[str] = ()) -> str:
         """Returns and reserves a name that nothing else in the graph has, based on `name` and `path`."""
@@ -93,43 +103,29 @@ class Graph:
         inputs = keras.tree.map_structure(
             lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype, sparse=x.sparse, name=x.name), self.inputs
         )
+        return keras.Model(inputs, self.run(inputs, call), name=self.name)
+
+    def run(self, inputs: Any, call: Callable[..., Any]) -> Any:
+        """Computes the outputs from inputs, symbolic tensors or values, in the structure of the model's.
+
+        Args:
+            inputs: in the structure of `Graph.inputs`.
+            call: as in `replay`.
+        """
         values = dict(zip(map(id, keras.tree.flatten(self.inputs)), keras.tree.flatten(inputs), strict=True))
         for recorded in self.calls:
             args, kwargs = recorded.arguments(values)
             given = keras.tree.flatten(call(recorded, *args, **kwargs))
             values.update(zip(map(id, recorded.outputs), given, strict=True))
-        outputs = keras.tree.map_structure(lambda x: values[id(x)], self.outputs)
-        return keras.Model(inputs, outputs, name=self.name)
+        return keras.tree.map_structure(lambda x: values[id(x)], self.outputs)
 
     def _record(
         self, model: keras.Model, inputs: Sequence[Tensor], path: tuple[str, ...], training: bool | None
     ) -> list[Tensor]:
-        """Records the calls of a plain functional model; takes and returns tensors of this graph.
-
-        `clone_model` visits every call, and calls a stand-in instead of the operation itself.
-        """
-        walked: dict[int, tuple[Tensor, Tensor]] = {}  # Of the walk: id -> (tensor, the graph's tensor).
-
-        def know(tensors: Sequence[Tensor], ours: Sequence[Tensor]) -> None:
-            walked.update((id(tensor), (tensor, our)) for tensor, our in zip(tensors, ours, strict=True))
-
-        def ours(x: Any) -> Any:
-            return walked[id(x)][1] if isinstance(x, keras.KerasTensor) else x
-
-        def stand_in(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
-            tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-            our_args, our_kwargs = keras.tree.map_structure(ours, (args, kwargs))
-            outputs = self._called(operation, our_args, our_kwargs, path, training)
-            given = keras.tree.flatten(_StandIn(outputs)(tensors))
-            know(given, outputs)
-            return given
-
-        heads = [keras.Input(batch_shape=x.shape, dtype=x.dtype, sparse=x.sparse) for x in inputs]
-        know(heads, inputs)
-        copy = keras.models.clone_model(
-            model, input_tensors=heads, clone_function=lambda operation: operation, call_function=stand_in
+        """Records the calls of a plain functional model; takes and returns tensors of this graph."""
+        return visit(
+            model, inputs, lambda operation, args, kwargs: self._called(operation, args, kwargs, path, training)
         )
-        return [ours(x) for x in copy.outputs]
 
     def _called(
         self, operation: keras.Operation, args: Any, kwargs: Any, path: tuple[str, ...], training: bool | None
@@ -139,9 +135,10 @@ class Graph:
         if (inner := _opened(operation)) is not None:
             training = kwargs.get("training")
             return self._record(inner, keras.tree.flatten(args), (*path, operation.name), training)
-        outputs = keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))
-        # New tensors, because some operations return their input itself.
-        outputs = [_like(x) for x in outputs]
+        if (inner := opened_composite(operation, all_layers, args, kwargs)) is not None:
+            training = hands_on(operation, kwargs.get("training")) if training is None else training
+            return self._record(inner, keras.tree.flatten(args), (*path, operation.name), training)
+        outputs = outputs_of(operation, args, kwargs)
         self.calls.append(Call(operation, args, kwargs, tuple(outputs), path))
         return outputs
 
@@ -158,7 +155,7 @@ def graph_of(model: keras.Model) -> Graph:
             "A functional model or a built `Sequential` is needed, since others have no graph to look at. "
             f"Received: {model.name} of class {type(model).__name__}"
         )
-    return Graph(model.name, *_ends(model))
+    return Graph(model.name, *ends(model))
 
 
 def embedding_graph(model: keras.Model) -> Graph:
@@ -172,7 +169,7 @@ def embedding_graph(model: keras.Model) -> Graph:
     graph = graph_of(model)
     if not isinstance(graph.outputs, dict) or "embedding" not in graph.outputs:
         return graph
-    inputs, outputs = _ends(model)
+    inputs, outputs = ends(model)
     return Graph(model.name, inputs, {"embedding": outputs["embedding"]})
 
 
@@ -187,26 +184,7 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     return model._flatten_layers(include_self=False)
 
 
-class _StandIn(keras.Operation):
-    """Replaces an operation while a graph is only visited."""
-
-    def __init__(self, specs: Sequence[Tensor]) -> None:
-        super().__init__()
-        self._specs = specs
-
-    def call(self, inputs: Any) -> Any:
-        raise NotImplementedError("A stand-in computes nothing.")
-
-    def compute_output_spec(self, inputs: Any) -> list[Tensor]:
-        return [_like(x) for x in self._specs]
-
-
-def _like(tensor: Tensor) -> Tensor:
-    """A new tensor of the same shape, dtype and name that belongs to no Keras graph."""
-    return keras.KerasTensor(tensor.shape, tensor.dtype, sparse=tensor.sparse, name=tensor.name)
-
-
-def _ends(model: keras.Model) -> tuple[Any, Any]:
+def ends(model: keras.Model) -> tuple[Any, Any]:
     """Inputs and outputs in the structure in which a call of the model takes and returns them."""
     if not isinstance(model, keras.Sequential):
         return model.input, model.output

@@ -5,11 +5,11 @@ from typing import Any
 
 import keras
 
-from keras_cdd.layers import ChannelIndicator
+from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
 from keras_cdd.models.call import Call
 from keras_cdd.models.kinds import CONVOLUTIONS, DEPTHWISE, SEPARABLE, TRANSPOSED
 
-_OF_CHANNELS_LAST = (keras.layers.Dense, ChannelIndicator)
+_OF_CHANNELS_LAST = (keras.layers.Dense, ChannelIndicator, DiagonalIndicator)
 
 
 def multiply_adds(call: Call) -> int:
@@ -27,6 +27,8 @@ def multiply_adds(call: Call) -> int:
     layer = call.operation
     if not isinstance(layer, CONVOLUTIONS + DEPTHWISE + SEPARABLE + TRANSPOSED + _OF_CHANNELS_LAST):
         return 0
+    if isinstance(layer, DiagonalIndicator) and len(call.input.shape) not in (3, 4):
+        return 0  # Not a depthwise convolution when deployed, but a product.
     tensor = call.input if isinstance(layer, TRANSPOSED) else call.output
     data_format = "channels_last" if isinstance(layer, _OF_CHANNELS_LAST) else layer.data_format
     return _kernel_size(layer) * _positions(call, tensor, data_format)

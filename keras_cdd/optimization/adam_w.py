@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_cdd.optimization.path_rates import PathRates
+from keras_cdd.optimization.weight_averages import WeightAverages
 
 
 @keras.saving.register_keras_serializable("keras_cdd")
-class AdamW(PathRates, keras.optimizers.Adam):
+class AdamW(WeightAverages, PathRates, keras.optimizers.Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019) and `lr_multipliers`, see `PathRates`.
 
     Before each step a weight becomes `w - rate * weight_decay * w` with the weight's own learning rate, as in torch;
@@ -17,7 +18,7 @@ class AdamW(PathRates, keras.optimizers.Adam):
         learning_rate: number or `LearningRateSchedule`. Default: 0.001.
         weight_decay: factor on the weight, multiplied by the learning rate; at least 0. Default: 0.004.
         name: of the optimizer.
-        **kwargs: of `keras.optimizers.Adam` and `PathRates`.
+        **kwargs: of `keras.optimizers.Adam`, `PathRates` and `WeightAverages`.
     """
 
     def __init__(self, learning_rate=0.001, weight_decay=0.004, name="adamw", **kwargs):

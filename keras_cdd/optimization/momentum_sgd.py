@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_cdd.optimization.path_rates import PathRates
+from keras_cdd.optimization.weight_averages import WeightAverages
 
 
 @keras.saving.register_keras_serializable("keras_cdd")
-class MomentumSGD(PathRates, keras.optimizers.SGD):
+class MomentumSGD(WeightAverages, PathRates, keras.optimizers.SGD):
     """`v = momentum * v + (gradient + decay * w)`, then `w = w - learning_rate * v`, as in torch.
 
     Keras's SGD multiplies the learning rate into the velocity, which gives other steps as soon as the rate changes,
@@ -19,7 +20,7 @@ class MomentumSGD(PathRates, keras.optimizers.SGD):
         coupled_weight_decay: factor of the weight that is added to its gradient, for every weight. Default: 0.
         lr_multipliers: see `PathRates`. Default: none.
         name: of the optimizer.
-        **kwargs: of `keras.optimizers.SGD`, except `weight_decay`.
+        **kwargs: of `keras.optimizers.SGD`, except `weight_decay`, and of `PathRates` and `WeightAverages`.
 
     Raises:
         ValueError: for a `weight_decay`, Keras's decoupled one, which would come on top.
@@ -45,6 +46,10 @@ class MomentumSGD(PathRates, keras.optimizers.SGD):
         self.coupled_weight_decay = coupled_weight_decay
 
     def update_step(self, gradient, variable, learning_rate):
+        self._move(gradient, variable, learning_rate)
+        self.update_average(variable)
+
+    def _move(self, gradient, variable, learning_rate):
         learning_rate = ops.cast(learning_rate * self.rate_factor(variable), variable.dtype)
         gradient = ops.cast(gradient, variable.dtype) + self.coupled_weight_decay * variable
         if self.momentum == 0:

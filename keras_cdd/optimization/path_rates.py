@@ -11,12 +11,14 @@ class PathRates:
     Args:
         lr_multipliers: substring of a weight's path -> factor on its learning rate, for example `{"head": 1.5}`; the
             factors of several matches multiply. Default: None, the same rate for all weights.
+        other_lr_multiplier: factor on the learning rate of a weight whose path has no such substring. Default: 1.
         **kwargs: of the optimizer.
     """
 
-    def __init__(self, *args, lr_multipliers=None, **kwargs):
+    def __init__(self, *args, lr_multipliers=None, other_lr_multiplier=1.0, **kwargs):
         super().__init__(*args, **kwargs)
         self.lr_multipliers = dict(lr_multipliers or {})
+        self.other_lr_multiplier = other_lr_multiplier
 
     def update_step(self, gradient, variable, learning_rate):
         super().update_step(gradient, variable, learning_rate * self.rate_factor(variable))
@@ -24,9 +26,11 @@ class PathRates:
     def rate_factor(self, variable):
         """The factor on the learning rate of a trainable variable."""
         if not self.lr_multipliers:
-            return 1.0
+            return self.other_lr_multiplier
         path = self._trainable_variables[self._get_variable_index(variable)].path
-        return math.prod(factor for part, factor in self.lr_multipliers.items() if part in path)
+        factors = [factor for part, factor in self.lr_multipliers.items() if part in path]
+        return math.prod(factors) if factors else self.other_lr_multiplier
 
     def get_config(self):
-        return {**super().get_config(), "lr_multipliers": self.lr_multipliers}
+        factors = {"lr_multipliers": self.lr_multipliers, "other_lr_multiplier": self.other_lr_multiplier}
+        return {**super().get_config(), **factors}

@@ -5,10 +5,10 @@ from keras_cdd.optimization.adam_w import AdamW
 from keras_cdd.optimization.momentum_sgd import MomentumSGD
 from keras_cdd.optimization.schedules import WarmupCosine, WarmupMultiStep
 
-# Name -> function of (learning rate, momentum, weight decay, factors on the rate by path); unused ones are ignored.
+# Name -> function of (learning rate, momentum, weight decay) and arguments of the optimizer; unused ones are ignored.
 OPTIMIZERS = {
-    "sgd": lambda rate, momentum, decay, multipliers: MomentumSGD(rate, momentum, decay, multipliers),
-    "adam": lambda rate, momentum, decay, multipliers: Adam(rate, lr_multipliers=multipliers),
-    "adamw": lambda rate, momentum, decay, multipliers: AdamW(rate, decay, lr_multipliers=multipliers),
+    "sgd": lambda rate, momentum, decay, **options: MomentumSGD(rate, momentum, decay, **options),
+    "adam": lambda rate, momentum, decay, **options: Adam(rate, **options),
+    "adamw": lambda rate, momentum, decay, **options: AdamW(rate, decay, **options),
 }
 SCHEDULES = {"cosine": WarmupCosine, "multistep": WarmupMultiStep}

@@ -19,7 +19,7 @@ def keep_examples(folder, epochs, evaluator, models, embeddings, metrics):
         folder: `pathlib.Path` of the run.
         epochs: number of epochs of the student, the step in TensorBoard.
         evaluator: `Evaluator` of the run's protocol.
-        models: "teacher", "student", "deploy" -> Keras model.
+        models: "student", "deploy" and, if there is one, "teacher" -> Keras model.
         embeddings: the evaluated ones of these keys -> embeddings of query (queries, D) and gallery (gallery, D).
         metrics: the same keys -> `RankingMetrics`.
     """
@@ -27,7 +27,7 @@ def keep_examples(folder, epochs, evaluator, models, embeddings, metrics):
     names = {"student": "deploy"} | ({"teacher": "teacher"} if "teacher" in metrics else {})
     precisions = {who: metrics[name].average_precisions for who, name in names.items()}
     examples = Examples(evaluator, {who: embeddings[name] for who, name in names.items()}, precisions)
-    collected = examples.collect({who: models[who] for who in ("student", "teacher")})
+    collected = examples.collect({who: models[who] for who in ("student", "teacher") if who in models})
     write_json(folder / layout.EXAMPLES, collected, indent=None)
     writer = tf.summary.create_file_writer(str(folder / layout.TENSORBOARD / "student"))
     with writer.as_default(step=epochs):
@@ -47,11 +47,12 @@ def redo_examples(path):
         UserError: if it is not finished.
     """
     run = RunFiles(path)
-    missing = [f"{name}.keras" for name in MODELS if run.size_of(f"{name}.keras") is None]
+    names = [name for name in MODELS if name != "teacher" or "teacher_embeddings" not in run.settings]
+    missing = [f"{name}.keras" for name in names if run.size_of(f"{name}.keras") is None]
     if missing or not run.summary:
         raise UserError(f"--workdir {path} is not finished ({', '.join(missing) or layout.SUMMARY} is missing).")
     evaluator = Evaluator(run.dataset, run.image_size, strict=run.config.data.strict_data)
-    models = {name: run.model(name) for name in MODELS}
+    models = {name: run.model(name) for name in names}
     embeddings = {name: evaluator.embeddings(model) for name, model in models.items() if name != "student"}
     metrics = {name: evaluator.rank(*sides) for name, sides in embeddings.items()}
     keep_examples(run.path, run.config.training.epochs, evaluator, models, embeddings, metrics)

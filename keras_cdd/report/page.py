@@ -6,13 +6,15 @@ import re
 import jinja2
 
 from keras_cdd.errors import UserError
+from keras_cdd.models.backbones import STOCK_BACKBONES
 from keras_cdd.report.channels import channel_map, importance_chart
 from keras_cdd.report.curves import curves
 from keras_cdd.report.duration import duration
-from keras_cdd.report.headline import COLUMNS, headline, savings
+from keras_cdd.report.headline import COLUMNS, evaluated, headline, savings
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.run_folder.writing import write_text
+from keras_cdd.settings.config import DEFAULT_BACKBONE
 
 
 def write_report(workdir):
@@ -40,10 +42,12 @@ def render(run):
         state=_state(run),
         finished=bool(run.summary),
         settings=run.settings,
+        network=_network(run.settings),
         surgeries=run.surgeries,
         environment=_flat(run.environment),
         columns=COLUMNS,
         headline=headline(run),
+        evaluated=list(evaluated(run)) if run.evaluations else [],
         savings=savings(run),
         seconds=run.summary.get("seconds", {}),
         curves=curves(run),
@@ -90,6 +94,16 @@ _TEMPLATES = jinja2.Environment(
 
 def _channels(run):
     return [chart for chart in (channel_map(run), importance_chart(run)) if chart]
+
+
+def _network(settings):
+    """The student's network in words."""
+    if model := settings.get("student_model"):
+        return pathlib.Path(model).name
+    backbone = settings.get("backbone")
+    if backbone is None:
+        return "the teacher's network" if "teacher" in settings else DEFAULT_BACKBONE
+    return backbone if backbone in STOCK_BACKBONES else f"{backbone}, width {settings.get('width', '')}"
 
 
 def _state(run):

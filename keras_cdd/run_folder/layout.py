@@ -9,15 +9,18 @@ SURGERY = "surgery.jsonl"
 CUTS = "cuts.jsonl"
 LOGS = (METRICS, SURGERY, CUTS)
 TEACHER, STUDENT, DEPLOY = "teacher.keras", "student.keras", "deploy.keras"
+CHANNELS = "channels.json"
 SUMMARY = "summary.json"
+# Models that `keras_cdd.evaluate --workdir` measured on the run's protocol.
+EVALUATIONS = "evaluations.jsonl"
 EXAMPLES = "examples.json"
 REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 
 # Any of these shows that a run got further than writing its settings.
-PROGRESS = (*LOGS, TEACHER, STUDENT, DEPLOY, SUMMARY, CHECKPOINTS, TENSORBOARD)
-RUN_FILES = (FLAGS, ENVIRONMENT, *PROGRESS, EXAMPLES, REPORT)
+PROGRESS = (*LOGS, TEACHER, CHANNELS, STUDENT, DEPLOY, SUMMARY, CHECKPOINTS, TENSORBOARD)
+RUN_FILES = (FLAGS, ENVIRONMENT, *PROGRESS, EVALUATIONS, EXAMPLES, REPORT)
 # Written by `export.search --show` in the quickstart; outdated when the run starts again.
 RANKING = "ranking.png"
 

@@ -12,6 +12,9 @@ from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.json_lines import read_records
 from keras_cdd.settings.flags import config_from_flagfile
 
+# What tells one evaluation of `evaluations.jsonl` from another.
+EVALUATED = ("model", "pretrained", "image_height", "image_width", "gallery_model", "gallery_embeddings")
+
 
 @dataclasses.dataclass(frozen=True)
 class RunFiles:
@@ -81,6 +84,12 @@ class RunFiles:
     def cuts(self):
         """The records of `cuts.jsonl`; a run without a budget has at most one."""
         return read_records(self.path / layout.CUTS)
+
+    @functools.cached_property
+    def evaluations(self):
+        """The records of `evaluations.jsonl`; of a model that was evaluated again, only the last."""
+        records = read_records(self.path / layout.EVALUATIONS)
+        return list({tuple(record.get(key) for key in EVALUATED): record for record in records}.values())
 
     @functools.cached_property
     def summary(self):

@@ -1,5 +1,6 @@
 """Starts or resumes a run in its workdir, and writes its files."""
 
+import json
 import os
 import pathlib
 import platform
@@ -12,6 +13,7 @@ import tensorflow as tf
 from keras_cdd.errors import UserError
 from keras_cdd.run_folder import layout, writing
 from keras_cdd.run_folder.json_lines import as_line, read_records
+from keras_cdd.run_folder.lock import Lock
 from keras_cdd.run_folder.removing import remove_but
 
 
@@ -24,12 +26,13 @@ class Workdir:
             `--workdir`, `--resume` and `--download`.
         resume: True (the default) resumes the run in the folder; False removes its files and its exports.
         keep: files and folders that are never removed, because the run reads them.
+        shared: whether several processes of one run write to the folder. Default: False, another one is refused.
 
     Raises:
-        UserError: if the folder cannot be written to, or contains a run with other settings.
+        UserError: if the folder cannot be written to, is in use, or contains a run with other settings.
     """
 
-    def __init__(self, path, settings, resume=True, keep=()):
+    def __init__(self, path, settings, resume=True, keep=(), shared=False):
         self.path = pathlib.Path(path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -37,11 +40,21 @@ class Workdir:
             (self.path / ".writable").unlink()
         except OSError as error:
             raise UserError(f"--workdir {path} cannot be written ({error.strerror}); choose another.") from None
-        if resume:
-            self._check_settings(settings)
-        else:
-            remove_but(layout.left_behind(self.path), keep)
-        self.write_text(layout.FLAGS, settings)
+        self._lock = None if shared else Lock(self.path, f"--workdir {path}")
+        try:
+            if resume:
+                self._check_settings(settings)
+            else:
+                remove_but(layout.left_behind(self.path), keep)
+            self.write_text(layout.FLAGS, settings)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self):
+        """Ends the run's hold on the folder."""
+        if self._lock is not None:
+            self._lock.release()
 
     def _check_settings(self, settings):
         if not self.has(layout.FLAGS) or not any(self.has(name) for name in layout.PROGRESS):
@@ -64,6 +77,9 @@ class Workdir:
 
     def write_json(self, name, value):
         writing.write_json(self.path / name, value)
+
+    def read_json(self, name):
+        return json.loads((self.path / name).read_text())
 
     def save_model(self, name, model):
         writing.save_model(self.path / name, model)

@@ -5,13 +5,17 @@ import pathlib
 
 from keras_cdd.distill import COMPRESSIONS, STRATEGIES
 from keras_cdd.distill.gradient_reset import METRICS
-from keras_cdd.layers.embedding_head import POOLINGS
+from keras_cdd.layers.embedding_head import HEADS, POOLINGS
 from keras_cdd.layers.gated_block import INDICATORS
 from keras_cdd.losses import LOSSES, LossWeights
-from keras_cdd.models.gated_resnet import BACKBONES, STEMS
+from keras_cdd.models.backbones import ALL_BACKBONES
+from keras_cdd.models.gated_resnet import STEMS
 from keras_cdd.optimization import OPTIMIZERS, SCHEDULES
 from keras_cdd.settings.rules import check_settings
 from keras_cdd.surgery.importance import IMPORTANCES
+
+DEFAULT_BACKBONE = "resnet50"
+ONLY_RESNETS = "Only for backbones of gated blocks (resnet18 to resnet152)."
 
 
 def option(default, text, choices=None):
@@ -35,6 +39,13 @@ class DataConfig:
     scale: tuple[float, ...] = option((1.0, 1.0), "Augmentation: smallest,largest factor on the size.")
     flip: bool = option(True, "Augmentation: mirror half of the images, if the data set allows it.")
     erasing: float = option(0.0, "Augmentation: probability of erasing a random rectangle.")
+    random_crop: float = option(
+        1.0, "Augmentation: smallest area, as a fraction, of a random rectangle that is enlarged to the image; 1: off."
+    )
+    brightness: float = option(0.0, "Augmentation: largest change of the brightness, as a fraction.")
+    contrast: float = option(0.0, "Augmentation: largest change of the contrast, as a fraction.")
+    saturation: float = option(0.0, "Augmentation: largest change of the saturation, as a fraction.")
+    hue: float = option(0.0, "Augmentation: largest turn of the hue; 0.5 is half of the colour circle.")
     strict_data: bool = option(False, "Stop at an unreadable image instead of reporting and skipping it.")
     cache_dir: str | None = option(
         "~/.cache/keras_cdd", "Folder for decoded images that do not fit into memory; empty to decode them every epoch."
@@ -46,13 +57,34 @@ class DataConfig:
 class NetworkConfig:
     """The architecture of the teacher and the heavy student."""
 
-    backbone: str = option("resnet50", "Backbone: depth and type of block.", BACKBONES)
-    width: int = option(64, "Filters of the first stage; 64 is the standard.")
-    indicators: str = option("both", "Convolutions of a block with channel indicators.", INDICATORS[1:])
-    stem: str = option("standard", "7x7 stride 2 with max-pooling, or 3x3 for small images.", STEMS)
-    last_stride: int = option(1, "Stride of the last stage.", (1, 2))
-    pooling: str = option("avg", "Average or generalized-mean pooling.", POOLINGS)
-    embedding_size: int = option(512, "Length of the embedding.")
+    backbone: str | None = option(
+        None,
+        "Network of teacher and student; of the student alone if --teacher is given. Default: the --student_model's, "
+        f"the --teacher's, or {DEFAULT_BACKBONE}.",
+        ALL_BACKBONES,
+    )
+    width: int = option(64, f"Filters of the first stage; 64 is the standard. {ONLY_RESNETS}")
+    indicators: str = option("both", f"Convolutions of a block with channel indicators. {ONLY_RESNETS}", INDICATORS[1:])
+    indicator: str = option(
+        "none",
+        "Indicator at every site of a student without gated blocks, for --compression and the gradient reset.",
+        ("none", "dense", "diagonal"),
+    )
+    stem: str = option("standard", f"7x7 stride 2 with max-pooling, or 3x3 for small images. {ONLY_RESNETS}", STEMS)
+    last_stride: int = option(1, f"Stride of the last stage. {ONLY_RESNETS}", (1, 2))
+    pooling: str = option("avg", "Average or generalized-mean pooling of a backbone's feature map.", POOLINGS)
+    head: str | None = option(
+        None,
+        "From pooled features to the embedding: the paper's BatchNorm neck, no layer (--embedding_size is unused), or "
+        "a linear projection, which starts as a PCA of the features if the backbone has given weights. Default: neck.",
+        HEADS,
+    )
+    embedding_size: int = option(512, "Length of the embedding that follows a backbone.")
+
+    @property
+    def any_backbone(self):
+        """`backbone`, or what it stands for if nothing else gives the network."""
+        return self.backbone or DEFAULT_BACKBONE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +103,22 @@ class TrainingConfig:
     momentum: float = option(0.9, "Momentum of SGD.")
     weight_decay: float = option(5e-4, "Weight decay of SGD (coupled) and AdamW.")
     head_learning_rate: float = option(1.5, "Factor on the learning rate of the head, for every optimizer.")
+    backbone_learning_rate: float = option(
+        1.0, "Factor on the learning rate of all layers before the head; pretrained weights want less than 1."
+    )
+    freeze_epochs: int = option(
+        0, "First epochs of the student in which only the head learns; for a student that starts with a new head."
+    )
+    teacher_freeze_epochs: int = option(0, "First epochs of the teacher in which only the head learns.")
+    freeze_bn: bool = option(
+        False, "BatchNorms before the head keep the statistics that they start with; scales and offsets learn."
+    )
+    gradient_clip: float = option(0.0, "Largest norm of all gradients of a step together, on each device; 0: any.")
+    ema: float = option(
+        0.0,
+        "Decay of a moving average of the weights, such as 0.999, which becomes the trained network, with BatchNorm "
+        "statistics estimated anew; 0: none.",
+    )
     mixed_precision: bool = option(False, "Compute in float16 with a scaled loss.")
     strategy: str = option("none", "Training on several devices.", STRATEGIES)
     deterministic: bool = option(False, "Deterministic kernels: runs repeat bit by bit, but are slower on GPUs.")
@@ -116,6 +164,9 @@ class SurgeryConfig:
     importance_threshold: float | None = option(
         None, "Without a budget: after the last epoch, remove channels whose norm is below this."
     )
+    residual: bool = option(
+        False, "Also cut the outer widths of residual networks: channels that are added leave all blocks of a stage."
+    )
     cut: str = option("filters", "Cut whole filters, or indicator outputs only (the paper).", ("filters", "outputs"))
     num_cuts: int = option(26, "Number of cuts in which the budget is reached.")
     fade: bool = option(True, "Fade out the channels of a cut until the next cut; otherwise remove them at once.")
@@ -134,14 +185,30 @@ class RunConfig:
     """Files of the run, kind of student and evaluation."""
 
     workdir: str = option("runs/latest", "Folder of the run; an existing run in it is resumed.")
-    teacher: str | None = option(None, "Path of a teacher.keras; without it, a teacher is trained first.")
+    teacher: str | None = option(
+        None, "Path of a teacher.keras, or of any model with an `embedding`; without it, a teacher is trained first."
+    )
+    teacher_embeddings: str | None = option(
+        None,
+        "In place of a teacher: any model's embeddings of the training images, .npz or .parquet of path and embedding.",
+    )
+    student_model: str | None = option(
+        None, "The student's network: a .keras file of a functional model with an `embedding`, or of a backbone."
+    )
     pretrained: str | None = option(
-        None, "Initial weights under the names of torchvision, timm or the authors: .safetensors, .pth or .npz."
+        None,
+        "Initial weights of --backbone: imagenet, or a file (.safetensors, .pth, .npz, .keras) under the names of "
+        "torchvision, timm, the authors or the network itself.",
     )
     student: str = option(
         "cdd", "The student shrinks, is small from the start, or stays heavy.", ("cdd", "static", "heavy")
     )
-    student_init: str = option("teacher", "Initial weights of the student.", ("random", "pretrained", "teacher"))
+    student_init: str = option(
+        "teacher",
+        "Initial weights of the student. One of another architecture than the teacher starts with those of "
+        "--student_model or --pretrained, not with the teacher's.",
+        ("random", "pretrained", "teacher"),
+    )
     kept_filters: str | None = option(
         None, "For --student=static: a student.keras whose channels to keep, or channels per site, comma-separated."
     )
@@ -180,6 +247,17 @@ class Config:
 
     def __post_init__(self):
         check_settings(self)
+
+    @property
+    def head(self):
+        """`--head`, or what it stands for if it is not given."""
+        return self.network.head or "neck"
+
+    @property
+    def needs_labels(self):
+        """Whether training reads identities; only a run with `--teacher_embeddings` can do without."""
+        weights = (self.distill.identity_weight, self.distill.triplet_weight)
+        return self.run.teacher_embeddings is None or any(weights)
 
     @property
     def has_budget(self):

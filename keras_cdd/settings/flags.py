@@ -64,7 +64,7 @@ def config_from_flags(values=flags.FLAGS):
     Raises:
         UserError: if a value is invalid.
     """
-    return Config(**{name: _section(section, values) for name, section in SECTIONS.items()})
+    return Config(**{name: section_from_flags(section, values) for name, section in SECTIONS.items()})
 
 
 def config_from_flagfile(path):
@@ -82,7 +82,12 @@ def config_from_flagfile(path):
     return config_from_flags(values)
 
 
-def _section(section, values):
+def section_from_flags(section, values):
+    """The dataclass `section` with the values of parsed flags.
+
+    Raises:
+        UserError: if a list holds something else than numbers.
+    """
     types = typing.get_type_hints(section)
     return section(**{f.name: _value(f.name, types[f.name], values[f.name].value) for f in dataclasses.fields(section)})
 

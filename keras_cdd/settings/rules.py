@@ -29,6 +29,10 @@ NOT_NEGATIVE = (
     "teacher_cosine_delay",
     "weight_decay",
     "head_learning_rate",
+    "backbone_learning_rate",
+    "freeze_epochs",
+    "teacher_freeze_epochs",
+    "gradient_clip",
     "compression_weight",
     "surgery_every",
     "bn_reestimate",
@@ -67,7 +71,7 @@ def require(holds, rule, received):
 
 def _check_choice(field, value):
     choices = field.metadata["choices"]
-    known = not choices or value in choices
+    known = not choices or value is None or value in choices
     require(known, f"--{field.name} must be one of {', '.join(map(str, choices or ()))}", value)
 
 
@@ -75,10 +79,12 @@ def _check_ranges(values):
     for name in ("target_macs", "target_params"):
         value = values[name]
         require(value is None or 0 < value <= 1, f"--{name} is a fraction above 0 and at most 1", value)
-    for name in ("momentum", "erasing"):
+    for name in ("momentum", "erasing", "brightness", "contrast", "saturation"):
         require(0 <= values[name] <= 1, f"--{name} must be in 0..1", values[name])
-    for name in ("label_smoothing", "reset_ratio"):
+    for name in ("label_smoothing", "reset_ratio", "ema"):
         require(0 <= values[name] < 1, f"--{name} must be at least 0 and below 1", values[name])
+    require(0 <= values["hue"] <= 0.5, "--hue must be in 0..0.5", values["hue"])
+    require(0 < values["random_crop"] <= 1, "--random_crop must be above 0 and at most 1", values["random_crop"])
     size, scale = values["image_size"], values["scale"]
     require(len(size) == 2 and min(size) > 0, "--image_size is height,width, both positive", size)
     require(len(scale) == 2 and 0 < scale[0] <= scale[1], "--scale is smallest,largest, above 0", scale)
@@ -91,6 +97,9 @@ def _check_together(config):
     cuts = (config.cut_start, config.cut_end)
     rule = "--cut_start and --cut_end must follow each other within the run's epochs"
     require(0 <= cuts[0] <= cuts[1] <= config.training.epochs, rule, cuts)
+    frozen = config.training.freeze_epochs
+    rule = "--freeze_epochs must be over at --cut_start, since channels are cut by what they do in training"
+    require(not config.has_budget or frozen == 0 or frozen <= cuts[0], rule, (frozen, cuts[0]))
     static = config.run.student != "static" or config.run.kept_filters
     require(static, "--student=static needs --kept_filters", config.run.kept_filters)
     compression = config.compression
@@ -98,5 +107,18 @@ def _check_together(config):
     require(reset, "--importance=reset needs --gradient_reset_epoch", compression.gradient_reset_epoch)
     neighbours = (compression.reset_neighbours, compression.queue_size)
     require(neighbours[0] <= neighbours[1], "--reset_neighbours must not exceed --queue_size", neighbours)
-    pretrained = config.run.student_init != "pretrained" or config.run.pretrained
-    require(pretrained, "--student_init=pretrained needs --pretrained", config.run.pretrained)
+    run = config.run
+    pretrained = run.student_init != "pretrained" or run.pretrained or run.student_model
+    require(pretrained, "--student_init=pretrained needs --pretrained or --student_model", run.pretrained)
+    _check_teacher_embeddings(config)
+    network = run.student_model is None or run.teacher is not None or config.network.backbone or not run.pretrained
+    require(network, "--pretrained needs a --backbone beside --student_model", run.pretrained)
+
+
+def _check_teacher_embeddings(config):
+    given = config.run.teacher_embeddings
+    if given is None:
+        return
+    require(config.run.teacher is None, "--teacher_embeddings and --teacher exclude each other", config.run.teacher)
+    start = config.compression.gradient_reset_epoch
+    require(start < 0, "--gradient_reset_epoch needs a teacher network, not --teacher_embeddings", start)

@@ -22,6 +22,7 @@ def least_important_first(
 
     One ranking over all layers; what a channel costs is taken at the widths of that moment. If the last removal left
     room, the most important removed channels that fit come back. A site whose channels cost nothing keeps them.
+    Channels of importance 0 leave in any case.
 
     Args:
         costs: `CostModel`.
@@ -61,8 +62,11 @@ def _widths_within(
     slopes = _Slopes(costs, measure)
     sums = _Sums([importance[site] for site in costs.widths])
     full = np.array(list(costs.widths.values()), int)
-    lowest, widths = np.minimum(round_to, full), full.copy()
-    excess = (costs.macs() if measure == "macs" else costs.params()) - budget
+    lowest = np.minimum(round_to, full)
+    # What is worth nothing leaves in any case.
+    widths = np.maximum([int(np.sum(importance[site] > 0)) for site in costs.widths], lowest)
+    total = costs.macs if measure == "macs" else costs.params
+    excess = total(dict(zip(costs.widths, widths.tolist(), strict=True))) - budget
     while excess > 0:
         steps = np.where(widths % round_to, widths % round_to, round_to)
         saved = slopes.saved(widths, steps)
@@ -83,11 +87,13 @@ def _refill(widths: np.ndarray, full: np.ndarray, slopes: "_Slopes", sums: "_Sum
     while True:
         steps = np.minimum(round_to, full - widths)
         cost = slopes.saved(widths + steps, steps)
-        fits = (steps > 0) & (cost > 0) & (cost <= room)
+        gained = sums.between(full - widths - steps, full - widths)
+        # What is worth nothing has left before.
+        fits = (steps > 0) & (cost > 0) & (cost <= room) & (gained > 0)
         if not fits.any():
             return
         worth = np.full(len(widths), -np.inf)
-        np.divide(sums.between(full - widths - steps, full - widths), cost, out=worth, where=fits)
+        np.divide(gained, cost, out=worth, where=fits)
         # Of equals the one that costs more.
         site = int(np.lexsort((cost, worth))[-1])
         widths[site] += steps[site]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
-from keras_cdd.layers import ChannelIndicator
+from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
 from keras_cdd.models.kinds import DEPTHWISE, SEPARABLE, TRANSPOSED
 
 
@@ -14,18 +14,22 @@ def folded_layer(
     name: str,
     before: Iterable[keras.layers.Layer] = (),
     after: Iterable[keras.layers.Layer] = (),
+    scales: Iterable[tuple[DiagonalIndicator, np.ndarray]] = (),
 ) -> keras.layers.Layer:
     """A stock float32 layer that computes what several do one after the other; its weights are computed in float64.
 
     Args:
         layer: convolution of any kind or dense layer, channels last.
         name: of the new layer.
-        before, after: BatchNorms, `ChannelIndicator`s and 1x1 depthwise convolutions around it, in the order in which
-            they are called; `foldings` knows which may be.
+        before, after: BatchNorms, indicators and 1x1 depthwise convolutions around it, in the order in which they are
+            called; `foldings` knows which may be.
+        scales: diagonal indicators further ahead; see `Folding`.
     """
     weights = _Weights(layer)
     for operation in reversed(tuple(before)):
         weights.take_inputs_through(*_affine(operation))
+    for indicator, numbers in scales:
+        weights.take_inputs_through(np.append(_affine(indicator)[0], 1.0)[numbers], None)
     for operation in after:
         weights.take_outputs_through(*_affine(operation))
     return weights.layer(name)
@@ -47,6 +51,8 @@ def _affine(operation: keras.layers.Layer) -> tuple[np.ndarray, np.ndarray | Non
     kernel = _float64(operation.kernel)
     if isinstance(operation, ChannelIndicator):
         return kernel[0, 0], None
+    if isinstance(operation, DiagonalIndicator):
+        return kernel.ravel(), None
     return kernel.ravel(), _float64(operation.bias) if operation.use_bias else None
 
 

@@ -6,7 +6,13 @@ from typing import Any
 import keras
 
 from keras_cdd.annotations import Tensor
-from keras_cdd.layers import ChannelIndicator, FusedBatchNormalization, GatedBlock, GeneralizedMeanPooling
+from keras_cdd.layers import (
+    ChannelIndicator,
+    DiagonalIndicator,
+    FusedBatchNormalization,
+    GatedBlock,
+    GeneralizedMeanPooling,
+)
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.layers.pooling import generalized_mean
 from keras_cdd.models.call import Call
@@ -14,15 +20,18 @@ from keras_cdd.models.copies import Copies
 from keras_cdd.models.folding import foldings
 from keras_cdd.models.graph import Graph, embedding_graph
 from keras_cdd.surgery.folded_layer import folded_layer
+from keras_cdd.surgery.stock_indicator import stock_indicator
 
 
 def fuse(model: keras.Model) -> keras.Model:
     """Folds indicators and BatchNorms into the convolutions and dense layers beside them.
 
     They go into the linear layer that they follow (Conv1D to 3D, transposed, depthwise and separable convolutions,
-    Dense), else into the one that reads them, where it is exact: nobody else reads what is between, both are called
-    once, and where a BatchNorm's reader pads nothing. A 1x1 depthwise convolution, which is a scale, folds likewise. An
-    indicator that folds nowhere becomes a 1x1 convolution. The last BatchNorm of a retrieval model's head, which gives
+    Dense), else into the one that reads them, where it is exact: nobody else reads what is between, at any of their
+    calls, and where a BatchNorm's reader pads nothing. A 1x1 depthwise convolution, which is a scale, folds likewise. A
+    `DiagonalIndicator` also folds into several layers that read it, through pooling, a squeeze-excitation and the like.
+    An indicator that folds nowhere becomes a 1x1 convolution, a diagonal one a depthwise one (or a `Dense`, an
+    `EinsumDense`, on other tensors than maps). The last BatchNorm of a retrieval model's head, which gives
     the embedding, stays a layer, and so does one of globally pooled features that no linear layer makes.
 
     Args:
@@ -31,7 +40,7 @@ def fuse(model: keras.Model) -> keras.Model:
 
     Returns:
         A float32 model of stock Keras layers, loadable without this package, that computes the same in inference.
-        Models inside it are taken apart to their layers.
+        Models and composite layers inside it are taken apart to their layers.
 
     Raises:
         UserError: for a model without a graph.
@@ -46,7 +55,9 @@ class _StockCall(Copies):
     def __init__(self, graph: Graph) -> None:
         super().__init__(graph, dtype="float32")
         self._found, self._folded = foldings(graph)
+        self._hosts: dict[int, keras.layers.Layer] = {}
         self._blocks: dict[int, _StockBlock] = {}
+        self._indicators: dict[tuple[int, int], keras.layers.Layer] = {}
 
     def __call__(self, call: Call, *args: Any, **kwargs: Any) -> Any:
         layer = call.operation
@@ -54,9 +65,14 @@ class _StockCall(Copies):
             (inputs,) = (x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor))
             return inputs
         if id(call) in self._found:
-            folding = self._found[id(call)]
-            before, after = ([c.operation for c in calls] for calls in (folding.before, folding.after))
-            return folded_layer(layer, self.name(layer), before, after)(*args, **kwargs)
+            if id(layer) not in self._hosts:
+                folding = self._found[id(call)]
+                before, after = ([c.operation for c in calls] for calls in (folding.before, folding.after))
+                scales = [(indicator.operation, numbers) for indicator, numbers in folding.scales]
+                self._hosts[id(layer)] = folded_layer(layer, self.name(layer), before, after, scales)
+            return self._hosts[id(layer)](*args, **kwargs)
+        if isinstance(layer, (ChannelIndicator, DiagonalIndicator)):
+            return self._indicator(layer, args[0])
         if isinstance(layer, GatedBlock):
             if id(layer) not in self._blocks:
                 self._blocks[id(layer)] = _StockBlock(layer, self.name(layer))
@@ -66,11 +82,17 @@ class _StockCall(Copies):
         return super().__call__(call, *args, **kwargs)
 
     def copy_of(self, operation: keras.Operation, config: dict[str, Any]) -> keras.Operation:
-        if isinstance(operation, ChannelIndicator):
-            return keras.layers.Conv2D(operation.kept, 1, use_bias=False, name=config["name"], dtype="float32")
         if isinstance(operation, FusedBatchNormalization):
             return keras.layers.BatchNormalization.from_config(config)
         return super().copy_of(operation, config)
+
+    def _indicator(self, layer: ChannelIndicator | DiagonalIndicator, inputs: Tensor) -> Tensor:
+        key = (id(layer), len(inputs.shape))
+        if key not in self._indicators:
+            is_first = not any(known == id(layer) for known, _ in self._indicators)
+            name = self.name(layer) if is_first else self._graph.unique_name(self.name(layer))
+            self._indicators[key] = stock_indicator(layer, inputs.shape, name)
+        return self._indicators[key](inputs)
 
 
 class _StockBlock:

@@ -23,13 +23,8 @@ def norm_importance(kernels: Kernels) -> Values:
     return {site: np.linalg.norm(kernel.astype(np.float64), axis=0) for site, kernel in kernels.items()}
 
 
-def relative_norm_importance(kernels: Kernels) -> Values:
-    """Squared norms divided by the mean of their site, which makes them comparable across layers."""
-    return relative(norm_importance(kernels))
-
-
 def relative(norms: Mapping[str, np.ndarray]) -> Values:
-    """Squares divided by the mean of their site."""
+    """Squared norms divided by the mean of their site, which makes them comparable across layers."""
     squares = {site: values**2 for site, values in norms.items()}
     return {site: values / max(values.mean(), np.finfo(np.float64).tiny) for site, values in squares.items()}
 
@@ -84,28 +79,29 @@ class Importance:
     """A row of `IMPORTANCES`.
 
     Attributes:
-        function: function of the indicator kernels and the evidence that returns site -> (channels,).
+        function: function of the comparable norms (site -> (channels,), see `Channels.comparable`) and of the evidence
+            that returns site -> (channels,).
         gathered_by: name of the part of training (`keras_cdd.distill.Part`) whose `evidence()` the function reads; None
-            if it reads only the kernels.
+            if it reads only the norms.
     """
 
-    function: Callable[[Kernels, Mapping[str, Any]], Values]
+    function: Callable[[Mapping[str, np.ndarray], Mapping[str, Any]], Values]
     gathered_by: str | None = None
 
 
 IMPORTANCES = {
-    "norm": Importance(lambda kernels, _: relative_norm_importance(kernels)),
+    "norm": Importance(lambda norms, _: dict(norms)),
     "fisher": Importance(lambda _, evidence: fisher_importance(**evidence), gathered_by="fisher"),
     "reset": Importance(lambda _, evidence: reset_importance(**evidence), gathered_by="reset"),
 }
 
 
-def importance_of(name: str, kernels: Kernels, evidence: Mapping[str, Any]) -> Values:
+def importance_of(name: str, norms: Mapping[str, np.ndarray], evidence: Mapping[str, Any]) -> Values:
     """Computes the importance of every channel by one of `IMPORTANCES`.
 
     Args:
         name: name of the score.
-        kernels: site -> indicator kernel (inputs, outputs).
+        norms: site -> (channels,), see `Channels.comparable`.
         evidence: `evidence()` of the part `IMPORTANCES[name].gathered_by`; {} if that is None.
 
     Returns:
@@ -114,7 +110,7 @@ def importance_of(name: str, kernels: Kernels, evidence: Mapping[str, Any]) -> V
     Raises:
         UserError: if a value is not finite and therefore cannot rank channels.
     """
-    values = IMPORTANCES[name].function(kernels, evidence)
+    values = IMPORTANCES[name].function(norms, evidence)
     broken = [site for site, channels in values.items() if not np.isfinite(channels).all()]
     if broken:
         raise UserError(
@@ -124,20 +120,17 @@ def importance_of(name: str, kernels: Kernels, evidence: Mapping[str, Any]) -> V
     return values
 
 
-def only_living(importance: Mapping[str, np.ndarray], kernels: Kernels, least: float = 0.0) -> Values:
+def only_living(importance: Mapping[str, np.ndarray], living: Mapping[str, np.ndarray], least: float = 0.0) -> Values:
     """Sets the importance of channels that are exactly zero to 0, and that of all others to at least `least`.
 
     With a positive `least`, zeroed channels are removed before all others, whatever the importance of these is.
 
     Args:
-        importance: site -> (outputs,).
-        kernels: site -> indicator kernel (inputs, outputs).
+        importance: site -> (channels,).
+        living: site -> bool (channels,), see `Channels.living`.
         least: smallest importance of a living channel, 0.0 by default.
 
     Returns:
-        Site -> (outputs,).
+        Site -> (channels,).
     """
-    return {
-        site: np.where(np.any(kernels[site] != 0, axis=0), np.maximum(values, least), 0.0)
-        for site, values in importance.items()
-    }
+    return {site: np.where(living[site], np.maximum(values, least), 0.0) for site, values in importance.items()}

@@ -43,7 +43,7 @@ class SurgeryPlan:
     """Which channels stay; `print(plan)` shows a table.
 
     Attributes:
-        cuts: site -> `SiteCut`, for every indicator of the model, or for every site of a model without indicators.
+        cuts: site -> `SiteCut`, for every site that the plan was made for.
         macs, params: (before, after) of the deployed form.
         full_macs, full_params: MACs and parameters of the uncut network in deployed form.
         costs: site -> ((macs, params) before, (macs, params) after) of the layers that make or read its channels.
@@ -119,7 +119,7 @@ def make_plan(
 
     Args:
         costs: the model's `CostModel`.
-        kernels: site -> indicator kernel (inputs, outputs), of the sites that have one.
+        kernels: site -> kernel (inputs, outputs) of the dense indicator, of the sites that have one.
         kept: site -> sorted positions of the outputs that stay.
         importance: site -> (outputs,), larger is more important.
         round_to: the number of input channels is rounded up to a multiple of this with filters that feed nothing; 1 by
@@ -132,8 +132,8 @@ def make_plan(
     empty = [site for site, positions in kept.items() if len(positions) == 0]
     if empty:
         raise ValueError(f"Every site must keep a channel. Received: none left at {empty}")
-    outputs = {site: np.asarray(kept[site]) for site in kernels or kept}
-    inputs = {site: _feeding(kernels[site], outputs[site], round_to) for site in kernels}
+    outputs = {site: np.asarray(positions) for site, positions in kept.items()}
+    inputs = {site: _feeding(kernel, outputs[site], round_to) for site, kernel in kernels.items() if site in outputs}
     cuts = {site: _cut(kept, inputs.get(site, kept), importance[site]) for site, kept in outputs.items()}
     before = dict(costs.widths)
     after = {site: len(cut.outputs) for site, cut in cuts.items()}

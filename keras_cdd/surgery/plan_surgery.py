@@ -1,19 +1,16 @@
 """From a model and an aim to a plan."""
 
-import dataclasses
 from collections.abc import Mapping
 
 import keras
 import numpy as np
 
 from keras_cdd.errors import UserError
-from keras_cdd.models import CostModel, cost_model
-from keras_cdd.models.gated_units import indicator_kernels
-from keras_cdd.models.sites import sites
+from keras_cdd.models.sites import Sites, cut_sites
 from keras_cdd.surgery.budget import least_important_first
-from keras_cdd.surgery.importance import norm_importance, relative, surviving_importance
+from keras_cdd.surgery.channels import Channels
+from keras_cdd.surgery.importance import only_living
 from keras_cdd.surgery.plan import SurgeryPlan, make_plan, rounded_up
-from keras_cdd.surgery.site_weights import living_channels, producer_norms
 
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -26,28 +23,29 @@ def plan_surgery(
     round_to: int = 1,
     importance: Mapping[str, np.ndarray] | None = None,
     residual: bool = False,
+    full_widths: Mapping[str, int] | None = None,
 ) -> SurgeryPlan:
     """Decides which channels stay; changes nothing.
 
-    A model with gated blocks is cut at their indicators and nowhere else. Any other is cut at its sites, see
-    `keras_cdd.sites`; its classifier counts, unless it is a retrieval model (a dict of outputs with an `embedding`).
+    A model is cut at its sites, see `keras_cdd.sites`; one with gated blocks only at its indicators, unless `residual`.
+    Its classifier counts, unless it is a retrieval model (a dict of outputs with an `embedding`).
 
     Args:
         model: a functional Keras model or built `Sequential`.
-        target_macs: fraction of the uncut network's MACs to keep (deployed form). The uncut network of a model without
-            indicators is the model itself.
+        target_macs: fraction of the uncut network's MACs to keep (deployed form). Sites without an indicator do not
+            tell what they were; see `full_widths`.
         target_params: the same for parameters.
         importance_threshold: channels whose importance is below it go.
         round_to: widths become multiples of this, still within the budget; filters that feed nothing stay as well if
             they make the number of an indicator's inputs such a multiple.
-        importance: site -> (channels,), non-negative; without indicators, sites that are not named stay whole. Default:
-            L2 norms of the indicators' kernels; without indicators, of the kernels that make a channel, all together if
-            several layers do (after Li et al., ICLR 2017). For a budget they are squared and taken relative to their
-            site's mean; without indicators, to the mean of what is then left of the site, see `surviving_importance`,
-            and times what a channel costs now, so that no site is emptied because its channels cost much.
-        residual: channels that additions join leave together, see `keras_cdd.sites`. Not for gated blocks.
+        importance: site -> (channels,), non-negative; sites that are not named stay whole. Default: L2 norms, of the
+            kernels of dense indicators; elsewhere, of the kernels that make a channel, all together if several layers
+            do (after Li et al., ICLR 2017), times the factor of a diagonal indicator. For a budget they are squared and
+            made comparable between sites, see `Channels.comparable`.
+        residual: channels that additions join leave together, see `keras_cdd.sites`.
+        full_widths: site -> channels in the uncut network, of sites without an indicator. Default: those they have.
 
-    With no aim at all, the plan removes what is exactly zero: indicators; without them, what every layer behind reads
+    With no aim at all, the plan removes what is exactly zero: indicators; without one, what every layer behind reads
     with zeros only, or what is made as zero and stays zero until it is read. The strongest channel of a site always
     stays.
 
@@ -58,73 +56,51 @@ def plan_surgery(
         ValueError: for more than one aim, a budget out of reach (naming the floor), an importance that does not fit, or
             a model without a channel that can leave.
     """
+    found = cut_sites(model, residual, squeeze=importance is not None)
+    if importance is not None:
+        found = found.only(_fitting(importance, found))
+    channels = Channels(model, found.with_full_widths(full_widths or {}))
+    return plan_for(channels, target_macs, target_params, importance_threshold, round_to, importance, residual)
+
+
+def plan_for(
+    channels: Channels,
+    target_macs: float | None = None,
+    target_params: float | None = None,
+    importance_threshold: float | None = None,
+    round_to: int = 1,
+    importance: Mapping[str, np.ndarray] | None = None,
+    residual: bool = False,
+) -> SurgeryPlan:
+    """`plan_surgery` for a model whose sites are known; `importance` has them all."""
     aims = {"target_macs": target_macs, "target_params": target_params, "importance_threshold": importance_threshold}
     given = {name: value for name, value in aims.items() if value is not None}
     if len(given) > 1:
         raise ValueError(f"Surgery takes one aim. Received: {given}")
-    kernels = indicator_kernels(model)
-    gathered = _of_indicators(model, kernels) if kernels else _of_sites(model, importance, residual)
+    if not channels.sites:
+        raise UserError(
+            f"Surgery finds no channels that can leave in {channels.sites.graph.name}; `keras_cdd.sites` says why."
+        )
+    living = channels.living()
     if target_macs is not None or target_params is not None:
         measure = "macs" if target_macs is not None else "params"
-        if importance is None:
-            importance = relative(gathered.norms) if kernels else _shares(gathered, measure)
-        worth = _only_living(importance, gathered.living)
-        kept = least_important_first(gathered.costs, worth, next(iter(given.values())), measure, round_to)
+        worth = only_living(importance or channels.comparable(measure), living, TINY)
+        kept = least_important_first(channels.costs, worth, next(iter(given.values())), measure, round_to)
     else:
-        worth = dict(importance or gathered.norms)
-        worth = worth if kernels else _only_living(worth, gathered.living)
+        worth = only_living(importance or channels.norms(), living, TINY)
         threshold = TINY if importance_threshold is None else importance_threshold
         kept = {site: _at_least(values, threshold, round_to) for site, values in worth.items()}
-    return make_plan(gathered.costs, kernels, kept, worth, round_to, residual and not kernels)
+    return make_plan(channels.costs, channels.dense_kernels(), kept, worth, round_to, residual)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Gathered:
-    """What a model says about its channels.
-
-    Attributes:
-        costs: its `CostModel`.
-        norms: site -> (channels,).
-        living: site -> bool (channels,), False for what is exactly zero.
-    """
-
-    costs: CostModel
-    norms: dict[str, np.ndarray]
-    living: dict[str, np.ndarray]
-
-
-def _of_indicators(model: keras.Model, kernels: Mapping[str, np.ndarray]) -> _Gathered:
-    living = {site: np.any(kernel != 0, axis=0) for site, kernel in kernels.items()}
-    return _Gathered(cost_model(model), norm_importance(kernels), living)
-
-
-def _of_sites(model: keras.Model, importance: Mapping[str, np.ndarray] | None, residual: bool) -> _Gathered:
-    found = sites(model, residual=residual, squeeze=importance is not None)
-    if importance is not None:
-        wrong = [
-            site for site, values in importance.items() if site not in found or len(values) != found[site].channels
-        ]
-        if wrong:
-            raise ValueError(
-                "Argument `importance` must have a value for every channel of the sites that it names, see "
-                f"`keras_cdd.sites`. Received: other ones for {wrong}"
-            )
-        found = found.only(importance)
-    if not found:
-        raise UserError(f"Surgery finds no channels that can leave in {model.name}; `keras_cdd.sites` says why.")
-    costs = cost_model(model, sites=found)
-    return _Gathered(costs, producer_norms(found), living_channels(found))
-
-
-def _shares(gathered: _Gathered, measure: str) -> dict[str, np.ndarray]:
-    column = 0 if measure == "macs" else 1
-    values = surviving_importance(gathered.norms)
-    return {site: worth * gathered.costs.of_one_channel(site)[column] for site, worth in values.items()}
-
-
-def _only_living(importance: Mapping[str, np.ndarray], living: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Zero for what is gone already, so that it leaves first; the least positive number at least for the others."""
-    return {site: np.where(living[site], np.maximum(values, TINY), 0.0) for site, values in importance.items()}
+def _fitting(importance: Mapping[str, np.ndarray], found: Sites) -> list[str]:
+    wrong = [site for site, values in importance.items() if site not in found or len(values) != found[site].channels]
+    if wrong:
+        raise ValueError(
+            "Argument `importance` must have a value for every channel of the sites that it names, see "
+            f"`keras_cdd.sites`. Received: other ones for {wrong}"
+        )
+    return list(importance)
 
 
 def _at_least(importance: np.ndarray, threshold: float, round_to: int) -> np.ndarray:

@@ -26,8 +26,8 @@ def rebuild(
     """Makes the slim model of a plan; the inputs stay untouched.
 
     Every weight and every optimizer slot of the slim side is filled once from its source, or an error names what did
-    not fit. Layers stay what they are, with other widths. Models inside the model are opened: the slim one holds their
-    layers.
+    not fit. Layers stay what they are, with other widths. Models and composite layers inside the model are opened: the
+    slim one holds their layers.
 
     Args:
         model: functional Keras model or built `Sequential`, gated or not.
@@ -67,16 +67,31 @@ class _SlimCopies(Copies):
         # Layer -> argument -> positions that go; those of several sites, where a concatenation is behind.
         self._fields: dict[str, dict[str, tuple[Field, list[int]]]] = {}
         for name, cut in plan.cuts.items():
-            for field in found[name].fields:
+            sides = ((found[name].fields, cut.outputs), (found[name].input_fields, cut.inputs))
+            for field, kept in ((field, kept) for fields, kept in sides for field in fields):
                 _, removed = self._fields.setdefault(field.layer, {}).setdefault(field.name, (field, []))
-                removed += removed_positions(field.positions, cut.outputs).tolist()
+                removed += removed_positions(field.positions, kept).tolist()
 
     def copy_of(self, operation: keras.Operation, config: dict[str, Any]) -> keras.Operation:
         if isinstance(operation, GatedBlock):
-            config |= {"kept_channels": _kept_channels(operation, self._plan), "kept_filters": None}
+            kept_channels = self._kept_channels(operation)
+            config |= {"kept_channels": kept_channels, "kept_filters": None}
+            # The input may become as wide as the output by accident.
+            config["projection"] = operation.shortcut is not None
         for name, (field, removed) in self._fields.get(self.name(operation), {}).items():
             config[name] = _narrower(field, config[name], removed)
         return super().copy_of(operation, config)
+
+    def _kept_channels(self, block: GatedBlock) -> dict[str, Any]:
+        kept: dict[str, Any] = {name: dict(channels) for name, channels in block.kept_channels.items()}
+        for unit in block.gated_units.values():
+            cut, indicator = self._plan.cuts.get(f"{self.name(block)}/{unit.name}"), unit.indicator
+            if cut is not None:
+                kept[unit.name] = {
+                    "inputs": [indicator.input_channels[i] for i in cut.inputs],
+                    "outputs": [indicator.output_channels[i] for i in cut.outputs],
+                }
+        return kept
 
     def fill(self, copy: keras.layers.Layer, operation: keras.layers.Layer) -> None:
         name = self.name(operation)
@@ -98,14 +113,3 @@ def _narrower(field: Field, value: Any, removed: list[int]) -> Any:
     if field.is_list:
         return np.delete(value, removed).tolist()
     return (*value[:-1], value[-1] - len(removed))
-
-
-def _kept_channels(block: GatedBlock, plan: SurgeryPlan) -> dict[str, Any]:
-    kept: dict[str, Any] = {name: dict(channels) for name, channels in block.kept_channels.items()}
-    for site, unit in block.gated_units.items():
-        cut, indicator = plan.cuts[site], unit.indicator
-        kept[unit.name] = {
-            "inputs": [indicator.input_channels[i] for i in cut.inputs],
-            "outputs": [indicator.output_channels[i] for i in cut.outputs],
-        }
-    return kept

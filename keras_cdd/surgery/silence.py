@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from keras_cdd.models.gated_units import gated_units
-from keras_cdd.models.sites import READ, sites
+from keras_cdd.models.sites import Sites, sites
 from keras_cdd.surgery.optimizer_slots import slots
 from keras_cdd.surgery.plan import SurgeryPlan
 from keras_cdd.surgery.slicing import removed_positions
@@ -20,9 +19,9 @@ def silence(
 ) -> None:
     """Sets what a plan removes to zero, in place.
 
-    With indicators, their entries become zero; `plan_surgery(model)` finds the zeros later, so that a run can cut often
-    and rebuild rarely. Without indicators, the weights that read the channels become zero. A later `rebuild` of the
-    same plan removes the zeros without changing any output.
+    Where a site has an indicator, its entries become zero; `plan_surgery(model)` finds the zeros later, so that a run
+    can cut often and rebuild rarely. Without one, the weights that read the channels become zero. A later `rebuild` of
+    the same plan removes the zeros without changing any output.
 
     Args:
         model: functional Keras model.
@@ -43,35 +42,38 @@ def silence(
 
 def _staying(model: keras.Model, plan: SurgeryPlan, whole_filters: bool) -> Iterator[tuple[keras.Variable, np.ndarray]]:
     """Weights and, in a shape that they can be multiplied with, False for what is to be zero."""
-    units = gated_units(model)
-    if units:
-        for site, staying in staying_entries(model, plan, whole_filters).items():
-            yield units[site].indicator.kernel, staying[None, None]
-        return
-    found = sites(model, residual=plan.residual, squeeze=True)
-    for site, cut in plan.cuts.items():
-        for slot in found[site].slots:
-            if slot.role == READ:
-                weight = found.variables[slot.path]
-                stays = np.ones([n if axis == slot.axis else 1 for axis, n in enumerate(weight.shape)], bool)
-                np.moveaxis(stays, slot.axis, 0)[removed_positions(slot.positions, cut.outputs)] = False
-                yield weight, stays
+    found = sites(model, residual=plan.residual, squeeze=True).only(plan.cuts)
+    entries = staying_entries(found, plan, whole_filters)
+    for name, site in found.items():
+        for slot in site.effects:
+            weight = found.variables[slot.path]
+            if slot.path == site.indicator:
+                yield weight, entries[name][None, None]
+                continue
+            stays = np.ones([n if axis == slot.axis else 1 for axis, n in enumerate(weight.shape)], bool)
+            np.moveaxis(stays, slot.axis, 0)[removed_positions(slot.positions, plan.cuts[name].outputs)] = False
+            yield weight, stays
 
 
-def staying_entries(model: keras.Model, plan: SurgeryPlan, whole_filters: bool = True) -> dict[str, np.ndarray]:
-    """Site -> bool (inputs, outputs): True for the entries of the indicators that a plan keeps.
+def staying_entries(found: Sites, plan: SurgeryPlan, whole_filters: bool = True) -> dict[str, np.ndarray]:
+    """Site -> bool (rows, channels): True for the entries of the indicators that a plan keeps.
+
+    A site without a dense indicator has one row, an entry a channel.
 
     Args:
-        model: gated model.
+        found: the model's `Sites`.
         plan: its `SurgeryPlan`.
         whole_filters: True (the default) also removes the rows of the filters with the same channel index as a removed
             output, so that the convolution before the indicator gets slimmer too. False removes only outputs, as in the
             paper.
     """
     entries = {}
-    for site, unit in gated_units(model).items():
-        indicator, cut = unit.indicator, plan.cuts[site]
-        kept = [indicator.output_channels[i] for i in cut.outputs]
-        outputs, inputs = np.isin(indicator.output_channels, kept), np.isin(indicator.input_channels, kept)
-        entries[site] = outputs & (inputs[:, None] if whole_filters else np.ones_like(inputs)[:, None])
+    for name, cut in plan.cuts.items():
+        outputs = np.isin(np.arange(cut.channels), cut.outputs)
+        entries[name] = outputs[None]
+        if found[name].input_slots:
+            indicator = found.indicator(name)
+            kept = [indicator.output_channels[i] for i in cut.outputs]
+            inputs = np.isin(indicator.input_channels, kept) if whole_filters else np.True_
+            entries[name] = outputs & np.broadcast_to(inputs, len(indicator.input_channels))[:, None]
     return entries

@@ -1,6 +1,8 @@
 """The output of a failing command depends on the cause: a user's mistake, the machine or a bug."""
 
 import errno
+import subprocess
+import sys
 
 import pytest
 
@@ -56,3 +58,14 @@ def test_an_optional_package_that_is_missing_is_a_user_s_mistake():
     require_packages("x", {"json": "json"})
     with pytest.raises(UserError, match="^--precision=int8_qat needs .* pip install a-package another.$"):
         require_packages("--precision=int8_qat", {"json": "json", "_nowhere": "a-package", "_nor_here": "another"})
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does():
+    waiting = "import time\nwith explained_errors(False):\n    print('on', flush=True)\n    time.sleep(60)"
+    code = f"from keras_cdd.commands.errors import explained_errors\n{waiting}"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as command:
+        assert command.stdout.readline() == "on\n"
+        command.terminate()
+        said = command.stderr.read()
+    assert command.returncode == 143 and said.splitlines()[-1].startswith("stopped;") and "Traceback" not in said

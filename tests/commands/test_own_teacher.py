@@ -13,10 +13,7 @@ from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig, TrainingConfig
 from keras_cdd.settings.flags import flagfile_text
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

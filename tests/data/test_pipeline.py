@@ -41,6 +41,18 @@ def test_training_batches_hold_what_the_sampler_chose(cache_bytes):
             np.testing.assert_array_equal(image, load_image(TOY.train[position].path, SIZE))
 
 
+def test_embeddings_follow_their_images():
+    store, sampler = ImageStore(TOY.train, SIZE), PKSampler(TOY.labels, 3, 2, seed=1)
+    teaching = np.arange(5.0 * len(store)).reshape(-1, 5)
+    dataset = training_batches(store, TOY.labels, sampler, Augmentation(shift=2), teaching=teaching)
+    for (images, labels, embeddings), batch in zip(dataset.as_numpy_iterator(), sampler.batches(0), strict=False):
+        assert len(images) == len(batch) and embeddings.dtype == np.float32
+        np.testing.assert_array_equal(labels, TOY.labels[batch])
+        np.testing.assert_array_equal(embeddings, teaching[batch])
+    with pytest.raises(ValueError, match="`teaching` must hold an embedding for each of 24 images. Received: 23"):
+        training_batches(store, TOY.labels, sampler, teaching=teaching[1:])
+
+
 def test_a_resumed_run_sees_the_batches_of_the_uninterrupted_one():
     strong = Augmentation(shift=2, rotation=10.0, scale=(0.9, 1.1), flip=True, erasing=0.5)
     whole, sampler = batches(9, augmentation=strong)

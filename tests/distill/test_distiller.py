@@ -15,7 +15,14 @@ from keras_cdd.distill import (
     reestimate_batch_norm,
 )
 from keras_cdd.layers import FeatureRecorder, GatedBasicBlock, GatedBottleneck
-from keras_cdd.losses import LossWeights, compression_gradient, identity_loss, triplet_loss
+from keras_cdd.losses import (
+    LossWeights,
+    compression_gradient,
+    embedding_distillation_loss,
+    identity_loss,
+    relation_distillation_loss,
+    triplet_loss,
+)
 from keras_cdd.models import BACKBONES, count_macs, gated_resnet
 from keras_cdd.models.gated_units import gated_units
 from keras_cdd.optimization import MomentumSGD
@@ -30,9 +37,6 @@ def eager():
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
-
-
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -260,3 +264,28 @@ def test_own_losses_count_beside_ours():
     history = fit(distiller, steps=1)
     assert history["gap_loss"][0] > 0
     assert history["loss"][0] == pytest.approx(history["identity_loss"][0] + 3.0 * history["gap_loss"][0], rel=1e-5)
+
+
+@pytest.mark.parametrize("length", [8, 5])
+def test_given_embeddings_teach_in_place_of_a_teacher(length):
+    student = network()
+    given = np.random.default_rng(3).normal(size=(8, length)).astype("float32")
+    weights = LossWeights(identity=0.0, triplet=0.0, embedding=5.0 if length == 8 else 0.0)
+    outputs = student(images(), training=True)
+    expected = {"relation_loss": relation_distillation_loss(given, outputs["embedding"])}
+    if length == 8:
+        expected["embedding_loss"] = embedding_distillation_loss(given, outputs["embedding"])
+    distiller = Distiller(network(), weights=weights, given_embeddings=True)
+    distiller.compile(MomentumSGD(0.01))
+    data = tf.data.Dataset.from_tensors((images(), LABELS, given)).repeat(8)
+    history = distiller.fit(data, epochs=1, steps_per_epoch=1, shuffle=False, verbose=0).history
+    assert history.keys() == {"loss", *expected}
+    for name, value in expected.items():
+        np.testing.assert_allclose(history[name][0], float(value), rtol=1e-4)
+    later = distiller.fit(data.repeat(), epochs=2, steps_per_epoch=8, shuffle=False, verbose=0).history["loss"]
+    assert later[-1] < 0.9 * history["loss"][0]
+
+
+def test_given_embeddings_beside_a_teacher_are_refused():
+    with pytest.raises(ValueError, match="`given_embeddings` stands for a teacher"):
+        Distiller(network(), network(), given_embeddings=True)

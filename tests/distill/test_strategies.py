@@ -2,7 +2,7 @@
 
 import pytest
 
-SCRIPT = """
+SETUP = """
 import numpy as np
 import keras
 import tensorflow as tf
@@ -16,12 +16,15 @@ from keras_cdd.losses import LossWeights
 from keras_cdd.models import BACKBONES, gated_resnet
 from keras_cdd.optimization import MomentumSGD
 from keras_cdd.models.gated_units import gated_units
+from keras_cdd.models.sites import sites
 
 LABELS = np.tile(np.repeat(np.arange(2), 2), 2).astype("int32")
 # A block of either kind of shortcut: enough for the rules, and traced in half of the time.
 BACKBONES["tiny"] = (GatedBasicBlock, (2, 1, 0, 0))
 HALF = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype("float32")
+"""
 
+GATED = """
 
 positions = {}
 
@@ -92,8 +95,41 @@ assert one_fisher.images.numpy() == two_fisher.images.numpy() == 8
 print("equal")
 """
 
+STOCK = """
+
+def train_stock(strategy):
+    # Stock layers: gates in front of what reads, and readers that fade.
+    with strategy.scope():
+        keras.utils.set_random_seed(0)
+        image = keras.Input((8, 8, 3))
+        x = keras.layers.Conv2D(6, 3, activation="relu", name="a")(image)
+        x = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name="b")(x)
+        student = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+        found = sites(student)
+        fisher = FisherScore({name: site.channels for name, site in found.items()})
+        fade = ChannelFade({name: (1, site.channels) for name, site in found.items()}, held=found)
+        task = {"task": (1.0, lambda labels, outputs, _: tf.reduce_mean(outputs**2))}
+        weights = LossWeights(identity=0.0, triplet=0.0, logit=0.0, feature=0.0, embedding=0.0, relation=0.0)
+        distiller = Distiller(student, None, weights, [fisher, fade], task, sites=found)
+        fade.start({name: np.arange(6)[None] > 1 for name in found}, steps=2)
+        distiller.compile(MomentumSGD(0.01))
+        images = tf.data.Dataset.from_tensors((np.concatenate([HALF, HALF]) / 255, LABELS))
+        distiller.fit(images, verbose=0, shuffle=False)
+    return student, fisher
+
+
+one, one_fisher = train_stock(tf.distribute.get_strategy())
+two, two_fisher = train_stock(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+for a, b in zip(one.weights, two.weights, strict=True):
+    np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6, err_msg=a.path)
+for site, sums in one_fisher.sums.items():
+    np.testing.assert_allclose(two_fisher.sums[site].numpy(), sums.numpy(), rtol=1e-3, atol=1e-9)
+print("equal")
+"""
+
 
 @pytest.mark.slow
-def test_two_replicas_equal_one(run_python):
-    done = run_python("-c", SCRIPT)
+@pytest.mark.parametrize("script", [GATED, STOCK], ids=["gated", "stock"])
+def test_two_replicas_equal_one(script, run_python):
+    done = run_python("-c", SETUP + script)
     assert done.stdout.strip().endswith("equal"), done.stderr[-3000:]

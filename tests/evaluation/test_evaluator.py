@@ -1,5 +1,7 @@
 """From a data set's files to metrics."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -111,3 +113,35 @@ def test_an_unreadable_image_is_an_error_if_strict(dataset):
 def test_an_empty_split_is_named(dataset):
     with pytest.raises(ValueError, match="'colours' has no gallery images"):
         Evaluator(RetrievalDataset("colours", (), dataset.query, ()), (8, 6))
+
+
+@pytest.fixture
+def larger_model(model):
+    """Embeds images of twice the size as `model` embeds them at its own, with its embedding turned round."""
+    image = keras.Input((16, 12, 3))
+    embedding = model(keras.layers.AveragePooling2D(2)(image))["embedding"]
+    return keras.Model(image, keras.layers.Lambda(lambda x: x[:, ::-1])(embedding))
+
+
+def test_another_model_embeds_the_gallery_in_its_own_size(model, larger_model, dataset):
+    query, gallery = Evaluator(dataset, (8, 6), gallery_size=(16, 12)).embeddings(model, larger_model)
+    np.testing.assert_array_equal(query, Evaluator(dataset, (8, 6)).embeddings(model)[0])
+    np.testing.assert_array_equal(gallery, Evaluator(dataset, (16, 12)).embeddings(larger_model)[1])
+    asymmetric = Evaluator(dataset, (8, 6), gallery_size=(16, 12)).evaluate(model, larger_model)
+    expected = rank_embeddings(query, gallery, *names(dataset))
+    np.testing.assert_array_equal(asymmetric.average_precisions, expected.average_precisions)
+
+
+def test_given_embeddings_are_the_gallery_and_its_images_are_not_read(model, dataset):
+    whole = Evaluator(dataset, (8, 6)).evaluate(model)
+    gallery = Evaluator(dataset, (8, 6)).embeddings(model)[1]
+    for record in dataset.gallery:
+        os.remove(record.path)
+    found = Evaluator(dataset, (8, 6), gallery_embeddings=gallery).evaluate(model)
+    np.testing.assert_array_equal(found.average_precisions, whole.average_precisions)
+
+
+def test_embeddings_of_other_lengths_are_refused(dataset):
+    evaluator = Evaluator(dataset, (8, 6), gallery_embeddings=np.ones((len(dataset.gallery), 4)))
+    with pytest.raises(ValueError, match="of equal length. Received: 5 and 4"):
+        evaluator.rank(np.ones((len(dataset.query), 5)), evaluator.gallery_embeddings)

@@ -1,9 +1,13 @@
-"""A backbone of three blocks: whole runs in seconds."""
+"""Tiny backbones: whole runs in seconds."""
 
+import keras
 import pytest
+import tensorflow as tf
 
+from keras_cdd.data import write_synthetic
 from keras_cdd.layers import GatedBasicBlock
 from keras_cdd.models import BACKBONES
+from keras_cdd.models.backbones import STOCK_BACKBONES
 
 
 @pytest.fixture(scope="module")
@@ -12,3 +16,40 @@ def tiny_backbone():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BACKBONES, "tiny", (GatedBasicBlock, (1, 1, 1)))
         yield "tiny"
+
+
+def tiny_stock(image_size, rescaling=None):
+    """Inverted blocks, as in a MobileNet."""
+    layers = keras.layers
+    image = keras.Input((*image_size, 3), name="image")
+    x = layers.Rescaling(*(rescaling or (1 / 127.5, -1.0)), name="pixels")(image)
+    for number, filters in enumerate((8, 16)):
+        x = layers.Conv2D(filters, 1, use_bias=False, name=f"expand{number}")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"expand{number}_bn")(x)
+        x = layers.ReLU(6.0, name=f"expand{number}_relu")(x)
+        x = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False, name=f"depthwise{number}")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"depthwise{number}_bn")(x)
+    return keras.Model(image, layers.Conv2D(12, 1, activation="swish", name="top")(x))
+
+
+@pytest.fixture(scope="module")
+def stock_backbone():
+    """The name of a backbone of stock layers that only tests use."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(STOCK_BACKBONES, "tiny_stock", tiny_stock)
+        yield "tiny_stock"
+
+
+@pytest.fixture(scope="module")
+def eager():
+    """Runs eagerly: a dozen steps of a tiny network take less time than tracing their graphs."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    write_synthetic(folder, train_identities=8, train_images=6, test_identities=4, test_images=4)
+    return folder

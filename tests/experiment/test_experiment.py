@@ -7,9 +7,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from keras_cdd.data import write_synthetic
 from keras_cdd.experiment import phase_loop, run_experiment, surgeon, training_state
 from keras_cdd.settings.config import (
     CompressionConfig,
@@ -24,7 +22,7 @@ from tests.experiment.same_run import assert_same_run, logged
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`"),
+    pytest.mark.usefixtures("eager", "tiny_backbone"),
 ]
 FILES = {
     "flags.flags",
@@ -36,21 +34,6 @@ FILES = {
     "summary.json",
     "checkpoints",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eager(tiny_backbone):
-    """Runs eagerly: a dozen steps of a tiny network take less time than tracing their graphs."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    write_synthetic(folder, train_identities=8, train_images=6, test_identities=4, test_images=4)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import json
 import sys
 
 import pytest
-import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from keras_cdd.data import write_synthetic
@@ -15,7 +14,7 @@ from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConf
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`"),
+    pytest.mark.usefixtures("eager", "tiny_backbone"),
 ]
 
 
@@ -24,14 +23,6 @@ class Terminal(io.StringIO):
 
     def isatty(self):
         return True
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eager(tiny_backbone):
-    """Runs eagerly: a dozen steps of a tiny network take less time than tracing their graphs."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")

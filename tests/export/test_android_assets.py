@@ -64,6 +64,7 @@ def test_manifest_and_golden_vectors(tiny_tflite, place, tmp_path):
         "image_height": 16,
         "image_width": 16,
         "input_type": "uint8",
+        "batch": "any",
         "embedding_size": 8,
         "output_type": "float32",
         "output_scale": 0.0,

@@ -1,5 +1,6 @@
 """Building galleries of photos: added images, refused images, and that a kill loses nothing."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +19,7 @@ from export.build_gallery import command_parser, main
 from export.gallery.embedding_model import EmbeddingModel
 from export.gallery.gallery import Gallery
 from keras_cdd.data import load_image
+from keras_cdd.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -178,6 +181,69 @@ def test_another_model_is_refused(tiny_tflite, folder, tmp_path):
     with pytest.raises(ValueError, match="stores int8, not --embedding_type=float16"):
         build(tiny_tflite, output, f"--images={folder}", "--embedding_type=float16")
     assert output.read_bytes() == before
+
+
+@pytest.fixture
+def teacher(network, tmp_path):
+    """The network for images of twice the size, in a `.keras` file."""
+    image = keras.Input((32, 32, 3))
+    path = tmp_path / "teacher.keras"
+    keras.Model(image, network(keras.layers.AveragePooling2D(2)(image))["embedding"]).save(path)
+    return path
+
+
+def test_a_teacher_embeds_the_gallery_of_its_student(teacher, tiny_tflite, folder, tmp_path, capsys):
+    output = tmp_path / "g.sqlite"
+    build(teacher, output, f"--images={folder / 'id0'}", f"--query_model={tiny_tflite}")
+    build(teacher, output, f"--images={folder / 'id1'}")
+    assert "3 images embedded, 0 there already, 0 unreadable; 6 in all" in capsys.readouterr().out
+    with Gallery(output) as gallery:
+        student, embedder = EmbeddingModel(tiny_tflite), EmbeddingModel(teacher)
+        student.vouch(gallery)
+        expected = embedder.embed(np.stack([load_image(path, (32, 32)) for path in gallery.labels()]))
+        vectors = gallery.vectors()
+        assert np.sum(vectors.stored * vectors.scales[:, None] * expected, axis=1).min() > 0.999
+        assert gallery.format.image_size == (16, 16) and gallery.format.model_sha256 == student.sha256
+        assert gallery.format.gallery_model_sha256 == embedder.sha256
+        with pytest.raises(UserError, match="built with another model, model_int8.tflite, than .*teacher.keras"):
+            embedder.vouch(gallery)
+    before = output.read_bytes()
+    with pytest.raises(UserError, match="built with another model, teacher.keras, than .*model_int8.tflite"):
+        build(tiny_tflite, output, f"--images={folder / 'id2'}")
+    assert output.read_bytes() == before
+
+
+def test_a_query_model_of_another_length_is_refused(tiny_tflite, folder, tmp_path):
+    image = keras.Input((16, 16, 3))
+    keras.Model(image, keras.layers.GlobalAveragePooling2D()(image)).save(tmp_path / "other.keras")
+    with pytest.raises(UserError, match="embeddings of 8 numbers and --model .*other.keras of 3"):
+        build(tmp_path / "other.keras", tmp_path / "g", f"--images={folder}", f"--query_model={tiny_tflite}")
+    assert not (tmp_path / "g").exists()
+
+
+@pytest.mark.slow
+def test_a_keras_file_builds_and_searches_as_a_command(teacher, tiny_tflite, folder, tmp_path):
+    def run(name, *flags):
+        command = [sys.executable, "-m", f"export.{name}", *flags]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    mine, theirs = tmp_path / "mine.sqlite", tmp_path / "theirs.sqlite"
+    photo = folder / "id3" / "10.png"
+    run("build_gallery", f"--model={teacher}", f"--images={folder}", f"--output={mine}")
+    run(
+        "build_gallery",
+        f"--model={teacher}",
+        f"--images={folder}",
+        f"--output={theirs}",
+        f"--query_model={tiny_tflite}",
+    )
+    for model, gallery in ((teacher, mine), (tiny_tflite, theirs)):
+        found = run("search", f"--model={model}", f"--gallery={gallery}", f"--query={photo}", "--top_k=1", "--json")
+        (best,) = json.loads(found)["results"]
+        assert best["similarity"] > 0.9
+    assert best["path"] == str(photo)
 
 
 @pytest.mark.parametrize(

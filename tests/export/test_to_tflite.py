@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from keras_cdd.evaluation import load_embedder
 from keras_cdd.settings.config import Config, DataConfig
 from keras_cdd.settings.flags import flagfile_text
 from tests.export.conftest import SIZE
@@ -41,7 +42,15 @@ def test_a_file_and_its_report(workdir, export):
     found = json.loads(report.read_text())
     assert found["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert (found["model"], found["precision"], found["input_type"]) == ("model_int8.tflite", "int8", "uint8")
+    assert found["batch"] == load_embedder(model).batch == 1
     assert found["map_drop"] <= 5 and f"mAP {found['mAP']:.2f}" in done.stdout
+
+
+def test_a_file_of_any_batch(workdir, export):
+    done = export(f"--workdir={workdir}", "--precision=float16", "--max_map_drop=5", "--batch=any")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((workdir / "model_float16.json").read_text())["batch"] == "any"
+    assert load_embedder(workdir / "model_float16.tflite").batch is None
 
 
 def test_a_file_that_loses_too_much_is_not_left(workdir, export):

@@ -1,10 +1,15 @@
 """Invariants of the gated layers."""
 
+import json
+import zipfile
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_cdd.layers import ChannelIndicator, FeatureRecorder, GatedBasicBlock, GatedBottleneck, GeneralizedMeanPooling
+from keras_cdd.layers.feature_recorder import into
 
 
 def images(seed=0, shape=(2, 9, 8, 16)):
@@ -33,6 +38,64 @@ def test_a_cut_block_survives_saving(tmp_path, kind, kept):
     again = keras.saving.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(again(images()), model(images()))
     assert again.layers[1].kept_filters == kept
+
+
+@pytest.mark.parametrize("projection", [True, False])
+@pytest.mark.parametrize("kind, outer", [(GatedBottleneck, 16), (GatedBasicBlock, 4)])
+def test_the_outer_width_and_the_shortcut_survive_saving(tmp_path, kind, outer, projection):
+    """An input as wide as the cut output says nothing about the shortcut."""
+    image = keras.Input((9, 8, outer - 1))
+    block = kind(4, outer_filters=outer - 1, projection=projection)
+    model = keras.Model(image, block(image))
+    assert model.output.shape == block.compute_output_shape(image.shape) == image.shape
+    assert (block.shortcut is not None) == projection and block.full_outer_filters == outer
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert again.layers[1].get_config() == block.get_config()
+    x = images(shape=(2, 9, 8, outer - 1))
+    np.testing.assert_array_equal(again(x), model(x))
+
+
+def test_files_that_say_nothing_about_the_outer_width_load(tmp_path):
+    image = keras.Input((9, 8, 16))
+    x = GatedBottleneck(4, name="identity")(image)
+    model = keras.Model(image, GatedBasicBlock(6, 2, "both", name="projected")(x))
+    model.save(tmp_path / "new.keras")
+    with zipfile.ZipFile(tmp_path / "new.keras") as new, zipfile.ZipFile(tmp_path / "old.keras", "w") as old:
+        for name in new.namelist():
+            content = new.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                for layer in config["config"]["layers"][1:]:
+                    del layer["config"]["outer_filters"], layer["config"]["projection"]
+                content = json.dumps(config)
+            old.writestr(name, content)
+    again = keras.saving.load_model(tmp_path / "old.keras")
+    np.testing.assert_array_equal(again(images()), model(images()))
+    assert [weight.path for weight in again.weights] == [weight.path for weight in model.weights]
+
+
+def test_an_identity_shortcut_must_fit():
+    with pytest.raises(ValueError, match="projection.*Received.*outer_filters=6"):
+        GatedBasicBlock(8, outer_filters=6, projection=False).build((None, 9, 8, 8))
+
+
+def test_a_gate_on_the_input_stands_where_the_block_reads_it():
+    """Its gradient is that of a factor on the rows of the kernels that read a channel, an identity shortcut aside."""
+    for stride in (1, 2):
+        block = GatedBasicBlock(16, stride, name="a")
+        block(images())
+        kernels = [unit.conv.kernel for unit in (block.inner[0], block.shortcut) if unit is not None]
+        assert len(kernels) == stride
+        with tf.GradientTape() as tape, FeatureRecorder(True, tape, gates_of_inputs=True) as record:
+            loss = tf.reduce_sum(block(images()) ** 2)
+        gates, *gradients = tape.gradient(loss, [record.gates[into("a")], *(kernel.value for kernel in kernels)])
+        rows = [tf.reduce_sum(kernel * grad, [0, 1, 3]) for kernel, grad in zip(kernels, gradients, strict=True)]
+        np.testing.assert_allclose(tf.reduce_sum(gates, 0), sum(rows), rtol=1e-3, atol=1e-3 * np.abs(sum(rows)).max())
+        assert set(record.gates) == {into("a"), "a/conv1"}
+        with FeatureRecorder(with_gates=True) as record:
+            block(images())
+        assert set(record.gates) == {"a/conv1"}
 
 
 def test_mixed_precision_computes_low_and_keeps_float32_weights():
@@ -69,7 +132,15 @@ def test_a_wrong_indicator_is_refused(arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"indicators": "all"}, {"filters": 0}, {"kept_filters": [5]}, {"stride": 0}, {"stride_on": "conv9"}],
+    [
+        {"indicators": "all"},
+        {"filters": 0},
+        {"kept_filters": [5]},
+        {"stride": 0},
+        {"stride_on": "conv9"},
+        {"outer_filters": 0},
+        {"outer_filters": 17},
+    ],
 )
 def test_a_wrong_block_is_refused(arguments):
     with pytest.raises(ValueError, match="Received"):

@@ -80,6 +80,16 @@ def gated():
     return keras.Model(image, L.Dense(3)(L.GlobalAveragePooling2D()(x)))
 
 
+def gated_with_cut_outer_widths():
+    """A convolution as shortcut though it changes neither size nor width, a cut stream, one block called twice."""
+    image = keras.Input((8, 8, 3))
+    x = L.Conv2D(5, 3, padding="same", name="stem")(image)
+    x = GatedBasicBlock(8, outer_filters=5, projection=True, name="projected")(x)
+    block = GatedBasicBlock(8, kept_filters=3, outer_filters=5, projection=False, name="shared")
+    x = GatedBottleneck(4, 2, "both", use_bias=True, outer_filters=7, stride_on="conv1", name="down")(block(block(x)))
+    return keras.Model(image, L.Dense(3)(L.GlobalAveragePooling2D()(x)))
+
+
 def lone_indicators():
     """After a convolution, after its BatchNorm, after an activation, after a grouped convolution, and one shared."""
     image = keras.Input((8, 8, 3))
@@ -103,6 +113,7 @@ NETWORKS = {
         called_elsewhere,
         embedding_and_logits,
         gated,
+        gated_with_cut_outer_widths,
         lone_indicators,
     )
 }

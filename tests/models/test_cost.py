@@ -92,8 +92,8 @@ def test_counts_by_hand(name, macs):
 
 
 def test_a_shared_layer_has_its_parameters_once():
-    # The BatchNorm is called twice, so it stays: scale and shift of 4 channels.
-    assert count_params(NETWORKS["shared_tower"]()) == (108 + 4) + (20 + 5) + 8
+    # The BatchNorm folds: it stands behind the convolution at both calls.
+    assert count_params(NETWORKS["shared_tower"]()) == (108 + 4) + (20 + 5)
 
 
 def test_an_open_image_size_is_refused():

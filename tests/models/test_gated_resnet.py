@@ -7,9 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_cdd.layers import GatedBlock
-from keras_cdd.models import gated_resnet
-from keras_cdd.settings.config import NetworkConfig
+from keras_cdd.errors import UserError
+from keras_cdd.layers import GatedBasicBlock, GatedBlock
+from keras_cdd.models import gated_resnet, with_indicators
+from keras_cdd.models.gated_units import gated_units
+from keras_cdd.settings.config import Config, NetworkConfig
 
 TINY = {"width": 4, "embedding_size": 8, "num_classes": 3}
 
@@ -50,7 +52,22 @@ def test_errors_name_the_argument(wrong, text):
         gated_resnet(**({"backbone": "resnet18"} | wrong))
 
 
+def test_a_heavy_student_needs_a_network_with_uncut_outer_widths():
+    image = keras.Input((8, 8, 3))
+    x = GatedBasicBlock(4, 2, "none", name="whole")(image)
+    heavy = with_indicators(keras.Model(image, x), "both")
+    assert list(gated_units(heavy)) == ["whole/conv1"]
+    cut = keras.Model(image, GatedBasicBlock(4, indicators="none", outer_filters=3, name="cut")(x))
+    with pytest.raises(UserError, match="outer widths are uncut.*cut with 3 of 4"):
+        with_indicators(cut, "both")
+
+
 def test_the_defaults_are_those_of_the_flags():
     flags, arguments = NetworkConfig(), inspect.signature(gated_resnet).parameters
-    for field in dataclasses.fields(flags):
-        assert arguments[field.name].default == getattr(flags, field.name), field.name
+    values = {field.name: getattr(flags, field.name) for field in dataclasses.fields(flags)}
+    # Without a `--backbone` or a `--head` they depend on the other flags.
+    values |= {"backbone": flags.any_backbone, "head": Config().head}
+    # Of networks without gated blocks.
+    del values["indicator"]
+    for name, value in values.items():
+        assert arguments[name].default == value, name

@@ -10,8 +10,11 @@ import pytest
 
 from keras_cdd.errors import UserError
 from keras_cdd.models import gated_resnet, load_pretrained
+from keras_cdd.models.applications import APPLICATIONS
 from keras_cdd.models.efficientnet_lite import RESCALING
-from keras_cdd.models.pretrained.imagenet import imagenet_weights, rescaling_of
+from keras_cdd.models.pretrained.imagenet import imagenet_weights
+from keras_cdd.models.rescaling import rescaling_of
+from keras_cdd.models.retrieval_model import retrieval_model
 
 DOWNLOAD = "keras.src.utils.file_utils.get_file"
 
@@ -25,7 +28,7 @@ def test_a_failed_download_says_what_to_fetch_and_where_to_put_it(monkeypatch, t
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     url = r"https://storage\.googleapis\.com/\S*/mobilenet_1_0_224_tf_no_top\.h5"
     with pytest.raises(UserError, match=rf"downloaded; fetch {url} and put it into {tmp_path}/models, or") as error:
-        imagenet_weights("MobileNet")
+        imagenet_weights("mobilenet")
     assert "\n" not in str(error.value)
 
 
@@ -35,7 +38,7 @@ def test_a_fault_of_the_program_is_no_failed_download(monkeypatch):
 
     monkeypatch.setattr(DOWNLOAD, broken)
     with pytest.raises(TypeError, match="of our own making"):
-        imagenet_weights("MobileNet")
+        imagenet_weights("mobilenet")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +50,7 @@ def test_a_fault_of_the_program_is_no_failed_download(monkeypatch):
         ),
         ("efficientnet_lite4", "weights of efficientnet_lite4 here: fetch timm's tf_efficientnet_lite4"),
         ("resnet18", "no weights of resnet18, only of resnet50, resnet101, resnet152; .*torchvision"),
-        ("NoSuchNet", "no backbone NoSuchNet; choose .*efficientnet_lite0.*MobileNetV2"),
+        ("NoSuchNet", "no backbone NoSuchNet; choose .*efficientnet_lite0.*mobilenet_v2"),
         ("keras", "no backbone keras"),
     ],
 )
@@ -113,19 +116,16 @@ def pixels():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "module"),
-    # Preprocessing: x / 127.5 - 1; in the network, learnt. The test below has BGR less the mean.
-    [("MobileNetV2", "mobilenet_v2"), ("EfficientNetB0", "efficientnet")],
+    # Preprocessing: x / 127.5 - 1; in the network, learnt; BGR less the mean.
+    [("mobilenet_v2", "mobilenet_v2"), ("efficientnet_b0", "efficientnet"), ("vgg16", "vgg16")],
 )
 def test_stock_networks_see_what_their_weights_were_trained_on(monkeypatch, tmp_path, name, module):
-    make = getattr(keras.applications, name)
-    source = stand_in(monkeypatch, tmp_path, make)
+    source = stand_in(monkeypatch, tmp_path, getattr(keras.applications, APPLICATIONS[name]))
     weights = imagenet_weights(name)
-    plain = make(weights=None, include_top=False, input_shape=(224, 224, 3))
-    missing = load_pretrained(plain, weights.arrays)
-    assert all(path.startswith("normalization") for path in missing)
-    expected = source(getattr(keras.applications, module).preprocess_input(pixels()))
-    scale, offset = weights.rescaling
-    found = plain(pixels() * np.float32(scale) + np.float32(offset))
+    ours = retrieval_model(name, (224, 224), rescaling=weights.rescaling)
+    assert all(path.startswith("head_") for path in load_pretrained(ours, weights.arrays))
+    expected = np.mean(source(getattr(keras.applications, module).preprocess_input(pixels())), axis=(1, 2))
+    found = ours(pixels())["features"]
     size = np.abs(expected).max()
     np.testing.assert_allclose(found / size, expected / size, atol=1e-4)
 

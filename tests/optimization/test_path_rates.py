@@ -72,3 +72,14 @@ def test_slots_keep_the_names_of_keras_and_the_settings_come_back(ours, theirs):
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert type(again) is ours and again.get_config() == optimizer.get_config()
     assert again.lr_multipliers == {"head": 2.0}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_flag_scales_the_backbone_s_steps_and_not_the_head_s(name):
+    def steps_with(factor):
+        config = TrainingConfig(optimizer=name, backbone_learning_rate=factor, weight_decay=0.0)
+        return steps(make_optimizer(config, "student", epochs=4, steps_per_epoch=4), count=1)
+
+    plain, slower = steps_with(1.0), steps_with(0.1)
+    for path, step in plain.items():
+        np.testing.assert_allclose(slower[path], step * (1.0 if path.startswith("head") else 0.1), rtol=1e-3)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from keras_cdd.report.headline import headline_text
+from keras_cdd.report.headline import headline, headline_text
 from keras_cdd.report.page import write_report
 from keras_cdd.run_folder.reading import RunFiles
 
@@ -122,6 +122,30 @@ def test_the_headline_as_plain_text(finished):
     assert {"mAP", "%", "Rank-1", "parameters", "MACs", "bytes", "ms"} == set(lines[0].split())
     assert {"71.68", "82.03", "401,384", "10,217,472", "16.23"} <= set(lines[1].split())
     assert lines[5:] == ["55.0 % of the MACs saved", "69.4 % of the parameters saved"]
+
+
+def test_the_headline_shows_the_students_queries_in_the_teachers_gallery(finished):
+    summary = json.loads((finished / "summary.json").read_text())
+    (finished / "summary.json").write_text(json.dumps(summary | {"asymmetric": {"mAP": 72.25, "rank1": 81.5}}))
+    row = [line for line in headline_text(RunFiles(finished)).splitlines() if "in the teacher's gallery" in line]
+    assert len(row) == 1 and {"72.25", "81.50"} <= set(row[0].split())
+    assert "student in the teacher's gallery" in Page(write_report(finished)).text
+
+
+def test_a_model_that_was_evaluated_has_a_name_of_its_own(finished):
+    own = {"image_height": 64, "image_width": 64, "mAP": 12.25}
+    records = [
+        own | {"model": "elsewhere/deploy.keras"},
+        own | {"model": "mobilenet_v2", "pretrained": "imagenet", "image_height": 96},
+        own | {"model": "m.tflite", "gallery_model": "big/teacher.keras"},
+        own | {"model": "m.tflite", "gallery_model": "big/teacher.keras", "mAP": 24.5},
+    ]
+    (finished / "evaluations.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    rows = {name: cells[0].shown for name, cells in headline(RunFiles(finished)).items()}
+    assert rows["deploy.keras"] == "73.82" and rows["elsewhere/deploy.keras"] == "12.25"
+    assert rows["mobilenet_v2, imagenet, 96 × 64"] == "12.25"
+    assert rows["m.tflite in the gallery of teacher.keras"] == "24.50"
+    assert "what you would have without training" in Page(write_report(finished)).text
 
 
 def test_before_the_end_there_is_no_headline(running):

@@ -19,7 +19,7 @@ from .rounding import Rounding
 _quantization = tfmot.quantization.keras
 
 
-def quantization_aware(model, teacher, batches, images, steps, input_type="uint8"):
+def quantization_aware(model, teacher, batches, images, steps, input_type="uint8", batch=None):
     """Trains a copy of a model with simulated 8-bit arithmetic and converts it.
 
     Args:
@@ -31,6 +31,7 @@ def quantization_aware(model, teacher, batches, images, steps, input_type="uint8
         images: uint8 (n, height, width, 3); they set the initial ranges of the activations.
         steps: number of batches to train on.
         input_type: "uint8" (the default), "float32" or "int8".
+        batch: as in `quantize.to_tflite`.
 
     Returns:
         bytes of a `.tflite` file with the same signature as those of `quantize.to_tflite`.
@@ -50,7 +51,7 @@ def quantization_aware(model, teacher, batches, images, steps, input_type="uint8
     train(quantized, batches.map(teaching(teacher, shifted, network.output_shape[-1])), steps)
     with tempfile.TemporaryDirectory() as folder:
         saved = pathlib.Path(folder) / "saved_model"
-        _save(quantized, shifted, saved)
+        _save(quantized, shifted, saved, batch)
         return convert_saved_model(saved, "int8", input_type)
 
 
@@ -183,13 +184,13 @@ def distillation_loss(teacher, student):
     return 5.0 * embedding + tf.reduce_mean(tf.reduce_sum(difference * difference, -1))
 
 
-def _save(quantized, shifted, folder):
+def _save(quantized, shifted, folder, batch):
     """Writes a SavedModel that takes pixels and gives the converter their ranges, so that each grey level is exact."""
 
     image_shape = quantized.input_shape[1:]
     low, high = sorted(float(tf.reduce_min(shifted(tf.fill((1, *image_shape), level)))) for level in (0, 255))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), tf.float32, name="image")])
+    @tf.function(input_signature=[tf.TensorSpec((batch, *image_shape), tf.float32, name="image")])
     def serve(image):
         pixels = tf.quantization.fake_quant_with_min_max_args(image, min=0.0, max=255.0)
         inner = tf.quantization.fake_quant_with_min_max_args(shifted(pixels), min=low, max=high)

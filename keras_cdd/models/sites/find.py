@@ -8,7 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_cdd.layers import GatedBlock
 from keras_cdd.models.graph import Graph, graph_of
+from keras_cdd.models.sites.flow import Flow, Order, flows_of
 from keras_cdd.models.sites.rules import rule_of
 from keras_cdd.models.sites.site import GATE, READ, Field, Reading, Site, Slot
 from keras_cdd.models.sites.sites import LeftOut, Sites
@@ -27,7 +29,8 @@ def sites(model: keras.Model, residual: bool = False, squeeze: bool = False) -> 
     mixes channels, gives the model's outputs or is not known keeps them, with the reason.
 
     Args:
-        model: functional Keras model or built `Sequential`; stays untouched. Models inside it are opened.
+        model: functional Keras model or built `Sequential`; stays untouched. Models and composite layers
+            inside it are opened.
         residual: channels that are added leave together: the outer widths of residual networks. Default: False, they
             stay.
         squeeze: also the inner widths of squeeze-excitation. Default: False; there are many of them and they save
@@ -41,6 +44,14 @@ def sites(model: keras.Model, residual: bool = False, squeeze: bool = False) -> 
     """
     graph = graph_of(model)
     return _Finder(graph, Walk(graph, residual, rule_of)).sites(squeeze)
+
+
+def cut_sites(model: keras.Model, residual: bool = False, squeeze: bool = False) -> Sites:
+    """The `sites` that surgery cuts: of a model with gated blocks only those with an indicator, unless `residual`."""
+    found = sites(model, residual, squeeze)
+    if residual or not any(isinstance(operation, GatedBlock) for operation in found.graph.operations):
+        return found
+    return found.only(name for name, site in found.items() if site.indicator is not None)
 
 
 class _Finder:
@@ -63,29 +74,38 @@ class _Finder:
         axes, fields = self._positions(self._walk.axes), self._positions(self._walk.fields)
         readings = self._positions(self._walk.read_in)
         woken = {one for labels in self._walk.woken for one in self._classes[labels].tolist()}
+        runs, flows = flows_of(self._walk, self._orders, self._gate_makers), {}
         found: dict[str, Site] = {}
         names: set[str] = set()
         left_out: list[LeftOut] = []
+        full_channels = self._full_channels()
         for (number, group), made in zip(enumerate(self._groups), self._first_made(), strict=True):
             slots = tuple(self._slot(key, positions) for key, positions in axes[number].items())
+            flow, inputs = runs.get(number), made.inputs if len(made.labels) == len(group) else None
+            indicator = self._indicator(made, slots, flow)
+            layers = (axis.layer for axis in self._walk.axes.values() if axis.labels is inputs)
             site = Site(
                 name=_free_name(made.site, names),
                 channels=len(group),
                 slots=slots,
                 fields=tuple(self._field(key, positions) for key, positions in fields[number].items()),
-                layers=tuple(dict.fromkeys(self._walk.axes[key].layer for key in axes[number])),
-                full_channels=made.full_channels,
+                layers=tuple(dict.fromkeys([*layers, *(self._walk.axes[key].layer for key in axes[number])])),
+                full_channels=self._known_width(indicator, full_channels[number]),
                 keeps_zero=woken.isdisjoint(group),
-                input_slots=() if made.inputs is None else self._input_slots(made.inputs),
-                indicator=self._indicator(made, slots),
+                input_slots=() if inputs is None else self._input_slots(inputs),
+                indicator=indicator,
                 readings=tuple(Reading(layer, positions) for layer, positions in readings[number].items()),
+                input_fields=() if inputs is None else self._input_fields(inputs),
+                is_sealed=indicator is None or self._is_sealed(indicator, flow),
             )
             names.add(site.name)
+            if flow is not None:
+                flows[site.name] = flow
             if not squeeze and self._is_squeeze(axes[number]):
                 left_out.append(LeftOut(site.name, site.channels, SQUEEZE))
             else:
                 found[site.name] = site
-        return Sites(self._graph, found, [*left_out, *self._staying()], self._variables)
+        return Sites(self._graph, found, [*left_out, *self._staying()], self._variables, flows)
 
     def _grouped(self) -> list[list[int]]:
         """Classes that can leave, by the places where they live."""
@@ -107,6 +127,15 @@ class _Finder:
             for number in np.unique(self._places[self._classes[made.labels], 0]).tolist():
                 first.setdefault(number, made)
         return [first[number] for number in range(len(self._groups))]
+
+    def _full_channels(self) -> list[int]:
+        """Of every group, how many the uncut network has, if one of its producers knows."""
+        full = [len(group) for group in self._groups]
+        for made in self._walk.made:
+            number, *others = np.unique(self._places[self._classes[made.labels], 0]).tolist()
+            if number >= 0 and not others and len(made.labels) == len(self._groups[number]):
+                full[number] = max(full[number], made.full_channels)
+        return full
 
     def _positions(self, axes: Mapping[Any, LabelledAxis]) -> list[dict[Any, np.ndarray]]:
         """Of every group, key of an axis -> (channels, n) positions."""
@@ -130,13 +159,39 @@ class _Finder:
         everywhere = np.arange(len(inputs))[:, None]
         return tuple(self._slot(key, everywhere) for key, axis in self._walk.axes.items() if axis.labels is inputs)
 
-    def _indicator(self, made: Made, slots: tuple[Slot, ...]) -> str | None:
-        """Path of the kernel of the indicator that all channels of a site pass, and no other ones."""
+    def _input_fields(self, inputs: np.ndarray) -> tuple[Field, ...]:
+        everywhere = np.arange(len(inputs))[:, None]
+        return tuple(self._field(key, everywhere) for key, axis in self._walk.fields.items() if axis.labels is inputs)
+
+    def _indicator(self, made: Made, slots: tuple[Slot, ...], flow: Flow | None) -> str | None:
+        """Path of the kernel of a site's indicator: a dense one, or a diagonal one whose zeros take away all effect."""
         if made.indicator is not None:
             return self._paths[id(made.indicator)]
         gates = (slot for slot in slots if slot.role == GATE and slot.positions.shape[1] == 1)
         whole = (slot for slot in gates if self._variables[slot.path].shape[-1] == len(slot.positions))
-        return next((slot.path for slot in whole), None)
+        return next((slot.path for slot in whole if self._is_sealed(slot.path, flow)), None)
+
+    def _known_width(self, indicator: str | None, otherwise: int) -> int:
+        """Channels in the uncut network, which an indicator of stock layers remembers."""
+        kernel = None if indicator is None else self._variables[indicator]
+        return self._walk.full_channels.get(id(kernel), otherwise)
+
+    def _is_sealed(self, indicator: str, flow: Flow | None) -> bool:
+        """Whether all that reads a site's channels reads zeros where its indicator gives zeros."""
+        if flow is None:
+            return True  # Inside a gated block.
+        layer = next(axis.layer for (key, _), axis in self._walk.axes.items() if self._paths[key] == indicator)
+        calls = [call for call in flow.calls if self._graph.names[id(call.operation)] == layer]
+        return flow.zeros_reach_readers(x for call in calls for x in call.outputs)
+
+    def _orders(self, labels: np.ndarray) -> dict[int, Order]:
+        """Number of every group in a tensor -> ranks of its channels, if the tensor has these and no others."""
+        numbers, ranks = self._places[self._classes[labels]].T
+        present = np.unique(numbers).tolist()
+        if len(present) == 1 and present[0] >= 0:
+            whole = np.array_equal(np.sort(ranks), np.arange(len(self._groups[present[0]])))
+            return {present[0]: tuple(ranks.tolist()) if whole else None}
+        return {number: None for number in present if number >= 0}
 
     def _is_squeeze(self, keys: Mapping[tuple[int, int], np.ndarray]) -> bool:
         """Whether nothing reads a group's channels but what makes factors for the channels of a map."""

@@ -20,12 +20,14 @@ class Answer:
     Attributes:
         channel_wise: it commutes with a selection of channels.
         keeps_zero: a channel that is zero in all inputs is zero in the output.
-        multiplies: it is zero where it is zero in one of several inputs.
+        multiplies: it is zero where it is zero in the first of several inputs.
+        absorbs: it is zero where it is zero in any one of several inputs.
     """
 
     channel_wise: bool
     keeps_zero: bool = False
     multiplies: bool = False
+    absorbs: bool = False
 
 
 class Probe:
@@ -119,9 +121,11 @@ def _compare(run: Callable[[list[Any]], Any], arrays: list[np.ndarray], wide: li
         part = computed(lambda x: x[..., keep], wide)
         if part.shape != whole[..., keep].shape or not np.allclose(whole[..., keep], part, atol=1e-5):
             return Answer(False)
-        first = [this and array is arrays[wide.index(True)] for this, array in zip(wide, arrays, strict=True)]
         keeps_zero = not np.any(computed(np.zeros_like, wide))
-        return Answer(True, keeps_zero, multiplies=not np.any(computed(np.zeros_like, first)))
+        different = {id(array): array for this, array in zip(wide, arrays, strict=True) if this}.values()
+        one_zero = ([array is zero for array in arrays] for zero in different)
+        absorbing = [not np.any(computed(np.zeros_like, changed)) for changed in one_zero]
+        return Answer(True, keeps_zero, multiplies=absorbing[0], absorbs=all(absorbing))
     except Exception:
         # Whatever an operation cannot do with half of the channels, it could not do after a surgery.
         return Answer(False)

@@ -5,8 +5,17 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_cdd.layers import ChannelIndicator, FusedBatchNormalization, GatedBlock, GeneralizedMeanPooling
+from keras_cdd.layers import (
+    ChannelIndicator,
+    DiagonalIndicator,
+    FusedBatchNormalization,
+    GatedBlock,
+    GeneralizedMeanPooling,
+)
+from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.models.call import Call
+from keras_cdd.models.composites import keep_closed
+from keras_cdd.models.sites.producers import is_behind_its_producer
 from keras_cdd.models.sites.walk import Rule, Walk
 
 L = keras.layers
@@ -14,7 +23,7 @@ _RULES: dict[type, Rule] = {}
 
 
 def site_rule(*classes: type) -> Callable[[Rule], Rule]:
-    """Registers a rule for layers of one's own, so that surgery reaches through them.
+    """Registers a rule for layers of one's own, so that surgery reaches through them. They are not opened then.
 
     The rule stands for exactly these classes: what a subclass computes may be something else. A layer whose `call`
     treats every channel by itself, with a factor a channel, say:
@@ -35,6 +44,7 @@ def site_rule(*classes: type) -> Callable[[Rule], Rule]:
 
     def register(rule: Rule) -> Rule:
         _RULES.update(dict.fromkeys(classes, rule))
+        keep_closed(*classes)
         return rule
 
     return register
@@ -116,11 +126,16 @@ def _batch_normalization(walk: Walk, call: Call) -> np.ndarray | str:
     bn, x = call.operation, call.inputs[0]
     if len(call.inputs) > 1 or bn.axis not in (-1, len(x.shape) - 1):
         return "a BatchNormalization over another axis or with a mask"
-    for factor in (bn.gamma, bn.moving_variance):
-        walk.scale(bn, factor, 0, walk.channels(x))
-    for summand in (bn.beta, bn.moving_mean):
-        walk.add(bn, summand, 0, walk.channels(x))
+    _through(walk, bn, bn, walk.channels(x))
     return walk.channels(x)
+
+
+def _through(walk: Walk, layer: keras.layers.Layer, bn: keras.layers.BatchNormalization, channels: np.ndarray) -> None:
+    """Channels pass a BatchNorm that is a layer or a part of one."""
+    for factor in (bn.gamma, bn.moving_variance):
+        walk.scale(layer, factor, 0, channels)
+    for summand in (bn.beta, bn.moving_mean):
+        walk.add(layer, summand, 0, channels)
 
 
 @site_rule(L.PReLU)
@@ -134,7 +149,7 @@ def _prelu(walk: Walk, call: Call) -> np.ndarray | str:
 
 @site_rule(GeneralizedMeanPooling)
 def _generalized_mean(walk: Walk, call: Call) -> np.ndarray:
-    walk.woken.append(walk.channels(call.input))
+    walk.wake(walk.channels(call.input))
     return walk.channels(call.input)
 
 
@@ -160,16 +175,53 @@ def _concatenate(walk: Walk, call: Call) -> np.ndarray | str:
 @site_rule(ChannelIndicator)
 def _indicator(walk: Walk, call: Call) -> np.ndarray:
     layer, channels = call.operation, walk.channels(call.input)
-    walk.read(layer, layer.kernel, -2, channels)
     walk.state(layer, "input_channels", channels, is_list=True)
-    outputs = walk.make(layer, layer.kernel, -1, field="kept")
+    if layer.full_channels is not None and is_behind_its_producer(walk.graph, layer):
+        # One site with its producer, whose channels are this one's inputs.
+        site = walk.take_over(channels)
+        walk.scale(layer, layer.kernel, -2, channels)
+        options = {"site": site, "full_channels": layer.full_channels, "inputs": channels, "is_indicator": True}
+    else:
+        walk.read(layer, layer.kernel, -2, channels)
+        options = {}
+    outputs = walk.make(layer, layer.kernel, -1, field="kept", **options)
     walk.state(layer, "output_channels", outputs, is_list=True)
     return outputs
 
 
-def _gated_block(walk: Walk, call: Call) -> str:
-    """Its sites are inside; the rest of the block rebuilds itself by its own config."""
+@site_rule(DiagonalIndicator)
+def _diagonal_indicator(walk: Walk, call: Call) -> np.ndarray:
+    layer, channels = call.operation, walk.channels(call.input)
+    walk.gate(layer, layer.kernel, channels, layer.full_channels)
+    walk.state(layer, "output_channels", channels, is_list=True)
+    return channels
+
+
+def _gated_block(walk: Walk, call: Call) -> np.ndarray:
+    """Sites inside, where an indicator stands; the outer width is one of all blocks that the sum joins."""
     block: GatedBlock = call.operation
+    _inside_block(walk, block)
+    channels, outputs = walk.channels(call.input), _unit_outputs(walk, block, block.last)
+    walk.read(block, block.inner[0].conv.kernel, 2, channels)
+    if block.shortcut is None:
+        walk.join(outputs, channels)
+    else:
+        walk.read(block, block.shortcut.conv.kernel, 2, channels)
+        walk.join(outputs, _unit_outputs(walk, block, block.shortcut))
+    walk.state(block, "outer_filters", outputs)
+    return outputs
+
+
+def _unit_outputs(walk: Walk, block: GatedBlock, unit: ConvUnit) -> np.ndarray:
+    """What a convolution of a block makes with its BatchNorm, without an indicator."""
+    site = f"{walk.name(block)}/{unit.name}"
+    bias, full_channels = unit.conv.bias, block.full_outer_filters
+    outputs = walk.make(block, unit.conv.kernel, 3, bias, site=site, full_channels=full_channels)
+    _through(walk, block, unit.bn, outputs)
+    return outputs
+
+
+def _inside_block(walk: Walk, block: GatedBlock) -> None:
     name = walk.name(block)
     for unit, after in zip(block.inner, [*block.inner[1:], block.last], strict=True):
         if unit.indicator is None or (id(unit.conv.kernel), 3) in walk.axes:
@@ -190,7 +242,6 @@ def _gated_block(walk: Walk, call: Call) -> str:
             is_indicator=True,
         )
         walk.read(block, after.conv.kernel, 2, outputs)
-    return "a gated block keeps its outer width"
 
 
 def _layer_scale(walk: Walk, call: Call) -> np.ndarray:

@@ -1,12 +1,19 @@
 """The sites of a model, as a mapping and as a table."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 
+from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
 from keras_cdd.models.cost import graph_costs
-from keras_cdd.models.graph import Graph
+from keras_cdd.models.graph import Graph, all_layers
+from keras_cdd.models.reasons import in_words
+from keras_cdd.models.sites.flow import Flow
+from keras_cdd.models.sites.places import place_of
 from keras_cdd.models.sites.site import Site
 from keras_cdd.models.terms import Width
 
@@ -33,6 +40,7 @@ class Sites(Mapping[str, Site]):
         graph: the model's `Graph`.
         left_out: `LeftOut` of everything that stays.
         variables: path -> weight, of all weights of the model.
+        flows: name -> `Flow`, of the sites that are not inside of a layer.
     """
 
     def __init__(
@@ -41,11 +49,13 @@ class Sites(Mapping[str, Site]):
         sites: Mapping[str, Site],
         left_out: Sequence[LeftOut],
         variables: Mapping[str, keras.Variable],
+        flows: Mapping[str, Flow],
     ) -> None:
         self.graph = graph
         self._sites = dict(sites)
         self.left_out = list(left_out)
         self.variables = dict(variables)
+        self.flows = dict(flows)
         self._axes: dict[tuple[int, int], dict[str, int]] = {}
         for name, site in self._sites.items():
             for slot in site.slots:
@@ -63,7 +73,35 @@ class Sites(Mapping[str, Site]):
 
     def only(self, names: Iterable[str]) -> "Sites":
         """These sites alone."""
-        return Sites(self.graph, {name: self[name] for name in names}, self.left_out, self.variables)
+        return Sites(self.graph, {name: self[name] for name in names}, self.left_out, self.variables, self.flows)
+
+    def with_full_widths(self, full_widths: Mapping[str, int]) -> "Sites":
+        """The same sites; those that are named have so many channels in the uncut network."""
+        sites = {
+            name: dataclasses.replace(site, full_channels=full_widths.get(name, site.full_channels))
+            for name, site in self.items()
+        }
+        return Sites(self.graph, sites, self.left_out, self.variables, self.flows)
+
+    def kernels(self) -> dict[str, np.ndarray]:
+        """Name -> (rows, channels): kernels of the indicators, of diagonal ones with one row."""
+        paths = {name: site.indicator for name, site in self.items()}
+        return {
+            name: keras.ops.convert_to_numpy(self.variables[path])[0, 0]
+            for name, path in paths.items()
+            if path is not None
+        }
+
+    def indicator(self, name: str) -> Any:
+        """The indicator's layer of a site; None without one."""
+        path = self[name].indicator
+        return None if path is None else self._indicators[id(self.variables[path])]
+
+    @functools.cached_property
+    def _indicators(self) -> dict[int, Any]:
+        layers = [layer for layer in self.graph.operations if isinstance(layer, keras.layers.Layer)]
+        inner = [layer for outer in layers for layer in (outer, *all_layers(outer))]
+        return {id(layer.kernel): layer for layer in inner if isinstance(layer, (ChannelIndicator, DiagonalIndicator))}
 
     def width(self, weight: keras.Variable, axis: int) -> Width:
         """The length of a weight's axis, as a function of the sites' widths."""
@@ -76,16 +114,31 @@ class Sites(Mapping[str, Site]):
         has_size = not any(None in x.shape[1:] for x in keras.tree.flatten(self.graph.inputs))
         costs = graph_costs(self.graph, self) if has_size else None
         width = max(8, 2 + max((len(name) for name in [*self, *(left.name for left in self.left_out)]), default=0))
-        lines = [f"{'site':<{width}}{'channels':>8}{'MACs a channel':>16}  leaves with it"]
+        kinds = {name: site.indicator_kind or "-" for name, site in self.items()}
+        is_gated = any(site.indicator for site in self.values())
+        column = f"{'indicator':>11}" if is_gated else ""
+        lines = [f"{'site':<{width}}{'channels':>8}{'MACs a channel':>16}{column}  leaves with it"]
         for name, site in self.items():
             macs = "-" if costs is None else f"{costs.of_one_channel(name)[0]:,}"
             others = [layer for layer in site.layers if layer != name]
-            lines.append(f"{name:<{width}}{site.channels:>8}{macs:>16}  {_some(others)}")
+            column = f"{kinds[name]:>11}" if is_gated else ""
+            lines.append(f"{name:<{width}}{site.channels:>8}{macs:>16}{column}  {_some(others)}")
         lines += [f"{left.name:<{width}}{left.channels:>8}{'stays':>16}  {left.reason}" for left in self.left_out]
+        if missing := self._without_indicator():
+            lines.append(f"Without an indicator: {in_words(missing)}.")
         if costs is None:
             return "\n".join([*lines, "An Input without a height and a width has no number of MACs."])
         least = 100 * costs.macs(dict.fromkeys(self, 1)) / max(costs.macs(), 1)
         return "\n".join([*lines, f"One channel a site would leave {least:.1f} % of {costs.macs():,} MACs."])
+
+    def _without_indicator(self) -> dict[str, str]:
+        """Why sites have none, beside others that have one."""
+        kinds = {self[name].indicator_kind for name in self.flows if name in self}
+        if kinds <= {None}:
+            return {}
+        kind = "diagonal" if "diagonal" in kinds else "dense"
+        tried = {name: place_of(self, name, kind) for name, site in self.items() if site.indicator is None}
+        return {name: reason for name, reason in tried.items() if isinstance(reason, str)}
 
 
 def _some(names: list[str]) -> str:

@@ -54,6 +54,12 @@ def test_metadata_are_a_flatbuffer_with_its_identifier(files):
     assert len(described) < len(plain) + len(found) + 2000
 
 
+@pytest.mark.parametrize("batch, words", [(None, b"Any batch size."), (1, b"Batches of 1.")])
+def test_the_batch_is_stated(network, batch, words):
+    described = with_metadata(to_tflite(network, "float32", batch=batch), "a name", "a description")
+    assert words in metadata_bytes(described)
+
+
 def test_weights_lie_where_vector_instructions_want_them(files):
     _, _, described = files
     model = schema.Model.GetRootAs(described, 0)

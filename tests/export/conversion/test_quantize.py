@@ -11,6 +11,7 @@ from export.conversion.representative import representative_images
 from export.proof.inspection import inspect
 from export.proof.runtimes import as_input
 from keras_cdd.data import load_dataset
+from keras_cdd.evaluation import load_embedder
 from tests.export.conftest import LENGTH, SIZE, branched_network, cosines, tiny_network
 
 LIKENESS = {"float32": 0.999999, "float16": 0.9999, "dynamic_range": 0.995, "int8": 0.99}
@@ -36,6 +37,21 @@ def test_a_file_gives_the_keras_embeddings(network, photos, precision, input_typ
         found = run(image=as_input(images, details["dtype"]))["embedding"]
         assert found.dtype == np.float32 and found.shape == (len(images), LENGTH)
         assert cosines(found, expected[: len(images)]).min() > LIKENESS[precision]
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_file_of_one_image_at_a_time_gives_the_same(network, photos, precision, tmp_path):
+    model = integer_form(network) if precision == "int8" else network
+    files = {}
+    for batch in (None, 1):
+        files[batch] = tmp_path / f"{batch}.tflite"
+        files[batch].write_bytes(to_tflite(model, precision, "uint8", photos, batch))
+    (details,) = Interpreter(str(files[1])).get_input_details()
+    assert details["shape_signature"].tolist() == details["shape"].tolist() == [1, *SIZE, 3]
+    embedder, of_any = load_embedder(files[1]), load_embedder(files[None])
+    assert (embedder.batch, of_any.batch) == (1, None)
+    found, expected = embedder(photos), of_any(photos)
+    assert found.shape == expected.shape and cosines(found, expected).min() > 0.99999
 
 
 def test_pixels_are_the_integers_of_an_int8_file(tiny_tflite):

@@ -158,8 +158,85 @@ def gated():
     return _classified(image, L.Conv2D(6, 1, name="last")(x))
 
 
+def gated_stream():
+    """A stem, a block that is called twice and one in a model inside are one stream; then a projection."""
+    inner = keras.Input((8, 8, 8))
+    backbone = keras.Model(inner, GatedBasicBlock(8, 1, "none", name="plain")(inner), name="backbone")
+    image = keras.Input((8, 8, 3))
+    block = GatedBasicBlock(8, 1, "both", name="block", use_bias=True)
+    x = L.Conv2D(8, 3, padding="same", activation="relu", name="stem")(image)
+    x = backbone(block(block(x)))
+    return _classified(image, GatedBottleneck(4, 2, "conv2", name="down", stride_on="conv1")(x))
+
+
+def gated_bottlenecks():
+    """Two streams side by side in the input of a block without a projection."""
+    image = keras.Input((8, 8, 3))
+    x = L.ReLU()(L.Conv2D(6, 3, padding="same", name="stem")(image))
+    a = GatedBottleneck(3, 2, "both", name="a")(x)
+    c = GatedBottleneck(2, 1, "both", name="c")(GatedBottleneck(2, 2, "both", name="b")(x))
+    x = GatedBottleneck(5, 1, "both", name="d")(L.Concatenate()([a, c]))
+    return _classified(image, x)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Block(L.Layer):
+    """A residual block as one layer; its convolutions have the same names in every block."""
+
+    def __init__(self, filters, inside, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.inside = filters, inside
+        self.conv1 = L.Conv2D(inside, 3, padding="same", use_bias=False, name="conv1")
+        self.bn1, self.relu = L.BatchNormalization(momentum=0.9, name="bn1"), L.ReLU(name="relu")
+        self.conv2 = L.Conv2D(filters, 3, padding="same", use_bias=False, name="conv2")
+        self.bn2 = L.BatchNormalization(momentum=0.9, name="bn2")
+
+    def build(self, shape):
+        inner = (*shape[:-1], self.inside)
+        for layer, given in ((self.conv1, shape), (self.bn1, inner), (self.conv2, inner), (self.bn2, shape)):
+            layer.build(given)
+
+    def call(self, x, training=False):
+        y = self.relu(self.bn1(self.conv1(x), training=training))
+        return keras.ops.relu(x + 0.5 * self.bn2(self.conv2(y), training=training))
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "inside": self.inside}
+
+
+def composite():
+    """Two composite layers, one with another one inside that is called twice."""
+    image = keras.Input((8, 8, 3))
+    x = L.Conv2D(6, 3, name="stem")(image)
+    x = Twice(6, 5, name="twice")(Block(6, 4, name="block")(x))
+    return _classified(image, x)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Twice(L.Layer):
+    """Takes no `training`; the layers inside have it from the context."""
+
+    def __init__(self, filters, inside, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.inside = filters, inside
+        self.block = Block(filters, inside, name="inner")
+
+    def build(self, shape):
+        self.block.build(shape)
+
+    def call(self, x):
+        return self.block(self.block(x))
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "inside": self.inside}
+
+
 # Builder -> (sites, sites with residual=True), site -> channels.
 A_B = {"a": 6, "b": 5}
+COMPOSITE = {"conv1": 4, "twice_inner_conv1": 5}
+GATED = {"block/conv1": 8, "cut/conv1": 2, "cut/conv2": 3, "last": 6}
+STREAM = {"block/conv1": 8, "down/conv2": 4}
+BOTTLENECKS = {f"{name}/conv{i}": width for name, width in zip("abcd", (3, 2, 2, 5), strict=True) for i in (1, 2)}
 SMALL = {
     plain: (A_B, A_B),
     depthwise: ({"a": 6}, {"a": 6}),
@@ -178,6 +255,9 @@ SMALL = {
     nested: ({"conv": 6, "backbone_conv": 5, "hidden": 4}, {"conv": 6, "backbone_conv": 5, "hidden": 4}),
     normalized_input: ({"a": 6}, {"a": 6}),
     frozen: ({}, {}),
+    composite: (COMPOSITE, COMPOSITE | {"stem": 6}),
     indicated: ({"a": 6, "c": 5, "indicator": 11, "b": 4},) * 2,
-    gated: ({"block/conv1": 8, "cut/conv1": 2, "cut/conv2": 3, "last": 6},) * 2,
+    gated: (GATED, GATED | {"stem": 8, "cut/conv3": 16}),
+    gated_stream: (STREAM, STREAM | {"stem": 8, "down/conv3": 16}),
+    gated_bottlenecks: (BOTTLENECKS | {"stem": 6}, BOTTLENECKS | {"stem": 6, "a/conv3": 12, "b/conv3": 8}),
 }

@@ -4,10 +4,11 @@ import keras
 import pytest
 
 import keras_cdd
+from keras_cdd.layers import GatedBasicBlock, embedding_head
 from keras_cdd.models import cost_model, count_macs, count_params
 from keras_cdd.models.graph import graph_of
 from keras_cdd.models.sites import rules
-from tests.models.sites.small import SMALL, frozen, residual, squeezed
+from tests.models.sites.small import SMALL, frozen, gated_stream, residual, squeezed
 
 L = keras.layers
 
@@ -47,6 +48,35 @@ def test_a_table_names_sites_what_leaves_with_them_and_what_stays():
     assert "a2" in rows["stem"] and "stays" in rows["top"] and "output of the model" in rows["top"]
     # 3x3x6 and 1x1x6 at 8x8: what one channel of a1 costs.
     assert f"{64 * (9 * 6 + 6):,}" in rows["a1"]
+
+
+def test_the_stream_of_gated_blocks_is_one_site():
+    found = keras_cdd.sites(gated_stream(), residual=True)
+    assert found["stem"].layers == ("stem", "block", "plain", "down")
+    assert found["stem"].full_channels == 8 and found["down/conv3"].full_channels == 16
+    # A block's gate stands on what it reads; the dense layer reads the last stream.
+    assert [reading.layer for reading in found["stem"].readings] == ["block", "plain", "down"]
+    assert [reading.layer for reading in found["down/conv3"].readings] == ["top"]
+    reasons = {left.name: left.reason for left in keras_cdd.sites(gated_stream()).left_out}
+    assert all("residual=True" in reasons[name] for name in ("stem", "block/conv2", "down/conv3", "down/shortcut"))
+
+
+def test_a_cut_stream_knows_its_uncut_width():
+    image = keras.Input((8, 8, 3))
+    x = GatedBasicBlock(8, outer_filters=5, name="a")(L.Conv2D(5, 1, name="stem")(image))
+    found = keras_cdd.sites(keras.Model(image, L.Dense(2)(x)), residual=True)
+    assert (found["stem"].channels, found["stem"].full_channels) == (5, 8)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "gem"])
+def test_features_keep_no_channels_but_other_outputs_do(pooling):
+    image = keras.Input((8, 8, 3))
+    outputs = embedding_head(L.Conv2D(6, 3, name="last")(image), 4, 3, pooling)
+    found = keras_cdd.sites(keras.Model(image, outputs))
+    assert found["last"].layers[:1] + found["last"].layers[-2:] == ("last", "head_bn1", "head_dense")
+    without = {name: x for name, x in outputs.items() if name != "embedding"}
+    assert "last" not in keras_cdd.sites(keras.Model(image, without))
+    assert "head_dense" not in found
 
 
 def test_looking_leaves_nothing_behind():
@@ -164,10 +194,11 @@ REACH = {
     "Xception": ((97.3, 55.8), (100.0, 74.5)),
     "VGG16": ((100.0, 74.8), (100.0, 74.8)),
 }
-FAST = ("MobileNetV2", "VGG16")
+FAST = ("MobileNetV2", "MobileNetV3Small", "VGG16")
+REST = pytest.mark.applications
 
 
-@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in REACH])
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=REST) for n in REACH])
 def test_reach(name):
     model = getattr(keras.applications, name)(weights=None, input_shape=(96, 96, 3), classifier_activation=None)
     for couple, expected in zip((False, True), REACH[name], strict=True):

@@ -28,6 +28,8 @@ def test_the_document_runs(monkeypatch, capsys):
     snippets = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     for snippet in snippets:
         exec(snippet, names)
-    assert len(snippets) == 3 and "expanded_conv_project" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert len(snippets) == 4 and "expanded_conv_project" in printed and "diagonal" in printed
+    assert names["deploy"].count_params() < names["heavy"].count_params()
     assert names["slim"].count_params() < names["model"].count_params()
     assert rules._RULES[MyScale] is names["my_scale"]
