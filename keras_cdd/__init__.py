@@ -5,7 +5,7 @@ import os
 import sys
 import typing
 
-from keras_cdd.keras_backend import has_keras, require_tensorflow_backend
+from keras_cdd.keras_backend import has_keras, require_tensorflow_backend, switch_on_onednn
 from keras_cdd.quiet_start import quiet_start
 
 __all__ = [
@@ -45,9 +45,8 @@ __all__ = [
     "triplet_loss",
 ]
 
-# TensorFlow reads these once, while it is loaded. Without oneDNN, which it does not switch on by itself on every
-# processor, convolution gradients take three times as long.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# TensorFlow reads these once, while it is loaded.
+switch_on_onednn()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 if has_keras():

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from keras_cdd.keras_backend import switch_on_onednn
 from keras_cdd.quiet_start import quiet_start
 
 # Loading TensorFlow takes three seconds each time.
@@ -120,6 +121,21 @@ def test_the_variable_outweighs_the_file(tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))
     done = python("-c", "import keras_cdd", KERAS_HOME=str(tmp_path), KERAS_BACKEND="tensorflow")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "threads, cores, chosen", [("", 1, None), ("0", 1, None), ("1", 8, None), ("", 2, "1"), ("2", 1, "1")]
+)
+def test_onednn_is_switched_on_where_there_are_threads(monkeypatch, threads, cores, chosen):
+    """With one thread, gradients of 1x1 convolutions with strides would damage memory on processors with AVX2."""
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    switch_on_onednn()
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    del os.environ["TF_ENABLE_ONEDNN_OPTS"]
+    switch_on_onednn()
+    assert os.environ.get("TF_ENABLE_ONEDNN_OPTS") == chosen
 
 
 def test_a_broken_installation_shows_its_own_traceback(tmp_path):
