@@ -53,7 +53,7 @@ class Taps:
             outputs |= {name: _gated(into(reading), outputs[name]) for name, reading in read.items()}
         return outputs
 
-    def _compute(self, training: bool | None, call: Call, *args: Any, **kwargs: Any) -> Any:
+    def _compute(self, training: bool | None, call: Call, /, *args: Any, **kwargs: Any) -> Any:
         layer = call.operation
         if training is not None and "training" in inspect.signature(layer.call).parameters:
             # As in a functional model, whose calls record the defaults of their layers.
