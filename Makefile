@@ -42,7 +42,7 @@ test: $(VENV)/.installed lint
 
 # Gate, train, cut, rebuild, fuse and quantize a dozen networks of keras.applications, with and without outer widths.
 test-applications: $(VENV)/.installed
-	$(RUN) -m pytest -n 2 -m applications tests/surgery tests/models/sites
+	$(RUN) -m pytest -n 2 -m applications tests/surgery tests/models
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))

@@ -304,7 +304,7 @@ APPLICATIONS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.applications
 @pytest.mark.parametrize("build, size, options, kind, couple, bare", APPLICATIONS.values(), ids=APPLICATIONS)
 def test_applications(build, size, options, kind, couple, bare):
     model = network(lambda: build(input_shape=(size, size, 3), **OPTIONS, **options))

@@ -74,7 +74,7 @@ APPLICATIONS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.applications
 @pytest.mark.parametrize("build, kind, couple", APPLICATIONS.values(), ids=APPLICATIONS)
 def test_applications(build, kind, couple, tmp_path):
     keras.config.set_dtype_policy("float64")

@@ -86,7 +86,11 @@ def classifier(build, hub):
 CASES = {resnet: (True, 0.01), mobilenet: (False, 0.05), efficientnet: (True, 0.01)}
 
 
-@pytest.mark.parametrize("build", CASES, ids=lambda build: build.__name__)
+# `make test` takes one of them, `make test-applications` the others.
+REST = [pytest.param(build, marks=pytest.mark.applications) for build in CASES if build is not mobilenet]
+
+
+@pytest.mark.parametrize("build", [mobilenet, *REST], ids=lambda build: build.__name__)
 def test_backbones(build, hub, tmp_path):
     model, (couple, share) = classifier(build, hub), CASES[build]
     images = images_for(model, 2)

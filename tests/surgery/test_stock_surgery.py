@@ -86,39 +86,6 @@ def test_small_networks(build, name, tmp_path):
     check(alive(build()), build is residual, OPTIMIZERS[name](), tmp_path, build is not flattened)
 
 
-A = keras.applications
-OPTIONS = {"weights": None, "classes": 3, "classifier_activation": None}
-
-
-def application(name, size, **options):
-    return lambda: getattr(A, name)(input_shape=(size, size, 3), **OPTIONS, **options)
-
-
-# The small networks above have every kind of layer; these have the depth of real ones.
-APPLICATIONS = {
-    "MobileNetV2": (application("MobileNetV2", 32, alpha=0.35), True),
-    "MobileNetV3Small": (application("MobileNetV3Small", 32, alpha=0.5), False),
-    "ResNet50V2": (application("ResNet50V2", 32), True),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("build, couple", APPLICATIONS.values(), ids=APPLICATIONS)
-def test_applications(build, couple, tmp_path):
-    """Their dropout is random, so they train as in inference here, with steps of a length that fits.
-
-    In float64, since networks this deep with random weights enlarge rounding errors.
-    """
-    keras.utils.set_random_seed(0)
-    keras.config.set_dtype_policy("float64")
-    try:
-        model, optimizer = alive(build()), OPTIMIZERS["sgd"]()
-    finally:
-        keras.config.set_dtype_policy("float32")
-    optimizer.learning_rate = 1e-3 / tf.linalg.global_norm(gradients(model, 1, False))
-    check(model, couple, optimizer, tmp_path, training=False)
-
-
 def test_what_is_made_as_zero_leaves():
     """Filters, their biases and all that is added on the way are zero, and ReLU keeps that."""
     model = alive(depthwise())
