@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from keras_cdd.layers import ChannelIndicator, GatedBasicBlock, GatedBottleneck
 
@@ -148,3 +149,10 @@ def outputs_of(model, images):
     tensors = keras.tree.flatten(model(images))
     half = ("float16", "bfloat16")
     return [keras.ops.convert_to_numpy(keras.ops.cast(x, "float32") if x.dtype in half else x) for x in tensors]
+
+
+def cases(table, always):
+    """Parameters of a table; those that `always` does not name are for `make test-applications` alone."""
+    marks = {True: pytest.mark.slow, False: pytest.mark.applications}
+    rows = {name: row if isinstance(row, tuple) else (row,) for name, row in table.items()}
+    return [pytest.param(*row, id=name, marks=marks[name in always]) for name, row in rows.items()]

@@ -9,7 +9,7 @@ from keras_cdd.models import count_macs, count_params
 from keras_cdd.models.copies import Copies
 from keras_cdd.models.graph import graph_of
 from keras_cdd.surgery import fuse
-from tests.models.networks import APPLICATIONS, NETWORKS, images_for, outputs_of, randomised
+from tests.models.networks import APPLICATIONS, NETWORKS, cases, images_for, outputs_of, randomised
 
 L = keras.layers
 MAP, VECTORS, LINES, VOLUME = (8, 8, 3), (6,), (12, 3), (4, 6, 6, 2)
@@ -134,8 +134,7 @@ def test_the_batch_norm_that_gives_the_embedding_stays():
     assert [layer.name for layer in deploy.layers if isinstance(layer, L.BatchNormalization)] == ["last"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("build, size, kept", DEEP.values(), ids=DEEP)
+@pytest.mark.parametrize("build, size, kept", cases(DEEP, ["MobileNetV3Small"]))
 def test_deep_applications_fold_exactly_and_count_as_folded(build, size, kept):
     keras.utils.set_random_seed(0)
     model = build(input_shape=(size, size, 3), **CLASSES)
@@ -165,8 +164,7 @@ def test_fusing_changes_nothing_and_leaves_stock_layers(build):
     assert all(type(layer).__module__.startswith("keras.") for layer in deploy.layers)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("build", APPLICATIONS.values(), ids=APPLICATIONS)
+@pytest.mark.parametrize("build", cases(APPLICATIONS, ["MobileNetV2"]))
 def test_applications_are_fused(build):
     model = randomised(build())
     images, deploy = images_for(model), fuse(model)
