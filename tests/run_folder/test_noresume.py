@@ -36,11 +36,11 @@ def folder(tmp_path):
 def start(folder, config=None):
     config = config or Config()
     config = dataclasses.replace(config, run=dataclasses.replace(config.run, workdir=str(folder), resume=False))
-    return Workdir(folder, "--seed=1\n", config.run.resume, keep=config.named_paths)
+    Workdir(folder, "--seed=1\n", config.run.resume, keep=config.named_paths).close()
 
 
 def names(folder):
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir()} - {".lock"}
 
 
 def test_everything_of_an_earlier_run_goes(folder):
@@ -80,6 +80,6 @@ def test_data_in_the_workdir_stays_and_data_around_it_protects_nothing(folder, t
 
 def test_the_same_flags_continue_the_run_that_kept_its_teacher(folder):
     start(folder, Config(run=RunConfig(teacher=str(folder / "teacher.keras"))))
-    Workdir(folder, "--seed=1\n")
+    Workdir(folder, "--seed=1\n").close()
     with pytest.raises(ValueError, match="other settings"):
         Workdir(folder, "--seed=2\n")
