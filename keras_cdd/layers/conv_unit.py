@@ -56,11 +56,23 @@ class ConvUnit(keras.layers.Layer):
 
     def call(self, inputs, site=None, training=None):
         """With a `site`, an active `FeatureRecorder` stores the convolution's and the indicator's outputs under it."""
-        convolved = self.bn(self.conv(self.pad(inputs)), training=training)
+        convolved = self.bn(self.convolve(inputs), training=training)
         outputs = convolved if self.indicator is None else self.indicator(convolved)
         if site is not None and (recorder := active_recorder()) is not None:
             recorder.record(site, convolved, outputs)
         return outputs
+
+    def convolve(self, inputs):
+        """The outputs of the convolution before its BatchNorm; strides of a 1x1 convolution skip its inputs.
+
+        oneDNN's gradients of strided 1x1 convolutions with fewer input channels than a vector register holds (8 with
+        AVX2, 16 with AVX-512) write past the end of their memory, and are wrong with AVX2 (TensorFlow 2.21).
+        """
+        stride = self.conv.strides[0]
+        if self.margin or stride == 1:
+            return self.conv(self.pad(inputs))
+        outputs = keras.ops.conv(inputs[:, ::stride, ::stride], self.conv.kernel, padding="valid")
+        return outputs if self.conv.bias is None else outputs + self.conv.bias
 
     def pad(self, inputs):
         """The inputs with a margin of zeros where the convolution has a stride: (N, H + 2m, W + 2m, C)."""

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_cdd.layers import ChannelIndicator, FeatureRecorder, GatedBasicBlock, GatedBottleneck, GeneralizedMeanPooling
+from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.layers.feature_recorder import into
 
 
@@ -152,3 +153,28 @@ def test_gem_lies_between_mean_and_maximum_and_nears_the_maximum():
     near_max = GeneralizedMeanPooling(p=60.0)(x)
     assert np.all(x.mean(axis=(1, 2)) < GeneralizedMeanPooling()(x))
     np.testing.assert_allclose(near_max, x.max(axis=(1, 2)), rtol=0.1)
+
+
+def test_a_strided_shortcut_has_the_gradient_of_its_formula():
+    """oneDNN's own gradients of strided 1x1 convolutions of few channels damage memory, so none may be asked for."""
+    unit = ConvUnit(5, 1, 2, None, True, 1e-5, 0.9, name="unit")
+    x, upstream = images(shape=(2, 9, 8, 4)), images(1, (2, 5, 4, 5))
+    unit.build(x.shape)
+
+    @tf.function
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(unit.convolve(x) * upstream)
+        return tape.gradient(loss, [x, unit.conv.kernel.value, unit.conv.bias.value])
+
+    operations = gradients.get_concrete_function(x).graph.get_operations()
+    strides = [tuple(op.get_attr("strides")) for op in operations if op.type.startswith("Conv2D")]
+    assert strides and set(strides) == {(1, 1, 1, 1)}
+    kernel, expected = unit.conv.kernel.numpy()[0, 0], np.zeros_like(x)
+    expected[:, ::2, ::2] = upstream @ kernel.T
+    found = gradients(tf.constant(x))
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
+    np.testing.assert_allclose(found[1][0, 0], np.einsum("nhwi,nhwo->io", x[:, ::2, ::2], upstream), atol=1e-4)
+    np.testing.assert_allclose(found[2], upstream.sum((0, 1, 2)), atol=1e-4)
+    np.testing.assert_allclose(unit.convolve(x), unit.conv(x), atol=1e-5)

@@ -105,7 +105,7 @@ def test_channels_that_are_never_active_stay_numbers(photos):
         if isinstance(layer, keras.layers.Conv2D):
             kernel, bias = layer.get_weights()
             layer.set_weights([kernel, np.concatenate([[-100.0], bias[1:]])])
-    copy, start = legacy_copy(network)
+    copy, start = legacy_copy(integer_form(network))
     quantized = simulated(copy)
     set_ranges(quantized, copy, start, photos)
     train(quantized, batches().map(teaching(network, start, copy.output_shape[-1])), steps=2)
