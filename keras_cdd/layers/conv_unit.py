@@ -1,5 +1,7 @@
 """A convolution with its BatchNorm and, at a site, its channel indicator."""
 
+import functools
+
 import keras
 
 from keras_cdd.layers.channel_indicator import ChannelIndicator
@@ -37,6 +39,8 @@ class ConvUnit(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="conv",
         )
+        if kernel_size == 1 and stride > 1:
+            self.conv.convolution_op = functools.partial(_skipping, stride)
         self.bn = FusedBatchNormalization(momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy, name="bn")
         self.indicator = None
         if kept is not None:
@@ -56,23 +60,11 @@ class ConvUnit(keras.layers.Layer):
 
     def call(self, inputs, site=None, training=None):
         """With a `site`, an active `FeatureRecorder` stores the convolution's and the indicator's outputs under it."""
-        convolved = self.bn(self.convolve(inputs), training=training)
+        convolved = self.bn(self.conv(self.pad(inputs)), training=training)
         outputs = convolved if self.indicator is None else self.indicator(convolved)
         if site is not None and (recorder := active_recorder()) is not None:
             recorder.record(site, convolved, outputs)
         return outputs
-
-    def convolve(self, inputs):
-        """The outputs of the convolution before its BatchNorm; strides of a 1x1 convolution skip its inputs.
-
-        oneDNN's gradients of strided 1x1 convolutions with fewer input channels than a vector register holds (8 with
-        AVX2, 16 with AVX-512) write past the end of their memory, and are wrong with AVX2 (TensorFlow 2.21).
-        """
-        stride = self.conv.strides[0]
-        if self.margin or stride == 1:
-            return self.conv(self.pad(inputs))
-        outputs = keras.ops.conv(inputs[:, ::stride, ::stride], self.conv.kernel, padding="valid")
-        return outputs if self.conv.bias is None else outputs + self.conv.bias
 
     def pad(self, inputs):
         """The inputs with a margin of zeros where the convolution has a stride: (N, H + 2m, W + 2m, C)."""
@@ -91,3 +83,12 @@ class ConvUnit(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         shape = self._convolved_shape(input_shape)
         return shape if self.indicator is None else self.indicator.compute_output_shape(shape)
+
+
+def _skipping(stride, inputs, kernel):
+    """A strided 1x1 convolution as one of every `stride`-th pixel.
+
+    oneDNN's gradients of strided 1x1 convolutions with fewer input channels than a vector register holds (8 with AVX2,
+    16 with AVX-512) write past the end of their memory, and are wrong with AVX2 (TensorFlow 2.21).
+    """
+    return keras.ops.conv(inputs[:, ::stride, ::stride], kernel, padding="valid")
