@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import keras_cdd
 from keras_cdd.models import count_macs, count_params
@@ -13,7 +12,7 @@ from tests.models.networks import images_for
 from tests.models.sites.small import flattened, gated, gated_bottlenecks, gated_stream, residual, separable
 from tests.models.test_gate_sites import CASES, assert_stock, network, trained
 from tests.surgery.stock import flat_outputs
-from tests.surgery.test_stock_surgery import OPTIMIZERS, application, assert_same, gradients, step
+from tests.surgery.test_stock_surgery import OPTIMIZERS, assert_same, step
 
 CUT = [(build, kind) for build, kind in CASES if build not in (gated, gated_stream, gated_bottlenecks)]
 
@@ -66,22 +65,3 @@ def test_small_networks(build, kind, tmp_path):
     # Dropout is random; that network trains as in inference. What reads the image stays in part.
     target = 0.7 if build is separable else 0.5
     check(heavy, couple, OPTIMIZERS["sgd"](), tmp_path, build is not flattened, target)
-
-
-# Dropout is random; these train as in inference, in float64, since deep networks enlarge rounding errors.
-APPLICATIONS = {
-    "MobileNetV2": (application("MobileNetV2", 32, alpha=0.35), "diagonal", True),
-}
-
-
-@pytest.mark.applications
-@pytest.mark.parametrize("build, kind, couple", APPLICATIONS.values(), ids=APPLICATIONS)
-def test_applications(build, kind, couple, tmp_path):
-    keras.config.set_dtype_policy("float64")
-    try:
-        heavy = trained(keras_cdd.gate_model(network(build), indicator=kind, residual=couple))
-        optimizer = OPTIMIZERS["sgd"]()
-        optimizer.learning_rate = 1e-3 / tf.linalg.global_norm(gradients(heavy, 1, False))
-        check(heavy, couple, optimizer, tmp_path, training=False, target=0.6)
-    finally:
-        keras.config.set_dtype_policy("float32")
