@@ -47,7 +47,11 @@ sys.exit(forked.ask({forks!r}, sys.argv[1:]))
 """
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if "applications" not in config.option.markexpr:
+        large = [item for item in items if item.get_closest_marker("applications")]
+        items[:] = [item for item in items if item not in large]
+        config.hook.pytest_deselected(items=large)
     places = {HERE / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
 

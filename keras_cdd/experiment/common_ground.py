@@ -8,13 +8,14 @@ from keras_cdd.models.gated_units import gated_blocks, units_by_site
 from keras_cdd.models.sites import cut_sites
 
 
-def agreed_weights(student, teacher, weights):
+def agreed_weights(student, teacher, weights, residual=False):
     """Switches off the losses that this teacher cannot give this student.
 
     Args:
         student: retrieval model, cut or not.
         teacher: retrieval model of any architecture with an `embedding`, or None.
         weights: `LossWeights`.
+        residual: whether outer widths are sites, too. Default: False.
 
     Returns:
         `(weights, lines)`: the `LossWeights` with 0 for what is off, and a sentence for every loss that is off, or that
@@ -31,7 +32,7 @@ def agreed_weights(student, teacher, weights):
         off["embedding"] = 0.0
         lines.append(_unequal("The teacher's embedding has", *lengths))
     if weights.feature:
-        shared, own = shared_sites(student, teacher)
+        shared, own = shared_sites(student, teacher, residual)
         # The features of gated blocks are compared in all of them or in none.
         if not shared or gated_blocks(student) and len(shared) < own:
             off["feature"] = 0.0
@@ -80,7 +81,7 @@ def _unequal(whose, length, own):
     )
 
 
-def shared_sites(student, teacher):
+def shared_sites(student, teacher, residual=False):
     """The sites whose activations can be compared: uncut in the teacher and as wide as in the uncut student.
 
     Sites of gated blocks are called `<block>/<convolution>`; only networks without such blocks have others, which are
@@ -90,8 +91,8 @@ def shared_sites(student, teacher):
         `(names, own)`: the list of their names, and how many sites the student has.
     """
     if not (blocks := gated_blocks(student)):
-        ours = cut_sites(student)
-        return shared_names(ours, cut_sites(teacher)), len(ours)
+        ours = cut_sites(student, residual)
+        return shared_names(ours, cut_sites(teacher, residual=True)), len(ours)
     ours = {block.site(unit): block.filters for block in blocks for unit in block.inner}
     theirs = {site: unit.filters for site, unit in units_by_site(teacher).items()}
     return [site for site, width in ours.items() if theirs.get(site) == width], len(ours)

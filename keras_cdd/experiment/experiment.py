@@ -150,7 +150,7 @@ def _agreed(config, student, teacher, teaching):
     """The settings without the losses that this teacher cannot give this student; prints which they are."""
     require_indicators(config, student, teacher)
     if teaching is None:
-        weights, lines = agreed_weights(student, teacher, loss_weights(config.distill))
+        weights, lines = agreed_weights(student, teacher, loss_weights(config.distill), config.surgery.residual)
     else:
         weights, lines = agreed_with_embeddings(student, teaching.embedding_size, loss_weights(config.distill))
     for line in lines:

@@ -40,37 +40,26 @@ def slim_optimizer(
 def _slots_by_path(
     optimizer: keras.optimizers.Optimizer, variables: Iterable[keras.Variable], paths: Mapping[int, str]
 ) -> tuple[dict[str, keras.Variable], dict[str, str]]:
-    """`named_slots` by the paths that both models share, where weights of models inside a model can repeat a path."""
+    """Slots by the paths that both models share, and name of a slot -> path of its weight."""
     found: dict[str, keras.Variable] = {}
     owners: dict[str, str] = {}
     for name, slot, weight, kind in slots(optimizer, variables):
         name = name if weight is None else f"{paths[id(weight)]}:{kind}"
-        _add(found, name, slot)
+        if name in found:
+            raise ValueError(f"Optimizer slots need names of their own. Received: {name} twice")
+        found[name] = slot
         if weight is not None:
             owners[name] = paths[id(weight)]
     return found, owners
 
 
-def named_slots(
-    optimizer: keras.optimizers.Optimizer, trainable_variables: Iterable[keras.Variable]
-) -> tuple[dict[str, keras.Variable], dict[str, str]]:
-    """Optimizer variables by a name that survives surgery, and name -> path of the weight a slot belongs to.
-
-    Slots are matched by name, never by position: Keras calls them `<weight path with _ for />_<slot>`.
-    """
-    named: dict[str, keras.Variable] = {}
-    owners: dict[str, str] = {}
-    for name, slot, weight, _ in slots(optimizer, trainable_variables):
-        _add(named, name, slot)
-        if weight is not None:
-            owners[name] = weight.path
-    return named, owners
-
-
 def slots(
     optimizer: keras.optimizers.Optimizer, variables: Iterable[keras.Variable]
 ) -> Iterator[tuple[str, keras.Variable, keras.Variable | None, str]]:
-    """(name, slot, weight that it belongs to, kind of slot) of every optimizer variable."""
+    """(name, slot, weight that it belongs to, kind of slot) of every optimizer variable.
+
+    Slots are matched by name, never by position: Keras calls them `<weight path with _ for />_<slot>`.
+    """
     weights: dict[str, list[keras.Variable]] = {}
     for variable in variables:
         weights.setdefault(variable.path.replace("/", "_"), []).append(variable)
@@ -89,9 +78,3 @@ def slots(
             same = weights[prefix]
             yield name, slot, same[seen[name] % len(same)], name[len(prefix) + 1 :]
             seen[name] += 1
-
-
-def _add(slots: dict[str, keras.Variable], name: str, slot: keras.Variable) -> None:
-    if name in slots:
-        raise ValueError(f"Optimizer slots need names of their own. Received: {name} twice")
-    slots[name] = slot

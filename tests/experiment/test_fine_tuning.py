@@ -6,9 +6,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from keras_cdd.data import write_synthetic
 from keras_cdd.errors import UserError
 from keras_cdd.experiment import phase_loop, run_experiment, training_state
 from keras_cdd.experiment.weight_paths import weights_by_layer
@@ -16,21 +14,7 @@ from keras_cdd.models.backbones import STOCK_BACKBONES
 from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig, SurgeryConfig, TrainingConfig
 from tests.experiment.same_run import assert_same_run, logged
 
-EAGER = "ignore:Even though the `tf.config.experimental_run_functions_eagerly`"
-
-
-@pytest.fixture
-def eager(tiny_backbone, stock_backbone):
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    write_synthetic(folder, train_identities=8, train_images=6, test_identities=4, test_images=4)
-    return folder
+pytestmark = pytest.mark.usefixtures("eager", "tiny_backbone", "stock_backbone")
 
 
 def run(photos, workdir, backbone, head="linear", epochs=4, budget=0.6, training=None, **run):
@@ -66,11 +50,10 @@ def copying(function, workdir, kept, calls_to_keep):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(EAGER)
 @pytest.mark.parametrize(
     "backbone, head, freeze_bn, mixed", [("tiny_stock", "linear", False, False), ("tiny", "none", True, True)]
 )
-def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, eager, backbone, head, freeze_bn, mixed):
+def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, backbone, head, freeze_bn, mixed):
     settings = {"gradient_clip": 5.0, "backbone_learning_rate": 0.5, "ema": 0.9, "freeze_epochs": 1}
     settings |= {"freeze_bn": freeze_bn, "mixed_precision": mixed}
     run(photos, tmp_path / "teacher", backbone, head, epochs=1, budget=None, training={"teacher_freeze_epochs": 1})
@@ -94,8 +77,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, eager, back
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(EAGER)
-def test_frozen_epochs_leave_the_given_weights(photos, tmp_path, eager):
+def test_frozen_epochs_leave_the_given_weights(photos, tmp_path):
     backbone = STOCK_BACKBONES["tiny_stock"]((16, 16))
     backbone.save(tmp_path / "backbone.keras")
     frozen = {"teacher_freeze_epochs": 2, "freeze_epochs": 1}
@@ -109,8 +91,7 @@ def test_frozen_epochs_leave_the_given_weights(photos, tmp_path, eager):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(EAGER)
-def test_the_averages_become_the_network(photos, tmp_path, eager):
+def test_the_averages_become_the_network(photos, tmp_path):
     run(photos, tmp_path / "run", "tiny_stock", epochs=1, budget=None, training={"ema": 0.5})
     folder = tmp_path / "run" / "checkpoints" / "student"
     student = keras.saving.load_model(tmp_path / "run" / "student.keras")

@@ -6,9 +6,8 @@ import pathlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from keras_cdd.data import write_synthetic
+from keras_cdd.data.registry import load_dataset
 from keras_cdd.errors import UserError
 from keras_cdd.experiment import run_experiment
 from keras_cdd.experiment.common_ground import agreed_with_embeddings
@@ -29,25 +28,12 @@ from keras_cdd.settings.config import (
 )
 from keras_cdd.settings.flags import flagfile_text
 
-eager_runs = pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eager(stock_backbone):
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    return folder, write_synthetic(folder, train_identities=8, train_images=6, test_identities=4, test_images=4)
+pytestmark = pytest.mark.usefixtures("eager", "stock_backbone")
 
 
 def config_of(photos, workdir, length, **weights):
     """Embeddings of random directions, an identity each, and the settings of a run that learns from them."""
-    folder, dataset = photos
+    folder, dataset = photos, load_dataset("folder", str(photos))
     rng = np.random.default_rng(0)
     directions = {identity: 3 * rng.normal(size=length) for identity in dataset.identities}
     names = [pathlib.Path(record.path).relative_to(folder).as_posix() for record in dataset.train]
@@ -70,7 +56,6 @@ def losses(workdir):
 
 
 @pytest.mark.slow
-@eager_runs
 def test_a_run_without_a_teacher_network_learns_shrinks_and_reports(photos, tmp_path, capsys):
     workdir = tmp_path / "run"
     config = config_of(photos, workdir, 8)
@@ -86,7 +71,6 @@ def test_a_run_without_a_teacher_network_learns_shrinks_and_reports(photos, tmp_
 
 
 @pytest.mark.slow
-@eager_runs
 def test_photos_need_no_labels_and_embeddings_no_equal_length(photos, tmp_path, capsys):
     workdir = tmp_path / "run"
     config = config_of(photos, workdir, 5, identity_weight=0.0, triplet_weight=0.0)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_cdd.experiment.optimizers import make_optimizer
 from keras_cdd.optimization import OPTIMIZERS, Adam, AdamW
 from keras_cdd.settings.config import TrainingConfig
-from keras_cdd.surgery.optimizer_slots import named_slots
+from keras_cdd.surgery.optimizer_slots import slots
 
 
 def two_layers():
@@ -67,7 +67,7 @@ def test_slots_keep_the_names_of_keras_and_the_settings_come_back(ours, theirs):
     optimizer = ours(0.1, lr_multipliers={"head": 2.0})
     for one in (optimizer, theirs(0.1)):
         one.build(model.trainable_variables)
-        names.append(set(named_slots(one, model.trainable_variables)[0]))
+        names.append({name for name, *_ in slots(one, model.trainable_variables)})
     assert names[0] == names[1]
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert type(again) is ours and again.get_config() == optimizer.get_config()

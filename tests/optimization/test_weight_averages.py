@@ -10,7 +10,7 @@ from keras_cdd.layers import embedding_head
 from keras_cdd.optimization import OPTIMIZERS
 from keras_cdd.settings.config import TrainingConfig
 from keras_cdd.surgery import plan_surgery, rebuild
-from keras_cdd.surgery.optimizer_slots import named_slots
+from keras_cdd.surgery.optimizer_slots import slots
 
 L = keras.layers
 
@@ -37,10 +37,8 @@ def step(model, optimizer, seed=0):
 
 
 def averages(model, optimizer):
-    slots, _ = named_slots(optimizer, model.trainable_variables)
-    ends = {
-        name.removesuffix("_average"): np.asarray(slot) for name, slot in slots.items() if name.endswith("_average")
-    }
+    named = {name: np.asarray(slot) for name, slot, *_ in slots(optimizer, model.trainable_variables)}
+    ends = {name.removesuffix("_average"): slot for name, slot in named.items() if name.endswith("_average")}
     return {variable.path: ends[variable.path.replace("/", "_")] for variable in model.trainable_variables}
 
 

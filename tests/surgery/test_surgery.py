@@ -10,7 +10,7 @@ from keras_cdd.models import cost_model, count_macs, count_params, gate_model, g
 from keras_cdd.models.gated_units import gated_units, indicator_kernels
 from keras_cdd.optimization import MomentumSGD
 from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
-from keras_cdd.surgery.optimizer_slots import named_slots
+from keras_cdd.surgery.optimizer_slots import slots
 from keras_cdd.surgery.schedule import CutSchedule
 from keras_cdd.surgery.slicing import slice_all
 from keras_cdd.surgery.trigger import worth_rebuilding
@@ -125,10 +125,10 @@ def test_two_rebuilds_are_one(name):
     for ours, theirs in zip(at_once.weights, twice.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
     pairs = (at_once_optimizer, at_once), (twice_optimizer, twice)
-    slots = [named_slots(o, m.trainable_variables)[0] for o, m in pairs]
-    assert slots[0].keys() == slots[1].keys() and len(slots[0]) > len(at_once.trainable_variables)
-    for slot, ours in slots[0].items():
-        np.testing.assert_array_equal(ours, slots[1][slot], err_msg=slot)
+    once, again = ({name: slot for name, slot, *_ in slots(o, m.trainable_variables)} for o, m in pairs)
+    assert once.keys() == again.keys() and len(once) > len(at_once.trainable_variables)
+    for name, slot in once.items():
+        np.testing.assert_array_equal(slot, again[name], err_msg=name)
     np.testing.assert_allclose(twice(images()), at_once(images()), atol=1e-6)
 
 
