@@ -6,11 +6,10 @@ https://pytorch.org/docs/stable/notes/serialization.html
 
 import collections
 import dataclasses
-import math
 import pathlib
 import pickle
 import zipfile
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import ml_dtypes
 import numpy as np
@@ -70,7 +69,7 @@ class _Tensor:
         dtype = self.storage.dtype
         flat = np.frombuffer(storages[self.storage.key], dtype)
         last = self.offset + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
-        if min(self.offset, *self.strides, 0) < 0 or (math.prod(self.shape) and last >= len(flat)):
+        if min(self.offset, *self.strides, 0) < 0 or (0 not in self.shape and last >= len(flat)):
             raise pickle.UnpicklingError("a tensor reaches beyond its storage")
         strides = [stride * dtype.itemsize for stride in self.strides]
         view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, strides)
@@ -92,7 +91,7 @@ class _Unpickler(pickle.Unpickler):
         **{("torch", name): np.dtype(dtype) for name, dtype in DTYPES.items()},
     }
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: IO[bytes]):
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}
 
@@ -108,7 +107,7 @@ class _Unpickler(pickle.Unpickler):
         return self.storages.setdefault(key, _Storage(key, dtype))
 
 
-def _zipped(file: BinaryIO) -> tuple[dict, dict[str, bytes]]:
+def _zipped(file: IO[bytes]) -> tuple[dict, dict[str, bytes]]:
     with zipfile.ZipFile(file) as archive:
         (objects,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
         folder = objects.removesuffix("data.pkl") + "data/"
@@ -118,7 +117,7 @@ def _zipped(file: BinaryIO) -> tuple[dict, dict[str, bytes]]:
         return state, {name.removeprefix(folder): archive.read(name) for name in names}
 
 
-def _plain(file: BinaryIO) -> tuple[dict, dict[str, bytes]]:
+def _plain(file: IO[bytes]) -> tuple[dict, dict[str, bytes]]:
     if _Unpickler(file).load() != MAGIC_NUMBER:
         raise pickle.UnpicklingError("it is no file of PyTorch")
     for _ in ("version", "system"):
@@ -129,6 +128,6 @@ def _plain(file: BinaryIO) -> tuple[dict, dict[str, bytes]]:
     return state, {key: _contents(file, objects.storages[key].dtype) for key in keys}
 
 
-def _contents(file: BinaryIO, dtype: np.dtype) -> bytes:
+def _contents(file: IO[bytes], dtype: np.dtype) -> bytes:
     count = int.from_bytes(file.read(8), "little")
     return file.read(count * dtype.itemsize)
