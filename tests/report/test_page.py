@@ -102,7 +102,8 @@ def test_damaged_extras_are_left_out(finished):
 
 
 def test_photos_are_captioned_with_names_shortened_where_they_are_long(finished):
-    results = [photo for ranking in examples_of(finished)["rankings"] for photo in (*ranking["student"], ranking["query"])]
+    rankings = examples_of(finished)["rankings"]
+    results = [photo for ranking in rankings for photo in (*ranking["student"], ranking["query"])]
     names = {photo["name"] for photo in results}
     long = {name for name in names if name.startswith(LONG_NAME)}
     assert long and len(long) < len(names)
