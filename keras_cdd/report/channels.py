@@ -1,6 +1,5 @@
 """Charts of the channels: how many each site keeps after every surgery, and the importances at the last cut."""
 
-import itertools
 import math
 import os
 
@@ -23,6 +22,8 @@ LINES = {
 def channel_map(run):
     """Heat map of the channels kept at every site after every surgery: a `Chart`, or None before the first surgery.
 
+    Of more surgeries than there is room for, the last and some before it are shown.
+
     Args:
         run: `RunFiles`.
     """
@@ -31,19 +32,21 @@ def channel_map(run):
     first = run.surgeries[0]["kept_filters_before"]
     widths = np.array([[s[site] for s in [first, *(s["kept_filters_after"] for s in run.surgeries)]] for site in first])
     names, left = _row_labels(first)
-    rows, columns = (np.arange(count) for count in widths.shape)
     heads = ["start", *(str(surgery["epoch"]) for surgery in run.surgeries)]
-    shown = _columns_with_room(heads, str(widths.max()), WIDTH - left - RIGHT)
+    shown = _columns_with_room([*heads, str(widths.max())], len(heads), WIDTH - left - RIGHT)
+    numbers = widths[:, shown]
+    rows, columns = (np.arange(count) for count in numbers.shape)
+    some = f" ({len(shown) - 1} of {len(run.surgeries)})" if len(shown) < len(heads) else ""
 
     def paint(axes):
         # One colour with varying opacity is legible on white and on black.
         shades = ListedColormap([to_rgba(SERIES[0], alpha) for alpha in np.linspace(0.05, 0.65, 31)])
-        axes.pcolormesh(columns, rows, widths / widths[:, :1], cmap=shades, vmin=0, vmax=1, linewidth=0)
-        for row, column in itertools.product(rows, shown):
-            axes.text(column, row, str(widths[row, column]), ha="center", va="center", fontsize=8, color=INK)
+        axes.pcolormesh(columns, rows, numbers / widths[:, :1], cmap=shades, vmin=0, vmax=1, linewidth=0)
+        for row, column in np.ndindex(numbers.shape):
+            axes.text(column, row, str(numbers[row, column]), ha="center", va="center", fontsize=8, color=INK)
         axes.set_yticks(rows, names, fontsize=8)
-        axes.set_xticks(shown, [heads[column] for column in shown])
-        axes.set_xlabel("channels after the surgery that followed this epoch")
+        axes.set_xticks(columns, [heads[place] for place in shown])
+        axes.set_xlabel(f"channels after the surgery that followed this epoch{some}", loc="right")
         axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
         axes.grid(False)
         axes.spines[:].set_visible(False)
@@ -105,14 +108,14 @@ def _label_width(text):
     return 0.1 + text_width(text, 8)
 
 
-def _columns_with_room(heads, longest, width):
-    """The columns whose heads and numbers are written: all if there is room, else the first, the last and some between.
+def _columns_with_room(texts, count, width):
+    """The columns that are shown: all if there is room for their texts, else the first, the last and some between.
 
     Args:
-        heads: text above each column.
-        longest: the longest number in a cell.
+        texts: heads and the longest number in a cell.
+        count: number of columns.
         width: of all columns, in inches.
     """
-    room = int(width / (0.06 + max(map(text_width, [*heads, longest]))))
-    every, last = math.ceil(len(heads) / room), len(heads) - 1
-    return [0, *(column for column in range(every, last + 1) if (last - column) % every == 0)]
+    room = int(width / (0.06 + max(map(text_width, texts))))
+    every, last = math.ceil((count - 1) / (room - 1)), count - 1
+    return [0, *(column for column in range(1, count) if (last - column) % every == 0)]

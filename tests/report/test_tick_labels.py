@@ -15,7 +15,7 @@ from keras_cdd.report.log_ticks import log_ticks
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The boxes of all labels of the charts that are drawn: a dict for each, "x" and "y" -> [(text, box in pixels)]."""
+    """The labels of the charts that are drawn; for each "x", "y", "cells" and "names" -> [(text, box in pixels)]."""
     charts = []
     save = matplotlib.figure.Figure.savefig
 
@@ -24,7 +24,9 @@ def drawn(monkeypatch):
         canvas.draw()
         renderer = canvas.get_renderer()
         (axes,) = figure.axes
-        charts.append({"figure": figure.bbox, "cells": [(t.get_text(), t.get_window_extent()) for t in axes.texts]})
+        texts = {"cells": axes.texts, "names": [axes.xaxis.label]}
+        charts.append({name: [(t.get_text(), t.get_window_extent()) for t in of] for name, of in texts.items()})
+        charts[-1] |= {"figure": figure.bbox, "axes": axes.bbox}
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
             places = [*axis.get_majorticklocs(), *axis.get_minorticklocs()]
@@ -43,9 +45,9 @@ def assert_readable(chart):
         labels = sorted((getattr(box, ends[0]), getattr(box, ends[1]), text) for text, box in chart[axis])
         for (_, end, text), (start, _, following) in zip(labels, labels[1:], strict=False):
             assert end < start, f"{axis}: {text} touches {following}"
-        for text, box in chart[axis]:
-            inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= chart["figure"].x1 and box.y1 <= chart["figure"].y1
-            assert inside, f"{axis}: {text} sticks out"
+    for text, box in (*chart["x"], *chart["y"], *chart["names"]):
+        inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= chart["figure"].x1 and box.y1 <= chart["figure"].y1
+        assert inside, f"{text} sticks out"
 
 
 def run(epochs=(), surgeries=(), cuts=(), summary=None, settings=None):
@@ -89,8 +91,10 @@ def test_channels_of_many_sites_and_surgeries_can_be_read(drawn, names, surgerie
     assert len(chart["y"]) == len({text for text, _ in chart["y"]}) == len(NAMES[names])
     columns = [text for text, _ in chart["x"]]
     assert columns[0] == "start" and columns[-1] == str(99 + surgeries)
-    row = sorted((box.x0, box.x1) for text, box in chart["cells"][: len(columns)])
+    assert len(columns) == surgeries + 1 or f"({len(columns) - 1} of {surgeries})" in chart["names"][0][0]
     assert len(chart["cells"]) == len(columns) * len(NAMES[names])
+    row = sorted((box.x0, box.x1) for _, box in chart["cells"][: len(columns)])
+    assert chart["axes"].x0 < row[0][0] and row[-1][1] < chart["axes"].x1
     assert all(end < start for (_, end), (start, _) in zip(row, row[1:], strict=False))
 
 
