@@ -28,6 +28,7 @@ def test_a_folder_with_cameras_in_its_file_names(tmp_path):
         ("cow", 0, "query"),
         ("cow", 1, "query"),
     ]
+    assert dataset.name_of("cow") == "cow"
 
 
 def test_a_folder_without_cameras_in_all_its_file_names_has_none(tmp_path):
