@@ -24,7 +24,7 @@ def network():
 
 def optimizer_of(model, name="sgd", ema=0.9, mixed=False, **options):
     config = TrainingConfig(optimizer=name, ema=ema, mixed_precision=mixed, learning_rate=0.1, **options)
-    optimizer = make_optimizer(config, "student", epochs=4, steps_per_epoch=4)
+    optimizer = make_optimizer(config, "neck", "student", epochs=4, steps_per_epoch=4)
     optimizer.build(model.trainable_variables)
     return optimizer
 
