@@ -65,8 +65,8 @@ def fit_shrinking(
         metrics. `keras_cdd.fuse(slim)` is its deployed form.
 
     Raises:
-        ValueError: if an argument is invalid, `data` does not fit the model, or metrics are given for several outputs or
-            without validation data.
+        ValueError: if an argument is invalid, `data` does not fit the model, metrics are given for several outputs or
+            without validation data, or the optimizer's state cannot be cut.
         UserError: if the model has no graph, the budget is out of reach, or no channel can leave.
     """
     _check(epochs, target_macs, target_params, importance, num_cuts, cut_end)

@@ -20,8 +20,8 @@ def labelled_batches(data: Any, model: keras.Model, batch_size: int, argument: s
         argument: what errors call `data`; "data" by default.
 
     Raises:
-        ValueError: if `data` is something else, the elements are not pairs, or number, names or shapes of the inputs are
-            not those of the model's.
+        ValueError: if `data` is something else, the elements are not pairs, or number, names or shapes of the inputs
+            are not those of the model's.
     """
     declared = ends(model)[0]
     if not isinstance(data, tf.data.Dataset):

@@ -135,7 +135,9 @@ def make_plan(
     outputs = {site: np.asarray(positions) for site, positions in kept.items()}
     inputs = {site: _feeding(kernel, outputs[site], round_to) for site, kernel in kernels.items() if site in outputs}
     rows = {site: len(kernel) for site, kernel in kernels.items()}
-    cuts = {site: _cut(kept, inputs.get(site, kept), importance[site], rows.get(site)) for site, kept in outputs.items()}
+    cuts = {
+        site: _cut(kept, inputs.get(site, kept), importance[site], rows.get(site)) for site, kept in outputs.items()
+    }
     before = dict(costs.widths)
     after = {site: len(cut.outputs) for site, cut in cuts.items()}
     return SurgeryPlan(

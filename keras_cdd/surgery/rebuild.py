@@ -33,9 +33,9 @@ def rebuild(
     Args:
         model: functional Keras model or built `Sequential`, gated or not.
         plan: `SurgeryPlan` made for it.
-        optimizer: its optimizer, if its state shall be carried along: SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax,
-            Nadam, Lion, Ftrl, or a `LossScaleOptimizer` around one; any other whose slots have the shapes of the
-            weights. Before its first step it has none.
+        optimizer: its optimizer, if its state shall be carried along: SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW,
+            Adamax, Nadam, Lion, Ftrl, or a `LossScaleOptimizer` around one; any other whose slots have the shapes of
+            the weights. Before its first step it has none.
 
     Returns:
         The slim model, or `(slim, slim_optimizer)`.

@@ -6,23 +6,23 @@ import pytest
 from keras_cdd.surgery import plan_surgery, rebuild, silence
 from tests.models.sites.small import plain
 from tests.surgery.stock import alive
-from tests.surgery.test_stock_surgery import assert_same, step
+from tests.surgery.chain import assert_same, step
 
-O = keras.optimizers
+optimizers = keras.optimizers
 CARRIED = {
     # A large epsilon leaves rounding errors of vanishing gradients small.
-    "sgd": lambda: O.SGD(0.01, momentum=0.9, nesterov=True),
-    "rmsprop": lambda: O.RMSprop(1e-3, momentum=0.9, centered=True, epsilon=1e-3),
-    "adagrad": lambda: O.Adagrad(1e-2, epsilon=1e-3),
-    "adadelta": lambda: O.Adadelta(1e-2, epsilon=1e-3),
-    "adam": lambda: O.Adam(1e-3, epsilon=1e-3, amsgrad=True),
-    "adamw": lambda: O.AdamW(1e-3, epsilon=1e-3, use_ema=True),
-    "adamax": lambda: O.Adamax(1e-3, epsilon=1e-3),
-    "nadam": lambda: O.Nadam(1e-3, epsilon=1e-3),
-    "lion": lambda: O.Lion(1e-4),
-    "ftrl": lambda: O.Ftrl(1e-3),
-    "accumulated": lambda: O.Adam(1e-3, epsilon=1e-3, gradient_accumulation_steps=2),
-    "scaled": lambda: O.LossScaleOptimizer(O.Nadam(1e-3, epsilon=1e-3), initial_scale=1.0),
+    "sgd": lambda: optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+    "rmsprop": lambda: optimizers.RMSprop(1e-3, momentum=0.9, centered=True, epsilon=1e-3),
+    "adagrad": lambda: optimizers.Adagrad(1e-2, epsilon=1e-3),
+    "adadelta": lambda: optimizers.Adadelta(1e-2, epsilon=1e-3),
+    "adam": lambda: optimizers.Adam(1e-3, epsilon=1e-3, amsgrad=True),
+    "adamw": lambda: optimizers.AdamW(1e-3, epsilon=1e-3, use_ema=True),
+    "adamax": lambda: optimizers.Adamax(1e-3, epsilon=1e-3),
+    "nadam": lambda: optimizers.Nadam(1e-3, epsilon=1e-3),
+    "lion": lambda: optimizers.Lion(1e-4),
+    "ftrl": lambda: optimizers.Ftrl(1e-3),
+    "accumulated": lambda: optimizers.Adam(1e-3, epsilon=1e-3, gradient_accumulation_steps=2),
+    "scaled": lambda: optimizers.LossScaleOptimizer(optimizers.Nadam(1e-3, epsilon=1e-3), initial_scale=1.0),
 }
 
 
@@ -44,10 +44,10 @@ def test_the_next_step_is_that_of_the_uncut_model(name):
     assert_same(slim_optimizer.variables, restricted_optimizer.variables)
 
 
-@pytest.mark.parametrize("wrap", [lambda optimizer: optimizer, O.LossScaleOptimizer], ids=["alone", "scaled"])
+@pytest.mark.parametrize("wrap", [lambda optimizer: optimizer, optimizers.LossScaleOptimizer], ids=["alone", "scaled"])
 def test_what_cannot_be_cut_with_the_weights_is_refused(wrap):
     """Adafactor remembers rows and columns, and its step depends on all entries of a weight."""
-    model, optimizer = plain(), wrap(O.Adafactor())
+    model, optimizer = plain(), wrap(optimizers.Adafactor())
     optimizer.build(model.trainable_variables)
     with pytest.raises(ValueError, match="`optimizer`.*SGD, Adam and AdamW do. Received: Adafactor"):
         rebuild(model, plan_surgery(model, target_macs=0.5), optimizer=optimizer)
