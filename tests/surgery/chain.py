@@ -115,8 +115,8 @@ def all_the_way(model, residual, tmp_path, training=True, int8_error=0.1):
     With dense indicators where additions stay, and with diagonal ones where they are cut.
 
     Args:
-        model: functional model with images as its inputs, all of one shape; in float64, since BatchNorms over few images
-            enlarge rounding errors.
+        model: functional model with images as its inputs, all of one shape; in float64, since BatchNorms over few
+            images enlarge rounding errors.
         residual, tmp_path, training: as in `check`.
         int8_error: largest error of the int8 file, relative to the largest output.
     """

@@ -5,8 +5,8 @@ import pytest
 
 from keras_cdd.surgery import plan_surgery, rebuild, silence
 from tests.models.sites.small import plain
-from tests.surgery.stock import alive
 from tests.surgery.chain import assert_same, step
+from tests.surgery.stock import alive
 
 optimizers = keras.optimizers
 CARRIED = {

@@ -11,7 +11,7 @@ from keras_cdd.surgery.channels import Channels
 from tests.models.networks import images_for
 from tests.models.sites.small import SMALL, depthwise, flattened, nested, plain, residual, squeezed
 from tests.surgery.chain import OPTIMIZERS, assert_same, check, step
-from tests.surgery.stock import alive, flat_outputs
+from tests.surgery.stock import alive
 
 L = keras.layers
 CUTTABLE = [build for build, (found, _) in SMALL.items() if found and not build.__name__.startswith("gated")]
