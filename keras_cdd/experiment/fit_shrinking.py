@@ -44,7 +44,8 @@ def fit_shrinking(
         loss: name of a Keras loss, a `keras.losses.Loss` or a function of labels and outputs that returns a scalar or a
             value per image, which is averaged; labels and outputs are cast as `model.compile` does. For several
             outputs, a `Loss` or function of their structure.
-        optimizer: name or optimizer; its state goes through every surgery. For a model that computes in float16, it is
+        optimizer: name or optimizer, of those that `keras_cdd.rebuild` carries along; its state goes through every
+            surgery. For a model that computes in float16, it is
             wrapped in a `keras.optimizers.LossScaleOptimizer`.
         epochs: number of epochs; 10 by default.
         target_macs, target_params: fraction of the model's MACs or parameters to keep; exactly one is needed.
@@ -64,13 +65,16 @@ def fit_shrinking(
         metrics. `keras_cdd.fuse(slim)` is its deployed form.
 
     Raises:
-        ValueError: if an argument is invalid, `data` does not fit the model, or metrics are given for several outputs.
+        ValueError: if an argument is invalid, `data` does not fit the model, metrics are given for several outputs or
+            without validation data, or the optimizer's state cannot be cut.
         UserError: if the model has no graph, the budget is out of reach, or no channel can leave.
     """
     _check(epochs, target_macs, target_params, importance, num_cuts, cut_end)
     task = TaskLoss(loss, model)
     if metrics and not task.single:
         raise ValueError(f"Argument `metrics` must be empty for several outputs. Received: metrics={metrics}")
+    if metrics and validation_data is None:
+        raise ValueError(f"Argument `metrics` needs `validation_data`, which it is for. Received: metrics={metrics}")
     batches = labelled_batches(data, model, batch_size)
     steps = steps_per_epoch or number_of(batches)
     last_step = round((0.5 * epochs if cut_end is None else cut_end) * steps)
@@ -91,7 +95,7 @@ def fit_shrinking(
     config = Config(training=TrainingConfig(epochs=epochs), surgery=surgery)
     validation = None
     if validation_data is not None:
-        validation = Validation(labelled_batches(validation_data, model, batch_size), task, metrics)
+        validation = Validation(labelled_batches(validation_data, model, batch_size, "validation_data"), task, metrics)
     loop = PlainLoop(config, model, batches, steps, task, validation, verbose)
     return loop.run(model, _scaled(keras.optimizers.get(optimizer), model))
 

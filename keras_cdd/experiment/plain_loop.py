@@ -7,6 +7,7 @@ from keras_cdd.experiment.parts import make_parts
 from keras_cdd.experiment.shrink_loop import shrink_loop
 from keras_cdd.experiment.surgeon import Surgeon
 from keras_cdd.losses import LossWeights
+from keras_cdd.surgery.optimizer_slots import require_slots_of_weights
 
 NO_LOSSES = LossWeights(identity=0.0, triplet=0.0, logit=0.0, feature=0.0, embedding=0.0, relation=0.0)
 
@@ -40,6 +41,7 @@ class PlainLoop:
     def run(self, model, optimizer):
         """Returns the slim model and the history."""
         optimizer.build(model.trainable_variables)
+        require_slots_of_weights(optimizer, model.trainable_variables)
         parts = make_parts(self.config, self.surgeon.channels(model).sites, None, self.steps)
         distiller = self._distiller(model, optimizer, parts)
         epochs = self.config.training.epochs

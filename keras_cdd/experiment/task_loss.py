@@ -24,7 +24,7 @@ class TaskLoss:
         single: whether the model has one output that is not in a dict.
 
     Raises:
-        ValueError: if the name is unknown, or is given for several outputs.
+        ValueError: if it is none of these, the name is unknown, or one is given for several outputs.
     """
 
     def __init__(self, loss: str | Callable[..., Any], model: keras.Model) -> None:
@@ -36,6 +36,11 @@ class TaskLoss:
                 f"Received: loss={loss!r}"
             )
         self._loss = keras.losses.get(loss)
+        if not callable(self._loss):
+            raise ValueError(
+                "Argument `loss` must be the name of a Keras loss, a `keras.losses.Loss` or a function of labels and "
+                f"outputs. Received: loss={loss!r}"
+            )
         if self.single and not isinstance(self._loss, keras.losses.Loss):
             self._loss = _LossOfFunction(self._loss)
 

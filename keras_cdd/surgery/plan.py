@@ -23,6 +23,7 @@ class SiteCut:
         inputs: of an indicator, sorted positions of the input channels that stay: those that feed a kept output, and
             those that round their number up. The same as `outputs` at a site without an indicator.
         channels: number of channels before the cut.
+        input_channels: number of the indicator's inputs before the cut; `channels` at a site without an indicator.
         lowest_kept, highest_removed: lowest importance of a kept and highest of a removed channel; NaN if nothing is
             removed.
     """
@@ -30,6 +31,7 @@ class SiteCut:
     outputs: np.ndarray
     inputs: np.ndarray
     channels: int
+    input_channels: int
     lowest_kept: float
     highest_removed: float
 
@@ -66,9 +68,7 @@ class SurgeryPlan:
     @property
     def is_identity(self) -> bool:
         """True if the plan removes neither output channels nor filters that feed no kept output."""
-        return not any(cut.removed for cut in self.cuts.values()) and all(
-            np.array_equal(cut.inputs, np.arange(len(cut.inputs))) for cut in self.cuts.values()
-        )
+        return not any(cut.removed or len(cut.inputs) < cut.input_channels for cut in self.cuts.values())
 
     def sliced(self, array: np.ndarray, site: str, inputs: int | None = None, outputs: int | None = None) -> np.ndarray:
         """Cuts an array that has axes over the channels of a site.
@@ -134,7 +134,10 @@ def make_plan(
         raise ValueError(f"Every site must keep a channel. Received: none left at {empty}")
     outputs = {site: np.asarray(positions) for site, positions in kept.items()}
     inputs = {site: _feeding(kernel, outputs[site], round_to) for site, kernel in kernels.items() if site in outputs}
-    cuts = {site: _cut(kept, inputs.get(site, kept), importance[site]) for site, kept in outputs.items()}
+    rows = {site: len(kernel) for site, kernel in kernels.items()}
+    cuts = {
+        site: _cut(kept, inputs.get(site, kept), importance[site], rows.get(site)) for site, kept in outputs.items()
+    }
     before = dict(costs.widths)
     after = {site: len(cut.outputs) for site, cut in cuts.items()}
     return SurgeryPlan(
@@ -155,12 +158,13 @@ def _feeding(kernel: np.ndarray, outputs: np.ndarray, round_to: int) -> np.ndarr
     return np.sort(feeding_first[: rounded_up(max(1, feeds.sum()), round_to)])
 
 
-def _cut(outputs: np.ndarray, inputs: np.ndarray, importance: np.ndarray) -> SiteCut:
+def _cut(outputs: np.ndarray, inputs: np.ndarray, importance: np.ndarray, rows: int | None) -> SiteCut:
     removed = np.setdiff1d(np.arange(len(importance)), outputs)
     return SiteCut(
         outputs=outputs,
         inputs=inputs,
         channels=len(importance),
+        input_channels=len(importance) if rows is None else rows,
         lowest_kept=float(importance[outputs].min()) if len(removed) else np.nan,
         highest_removed=float(importance[removed].max()) if len(removed) else np.nan,
     )

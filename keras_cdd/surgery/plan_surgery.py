@@ -38,10 +38,10 @@ def plan_surgery(
         importance_threshold: channels whose importance is below it go.
         round_to: widths become multiples of this, still within the budget; filters that feed nothing stay as well if
             they make the number of an indicator's inputs such a multiple.
-        importance: site -> (channels,), non-negative; sites that are not named stay whole. Default: L2 norms, of the
-            kernels of dense indicators; elsewhere, of the kernels that make a channel, all together if several layers
-            do (after Li et al., ICLR 2017), times the factor of a diagonal indicator. For a budget they are squared and
-            made comparable between sites, see `Channels.comparable`.
+        importance: site -> (channels,), finite, not negative; sites that are not named stay whole. Default: L2 norms,
+            of the kernels of dense indicators; elsewhere, of the kernels that make a channel, all together if several
+            layers do (after Li et al., ICLR 2017), times the factor of a diagonal indicator. For a budget they are
+            squared and made comparable between sites, see `Channels.comparable`.
         residual: channels that additions join leave together, see `keras_cdd.sites`.
         full_widths: site -> channels in the uncut network, of sites without an indicator. Default: those they have.
 
@@ -100,6 +100,11 @@ def _fitting(importance: Mapping[str, np.ndarray], found: Sites) -> list[str]:
             "Argument `importance` must have a value for every channel of the sites that it names, see "
             f"`keras_cdd.sites`. Received: other ones for {wrong}"
         )
+    for site, values in importance.items():
+        if not (np.isfinite(values) & (np.asarray(values) >= 0)).all():
+            raise ValueError(
+                f"Argument `importance` must be finite and not negative. Received: {np.asarray(values)} for {site!r}"
+            )
     return list(importance)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from keras_cdd.layers import GatedBlock
 from keras_cdd.models.copies import Copies
-from keras_cdd.models.sites import Field, Sites, own_paths, sites
+from keras_cdd.models.sites import Field, Sites, own_paths
 from keras_cdd.surgery.optimizer_slots import slim_optimizer
 from keras_cdd.surgery.plan import SurgeryPlan
+from keras_cdd.surgery.planned_sites import planned_sites
 from keras_cdd.surgery.slicing import Cuts, removed_positions, slice_all, weight_cuts
 
 
@@ -32,17 +33,19 @@ def rebuild(
     Args:
         model: functional Keras model or built `Sequential`, gated or not.
         plan: `SurgeryPlan` made for it.
-        optimizer: its optimizer, if its state shall be carried along (SGD, Adam, AdamW, ... or a `LossScaleOptimizer`
-            around one); before its first step it has none.
+        optimizer: its optimizer, if its state shall be carried along: SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW,
+            Adamax, Nadam, Lion, Ftrl, or a `LossScaleOptimizer` around one; any other whose slots have the shapes of
+            the weights. Before its first step it has none.
 
     Returns:
         The slim model, or `(slim, slim_optimizer)`.
 
     Raises:
-        ValueError: naming every weight or slot that does not fit.
+        ValueError: if the plan is of another model, or of this one before a surgery; for an optimizer whose state
+            cannot be cut, such as Adafactor; or naming every weight or slot that does not fit.
         UserError: for a model without a graph.
     """
-    found = sites(model, residual=plan.residual, squeeze=True)
+    found = planned_sites(model, plan)
     copies = _SlimCopies(found, plan)
     slim = found.graph.replay(copies)
     if optimizer is None:

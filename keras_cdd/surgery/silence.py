@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from keras_cdd.models.sites import Sites, sites
+from keras_cdd.models.sites import Sites
 from keras_cdd.surgery.optimizer_slots import slots
 from keras_cdd.surgery.plan import SurgeryPlan
+from keras_cdd.surgery.planned_sites import planned_sites
 from keras_cdd.surgery.slicing import removed_positions
 
 
@@ -29,6 +30,9 @@ def silence(
         optimizer: the model's optimizer, or None. Its slots of the entries are set to zero too, because momentum would
             otherwise move them away from zero.
         whole_filters: see `staying_entries`; for indicators only.
+
+    Raises:
+        ValueError: if the plan is of another model, or of this one before a surgery.
     """
     remembered: dict[int, list[keras.Variable]] = {}
     if optimizer is not None:
@@ -42,7 +46,7 @@ def silence(
 
 def _staying(model: keras.Model, plan: SurgeryPlan, whole_filters: bool) -> Iterator[tuple[keras.Variable, np.ndarray]]:
     """Weights and, in a shape that they can be multiplied with, False for what is to be zero."""
-    found = sites(model, residual=plan.residual, squeeze=True).only(plan.cuts)
+    found = planned_sites(model, plan)
     entries = staying_entries(found, plan, whole_filters)
     for name, site in found.items():
         for slot in site.effects:

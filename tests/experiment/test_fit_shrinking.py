@@ -195,11 +195,61 @@ def test_float16_needs_a_scaled_loss():
         ({"num_cuts": 0}, "`num_cuts` must be"),
         ({"cut_end": 2}, "`cut_end` must be"),
         ({"cut_end": 0.5}, "`cut_end` must be at least two steps"),
+        ({"metrics": ["accuracy"]}, "`metrics` needs `validation_data`"),
+        ({"loss": None}, "`loss` must be the name.*Received: loss=None"),
+        ({"optimizer": "adafactor"}, "`optimizer` must remember.*Received: Adafactor"),
     ],
 )
 def test_wrong_arguments_are_named(change, message):
     with pytest.raises(ValueError, match=message):
-        keras_cdd.fit_shrinking(binary(), yes_or_no(), "mse", **ONCE | change)
+        keras_cdd.fit_shrinking(binary(), yes_or_no(), **{"loss": "mse"} | ONCE | change)
+
+
+def batched(count=12, size=6, channels=2, **options):
+    images = np.zeros((count, size, size, channels), "float32")
+    return tf.data.Dataset.from_tensor_slices((images, np.zeros(count))).batch(6, **options)
+
+
+class Sequence(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return yes_or_no(6)
+
+
+WRONG = {
+    "weights": (lambda: (*yes_or_no(), np.ones(24)), "must be arrays `.x, y.` or a `tf.data.Dataset`.*a tuple of 3"),
+    "images alone": (lambda: yes_or_no()[0], "must be arrays.*a ndarray"),
+    "PyDataset": (Sequence, "must be arrays.*a Sequence"),
+    "generator": (lambda: (yes_or_no() for _ in range(2)), "must be arrays.*a generator"),
+    "unequal": (lambda: (yes_or_no()[0], np.zeros(20)), "must have a label for every image.*24, 20"),
+    "size": (lambda: (np.zeros((24, 10, 10, 2)), np.zeros(24)), "of shape .None, 6, 6, 2.*Received.*10, 10, 2"),
+    "channels": (lambda: batched(channels=3), "of shape .None, 6, 6, 2.*Received.*6, 6, 3"),
+    "single": (lambda: batched().unbatch(), "must have batches, `dataset.batch.32.` makes them.*.6, 6, 2"),
+    "inputs": (lambda: ((np.zeros((24, 6, 6, 2)),) * 2, np.zeros(24)), "must have 1 inputs. Received: 2"),
+}
+
+
+@pytest.mark.parametrize("argument", ["data", "validation_data"])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_data_that_does_not_fit_is_refused_before_training(wrong, argument):
+    make, message = WRONG[wrong]
+    model = binary()
+    before, given = model.get_weights(), {"data": yes_or_no(), argument: make()}
+    with pytest.raises(ValueError, match=f"Argument `{argument}` .*{message}"):
+        keras_cdd.fit_shrinking(model, loss="mse", **ONCE | {"importance": "fisher"} | given)
+    for array, weight in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, weight)
+
+
+def test_a_missing_axis_of_one_entry_is_added_as_keras_does():
+    number = keras.Input((1,))
+    x = keras.layers.Dense(4, activation="relu", name="a")(number)
+    model = keras.Model(number, keras.layers.Dense(1)(x))
+    numbers = np.linspace(0, 1, 24, dtype="float32")
+    _, history = keras_cdd.fit_shrinking(model, (numbers, 2 * numbers), "mse", **ONCE)
+    assert np.isfinite(history["loss"]).all()
 
 
 def test_cuts_can_end_before_a_tenth_of_the_epochs():

@@ -8,15 +8,12 @@ import math
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import keras_cdd
-from export.conversion.quantize import to_tflite
-from export.proof.runtimes import embed_with
 from tests.models.networks import images_for
 from tests.models.profiler import profiled_macs
-from tests.surgery.stock import alive, flat_outputs
-from tests.surgery.test_stock_surgery import check, gradients
+from tests.surgery.chain import all_the_way
+from tests.surgery.stock import alive
 
 A = keras.applications
 SIZES = {
@@ -58,28 +55,14 @@ def application(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name, residual", CASES)
 def test_all_the_way(name, residual, tmp_path):
-    """With dense indicators where the stream stays, and with diagonal ones where it is cut."""
     keras.utils.set_random_seed(0)
     model = application(name)
-    gated = keras_cdd.gate_model(model, indicator="diagonal" if residual else "dense", residual=residual)
-    images = images_for(model, 2)
-    assert keras_cdd.count_macs(model) == profiled_macs(model, images[:1])
-    np.testing.assert_array_equal(flat_outputs(gated, images), flat_outputs(model, images))
+    assert keras_cdd.count_macs(model) == profiled_macs(model, images_for(model, 1))
+    # Images this small end as maps of a pixel: statistics of four images would enlarge rounding errors layer by layer.
+    # The deepest have signals that int8 cannot carry to their end, since their weights are random.
+    gated = all_the_way(model, residual, tmp_path, training=False, int8_error=np.inf)
     left = [layer for layer in keras_cdd.fuse(gated).layers if layer.name.endswith("_indicator")]
     assert bool(left) == ((name, residual) in FOLD_NOWHERE)
     # A depthwise 1x1 convolution has one MAC an output.
     unfolded = sum(math.prod(layer.output.shape[1:]) for layer in left)
     assert keras_cdd.count_macs(gated) == keras_cdd.count_macs(model) + unfolded
-    optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-3)
-    optimizer.learning_rate = 1e-3 / tf.linalg.global_norm(gradients(gated, 1, False))
-    slim = check(gated, residual, optimizer, tmp_path, training=False, target=0.5)
-    fused = keras_cdd.fuse(slim)
-    assert all(type(layer).__module__.startswith("keras.") for layer in fused.layers)
-    expected = flat_outputs(slim, images)
-    np.testing.assert_allclose(flat_outputs(fused, images), expected, atol=1e-4 * max(1, np.abs(expected).max()))
-    # Pixels become images like those that the network's statistics were taken of.
-    image = keras.Input(fused.input.shape[1:])
-    embedder = keras.Model(image, {"embedding": fused(keras.layers.Rescaling(1 / 73.9, -127.5 / 73.9)(image))})
-    pixels = np.random.default_rng(0).integers(0, 256, (8, SIZES[name], SIZES[name], 3)).astype("uint8")
-    (tmp_path / "int8.tflite").write_bytes(to_tflite(embedder, "int8", images=pixels))
-    assert np.isfinite(embed_with("ai-edge-litert", tmp_path / "int8.tflite", pixels[:2])).all()

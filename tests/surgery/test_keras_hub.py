@@ -1,16 +1,14 @@
 """Backbones of keras-hub, whose blocks are composite layers: opened, cut and folded like all others."""
 
 import keras
-import numpy as np
 import pytest
-import tensorflow as tf
 
 import keras_cdd
 from keras_cdd.models import cost_model
 from tests.models.networks import images_for
 from tests.models.profiler import profiled_macs
-from tests.surgery.stock import alive, flat_outputs
-from tests.surgery.test_stock_surgery import check, gradients
+from tests.surgery.chain import all_the_way
+from tests.surgery.stock import alive
 
 pytestmark = pytest.mark.slow
 SHAPE = (32, 32, 3)
@@ -29,14 +27,14 @@ def resnet(hub):
 def mobilenet(hub):
     """Blocks with and without squeeze-excitation, expansion and a sum."""
     return hub.MobileNetBackbone(
-        stackwise_expansion=[[40], [64, 96]],
-        stackwise_num_blocks=[1, 2],
-        stackwise_num_filters=[[16], [24, 24]],
-        stackwise_kernel_size=[[3], [5, 5]],
-        stackwise_num_strides=[[2], [2, 1]],
-        stackwise_se_ratio=[[None], [0.25, 0.25]],
-        stackwise_activation=[["relu"], ["hard_swish", "hard_swish"]],
-        stackwise_padding=[[1], [2, 2]],
+        stackwise_expansion=[[40, 64]],
+        stackwise_num_blocks=[2],
+        stackwise_num_filters=[[16, 16]],
+        stackwise_kernel_size=[[3, 5]],
+        stackwise_num_strides=[[2, 1]],
+        stackwise_se_ratio=[[None, 0.25]],
+        stackwise_activation=[["relu", "hard_swish"]],
+        stackwise_padding=[[1, 2]],
         input_num_filters=16,
         output_num_filters=64,
         depthwise_filters=8,
@@ -67,6 +65,7 @@ def efficientnet(hub):
         depth_coefficient=1.0,
         input_shape=SHAPE,
         num_features=64,
+        dropout=0.0,
     )
 
 
@@ -86,11 +85,7 @@ def classifier(build, hub):
 CASES = {resnet: (True, 0.01), mobilenet: (False, 0.05), efficientnet: (True, 0.01)}
 
 
-# `make test` takes one of them, `make test-applications` the others.
-REST = [pytest.param(build, marks=pytest.mark.applications) for build in CASES if build is not mobilenet]
-
-
-@pytest.mark.parametrize("build", [mobilenet, *REST], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", CASES, ids=lambda build: build.__name__)
 def test_backbones(build, hub, tmp_path):
     model, (couple, share) = classifier(build, hub), CASES[build]
     images = images_for(model, 2)
@@ -99,12 +94,4 @@ def test_backbones(build, hub, tmp_path):
     costs = cost_model(model, sites=found)
     assert costs.macs() == profiled_macs(model, images[:1])
     assert costs.macs(dict.fromkeys(found, 1)) <= share * costs.macs()
-    gated = keras_cdd.gate_model(model, indicator="diagonal" if couple else "dense", residual=couple)
-    np.testing.assert_array_equal(flat_outputs(gated, images), flat_outputs(model, images))
-    optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-3)
-    optimizer.learning_rate = 1e-3 / tf.linalg.global_norm(gradients(model, 1, False))
-    slim = check(model, couple, optimizer, tmp_path, training=False, target=0.5)
-    assert all(type(layer).__module__.startswith("keras.") for layer in slim.layers)
-    fused, expected = keras_cdd.fuse(slim), flat_outputs(slim, images)
-    np.testing.assert_allclose(flat_outputs(fused, images), expected, atol=1e-4 * max(1, np.abs(expected).max()))
-    assert not [layer for layer in fused.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    all_the_way(model, couple, tmp_path)

@@ -11,8 +11,8 @@ from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
 from keras_cdd.surgery.plan import make_plan
 from tests.models.networks import images_for
 from tests.models.sites.small import gated, gated_bottlenecks, gated_stream
+from tests.surgery.chain import OPTIMIZERS, check
 from tests.surgery.stock import alive, flat_outputs
-from tests.surgery.test_stock_surgery import OPTIMIZERS, check
 
 L = keras.layers
 

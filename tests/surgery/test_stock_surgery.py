@@ -3,79 +3,18 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from keras_cdd.models import count_macs, count_params
+from keras_cdd.models import count_params
 from keras_cdd.models.sites import sites
 from keras_cdd.surgery import plan_surgery, rebuild, silence
 from keras_cdd.surgery.channels import Channels
 from tests.models.networks import images_for
 from tests.models.sites.small import SMALL, depthwise, flattened, nested, plain, residual, squeezed
-from tests.surgery.stock import alive, flat_outputs
+from tests.surgery.chain import OPTIMIZERS, assert_same, check, step
+from tests.surgery.stock import alive
 
 L = keras.layers
 CUTTABLE = [build for build, (found, _) in SMALL.items() if found and not build.__name__.startswith("gated")]
-
-# The greatest epsilon that leaves something of Adam: where gradients vanish, it would follow rounding errors.
-OPTIMIZERS = {
-    "sgd": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
-    "adam": lambda: keras.optimizers.Adam(1e-3, epsilon=1e-3),
-}
-
-
-def gradients(model, seed, training):
-    images = images_for(model, 4, seed)
-    with tf.GradientTape() as tape:
-        outputs = keras.tree.flatten(model(images, training=training))
-        loss = sum(tf.reduce_mean(tf.square(x - 0.5)) for x in outputs)
-    return tape.gradient(loss, model.trainable_variables)
-
-
-def step(model, optimizer, seed, training):
-    optimizer.apply(gradients(model, seed, training), model.trainable_variables)
-
-
-def check(model, residual, optimizer, tmp_path, training, target=0.6):
-    """Cuts a model and checks all that a surgery promises; returns the slim one."""
-    optimizer.build(model.trainable_variables)
-    step(model, optimizer, 1, training)
-    images = images_for(model, 2)
-    whole = flat_outputs(model, images)
-    plan = plan_surgery(model, target_macs=target, residual=residual)
-    assert target - 0.2 < plan.macs[1] / plan.macs[0] <= target
-    before = [weight.numpy() for weight in [*model.weights, *optimizer.variables]]
-    rebuild(model, plan, optimizer=optimizer)
-    for array, weight in zip(before, [*model.weights, *optimizer.variables], strict=True):
-        np.testing.assert_array_equal(array, weight)
-    silence(model, plan, optimizer)
-    silenced = flat_outputs(model, images)
-    size = np.abs(silenced).max()
-    assert np.abs(whole - silenced).max() > 1e-3 * size
-    assert plan_surgery(model, residual=residual).kept_filters == plan.kept_filters
-    slim, slim_optimizer = rebuild(model, plan, optimizer=optimizer)
-    np.testing.assert_allclose(flat_outputs(slim, images), silenced, atol=1e-5 * max(1, size))
-    assert count_macs(slim) == plan.macs[1] and count_params(slim) == plan.params[1]
-    step(model, optimizer, 2, training)
-    step(slim, slim_optimizer, 2, training)
-    restricted, restricted_optimizer = rebuild(model, plan, optimizer=optimizer)
-    assert_same(slim.weights, restricted.weights)
-    # Momentum shows that the gradients are the same, however small they are.
-    assert_same(slim_optimizer.variables, restricted_optimizer.variables)
-    slim.save(tmp_path / "slim.keras")
-    loaded = keras.saving.load_model(tmp_path / "slim.keras")
-    np.testing.assert_array_equal(flat_outputs(loaded, images), flat_outputs(slim, images))
-    again = plan_surgery(slim, target_macs=0.85, residual=residual, full_widths=plan.kept_filters)
-    twice = rebuild(slim, again)
-    assert count_macs(twice) == again.macs[1] <= 0.85 * plan.macs[1] and np.isfinite(flat_outputs(twice, images)).all()
-    return slim
-
-
-def assert_same(ours, theirs):
-    pairs = [(our.path, our.numpy(), their.numpy()) for our, their in zip(ours, theirs, strict=True)]
-    largest = max(np.abs(their).max() for _, _, their in pairs)
-    for path, our, their in pairs:
-        scale = max(np.abs(their).max(), 1e-4 * largest)
-        np.testing.assert_allclose(our, their, rtol=0, atol=1e-3 * scale, err_msg=path)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

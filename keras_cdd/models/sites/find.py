@@ -17,7 +17,7 @@ from keras_cdd.models.sites.sites import LeftOut, Sites
 from keras_cdd.models.sites.walk import LabelledAxis, Made, Walk
 
 # What Keras calls a weight that its layer gave no name: a number that every new layer counts up.
-_NAMELESS = re.compile(r"(^|/)variable(_\d+)?$")
+NAMELESS = re.compile(r"(^|/)variable(_\d+)?$")
 SQUEEZE = "the squeeze of a squeeze-excitation saves little (squeeze=True takes it)"
 
 
@@ -222,7 +222,7 @@ def own_paths(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     found: dict[str, keras.Variable] = {}
     for weight in layer.weights:
         path = f"/{weight.path}".split(f"/{layer.name}/", 1)[-1].lstrip("/")
-        if path in found or _NAMELESS.search(path):
+        if path in found or NAMELESS.search(path):
             path = f"weight#{len(found)}"
         found[path] = weight
     return found

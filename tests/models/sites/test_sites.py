@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import keras_cdd
-from keras_cdd.layers import GatedBasicBlock, embedding_head
+from keras_cdd.layers import GatedBasicBlock, GatedBottleneck, embedding_head
 from keras_cdd.models import cost_model, count_macs, count_params
 from keras_cdd.models.graph import graph_of
 from keras_cdd.models.sites import rules
@@ -193,14 +193,25 @@ REACH = {
     "InceptionV3": ((100.0, 74.7), (100.0, 74.7)),
     "Xception": ((97.3, 55.8), (100.0, 74.5)),
     "VGG16": ((100.0, 74.8), (100.0, 74.8)),
+    "gated_bottlenecks": ((85.5, 54.6), (99.5, 73.8)),
 }
-FAST = ("MobileNetV2", "MobileNetV3Small", "VGG16")
+FAST = ("MobileNetV2", "MobileNetV3Small", "VGG16", "gated_bottlenecks")
 REST = pytest.mark.applications
+
+
+def reached(name):
+    if name != "gated_bottlenecks":
+        return getattr(keras.applications, name)(weights=None, input_shape=(96, 96, 3), classifier_activation=None)
+    image = keras.Input((64, 64, 3))
+    x = L.Conv2D(16, 3, padding="same")(image)
+    for number, stride in enumerate((1, 2, 1)):
+        x = GatedBottleneck(16, stride, "both", name=f"block{number}")(x)
+    return keras.Model(image, L.Dense(10)(L.GlobalAveragePooling2D()(x)))
 
 
 @pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=REST) for n in REACH])
 def test_reach(name):
-    model = getattr(keras.applications, name)(weights=None, input_shape=(96, 96, 3), classifier_activation=None)
+    model = reached(name)
     for couple, expected in zip((False, True), REACH[name], strict=True):
         costs = cost_model(model, sites=keras_cdd.sites(model, couple, squeeze=True))
         full = count_macs(model)
