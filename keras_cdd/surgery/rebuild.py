@@ -40,7 +40,7 @@ def rebuild(
 
     Raises:
         ValueError: naming every weight or slot that does not fit.
-        UserError: for a model without a graph.
+        UserError: for a model without a graph, or with a layer with weights that its config does not restore.
     """
     found = sites(model, residual=plan.residual, squeeze=True)
     copies = _SlimCopies(found, plan)
