@@ -1,4 +1,4 @@
-"""Any functional Keras model: train it, and shrink it while it trains.
+"""A functional Keras model: train it, and shrink it while it trains.
 
     python -m examples.shrink_any_model
 

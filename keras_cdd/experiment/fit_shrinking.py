@@ -9,7 +9,8 @@ from keras_cdd.experiment.labelled_batches import labelled_batches, number_of
 from keras_cdd.experiment.plain_loop import PlainLoop
 from keras_cdd.experiment.task_loss import TaskLoss
 from keras_cdd.experiment.validation import Validation
-from keras_cdd.models.graph import all_layers
+from keras_cdd.models.copies import check_copies
+from keras_cdd.models.graph import all_layers, graph_of
 from keras_cdd.settings.config import Config, SurgeryConfig, TrainingConfig
 
 
@@ -67,9 +68,11 @@ def fit_shrinking(
     Raises:
         ValueError: if an argument is invalid, `data` does not fit the model, metrics are given for several outputs or
             without validation data, or the optimizer's state cannot be cut.
-        UserError: if the model has no graph, the budget is out of reach, or no channel can leave.
+        UserError: if the model has no graph, the budget is out of reach, no channel can leave, or a layer with weights
+            cannot be restored from its config.
     """
     _check(epochs, target_macs, target_params, importance, num_cuts, cut_end)
+    check_copies(graph_of(model))
     task = TaskLoss(loss, model)
     if metrics and not task.single:
         raise ValueError(f"Argument `metrics` must be empty for several outputs. Received: metrics={metrics}")

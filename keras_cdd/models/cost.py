@@ -1,4 +1,4 @@
-"""Counts parameters and MACs as papers state them: convolutions and dense layers of the deployed form."""
+"""Counts parameters and MACs as papers state them: products with kernels in the deployed form."""
 
 import dataclasses
 import functools
@@ -13,14 +13,13 @@ from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.models.call import Call
 from keras_cdd.models.folding import Folding, foldings
 from keras_cdd.models.graph import Graph, embedding_graph, graph_of
-from keras_cdd.models.multiply_adds import multiply_adds
+from keras_cdd.models.multiply_adds import kernel_uses, multiply_adds, uncounted
 from keras_cdd.models.terms import ONE, Term, Width, simplified
 
 if TYPE_CHECKING:
     from keras_cdd.models.sites import Sites
 
 STATISTICS = ("moving_mean", "moving_variance", "seed_generator_state")
-KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +30,14 @@ class CostModel:
         macs_terms, params_terms: tuples of `Term`; their sums are the MACs and the parameters.
         widths: site -> number of channels now.
         full_widths: site -> number of channels in the uncut network.
+        uncounted: name of a layer -> class, of layers with weights whose MACs are not known and count as 0.
     """
 
     macs_terms: tuple[Term, ...]
     params_terms: tuple[Term, ...]
     widths: dict[str, int]
     full_widths: dict[str, int]
+    uncounted: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def params(self, widths: Mapping[str, int] | None = None) -> int:
         return sum(term(widths or self.widths) for term in self.params_terms)
@@ -87,7 +88,13 @@ def cost_model(model: keras.Model, classifier: bool = False, sites: "Sites | Non
 def graph_costs(graph: Graph, sites: "Sites | None" = None) -> CostModel:
     """The `CostModel` of everything in a graph; see `cost_model`."""
     counting = _Counting(graph, sites)
-    return CostModel(simplified(counting.macs), simplified(counting.params), counting.widths, counting.full_widths)
+    return CostModel(
+        macs_terms=simplified(counting.macs),
+        params_terms=simplified(counting.params),
+        widths=counting.widths,
+        full_widths=counting.full_widths,
+        uncounted=counting.uncounted,
+    )
 
 
 class _Counting:
@@ -101,6 +108,7 @@ class _Counting:
         self.params: list[Term] = []
         self.widths = {} if sites is None else {name: site.channels for name, site in sites.items()}
         self.full_widths = {} if sites is None else {name: site.full_channels for name, site in sites.items()}
+        self.uncounted: dict[str, str] = {}
         found, folded = foldings(graph)
         counted: set[int] = set()
         for call in graph.calls:
@@ -113,13 +121,12 @@ class _Counting:
                 self._block(call, is_new)
             else:
                 self._layer(call, found.get(id(call)), is_new)
+                self.uncounted |= {graph.names[id(layer)]: type(inner).__name__ for inner in uncounted(call)}
 
     def _layer(self, call: Call, folding: Folding | None, is_new: bool) -> None:
         layer = call.operation
-        if macs := multiply_adds(call):
-            kernels = [getattr(layer, name) for name in KERNELS if getattr(layer, name, None) is not None]
-            positions = macs // sum(_size(kernel) for kernel in kernels)
-            self.macs += [self._term(kernel, folding, positions) for kernel in kernels]
+        for kernel, times in kernel_uses(call):
+            self.macs.append(Term(times) if kernel is None else self._term(kernel, folding, times))
         if not is_new:
             return
         weights = [weight for weight in layer.weights if weight.name not in STATISTICS]
@@ -180,10 +187,12 @@ class _Counting:
 
 
 def count_macs(model: keras.Model, deployed: bool = True, classifier: bool = False) -> int:
-    """Counts the MACs of one image in convolutions, dense layers and indicators.
+    """Counts the MACs of one image in convolutions, dense layers, attention, recurrent layers and indicators.
+
+    Layers whose MACs are not known count as 0; `print(keras_cdd.sites(model))` names them.
 
     Args:
-        model: functional Keras model, or built `Sequential`, with a fixed image size.
+        model: functional Keras model, or built `Sequential`, with a fixed image size or number of steps.
         deployed: True (the default) counts the fused form; False counts the training form with its indicators.
         classifier: True also counts layers that only `logits` depends on; False by default.
 

@@ -42,6 +42,7 @@ def gate_model(
 
     Raises:
         UserError: if the model has no graph, or if nothing can be gated; the message gives the reasons.
+            So does it for a layer with weights that cannot be restored from its config.
         ValueError: for an unknown `indicator`.
     """
     if indicator == "blocks":

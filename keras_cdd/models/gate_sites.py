@@ -11,6 +11,7 @@ from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
 from keras_cdd.models.call import Call
 from keras_cdd.models.copies import Copies
 from keras_cdd.models.reasons import in_words
+from keras_cdd.models.restoring import config_of
 from keras_cdd.models.sites import Place, Sites, place_of, sites
 
 
@@ -81,7 +82,7 @@ class _Indicator:
 def _activation(found: Sites, producer: keras.layers.Layer) -> keras.layers.Layer:
     """The activation of a producer as a layer of its own."""
     return keras.layers.Activation(
-        producer.get_config()["activation"],
+        config_of(producer)["activation"],
         dtype=producer.dtype_policy,
         name=found.graph.unique_name(f"{found.graph.names[id(producer)]}_activation"),
     )

@@ -147,9 +147,15 @@ def graph_of(model: keras.Model) -> Graph:
     """Makes the `Graph` of a functional model or built `Sequential`.
 
     Raises:
+        ValueError: if `model` is no model.
         UserError: if the model has no graph: a subclass of `keras.Model` with its own `call`, or a `Sequential` without
             an input shape.
     """
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "Argument `model` must be a functional Keras model or a built `Sequential`, such as "
+            f"`keras.saving.load_model` reads from a file. Received: model={model!r}"
+        )
     if not has_graph(model):
         raise UserError(
             "A functional model or a built `Sequential` is needed, since others have no graph to look at. "

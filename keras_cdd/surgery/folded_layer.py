@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
 from keras_cdd.models.kinds import DEPTHWISE, SEPARABLE, TRANSPOSED
+from keras_cdd.models.restoring import config_of, restored
 
 
 def folded_layer(
@@ -97,7 +98,7 @@ class _Weights:
         old, config = self._layer, {"name": name, "dtype": "float32", "use_bias": self._bias is not None}
         if self._mixing is not None:
             config["units" if isinstance(old, keras.layers.Dense) else "filters"] = self._mixing.shape[-1]
-        new = type(old).from_config({**old.get_config(), **config})
+        new = restored(old, {**config_of(old), **config})
         kernels = [kernel for kernel in (self._depthwise, self._mixing) if kernel is not None]
         new.build((*[None] * (kernels[0].ndim - 1), kernels[0].shape[-2] * getattr(old, "groups", 1)))
         weights = [*map(self._turned, kernels), *([] if self._bias is None else [self._bias])]

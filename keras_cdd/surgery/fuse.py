@@ -43,7 +43,7 @@ def fuse(model: keras.Model) -> keras.Model:
         Models and composite layers inside it are taken apart to their layers.
 
     Raises:
-        UserError: for a model without a graph.
+        UserError: for a model without a graph, or with a layer with weights that its config does not restore.
     """
     graph = embedding_graph(model)
     return graph.replay(_StockCall(graph))

@@ -50,6 +50,7 @@ class SurgeryPlan:
         full_macs, full_params: MACs and parameters of the uncut network in deployed form.
         costs: site -> ((macs, params) before, (macs, params) after) of the layers that make or read its channels.
         residual: whether channels that additions join leave together, see `keras_cdd.sites`.
+        uncounted: name of a layer -> class, of layers with weights whose MACs are not known and count as 0.
     """
 
     cuts: dict[str, SiteCut]
@@ -59,6 +60,7 @@ class SurgeryPlan:
     full_params: int
     costs: dict[str, tuple[Cost, Cost]]
     residual: bool = False
+    uncounted: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def kept_filters(self) -> dict[str, int]:
@@ -90,7 +92,12 @@ class SurgeryPlan:
         width = max(20, 2 + max(map(len, self.cuts), default=0))
         titles = f"{'channels':>14}{'MACs around it':>22}{'parameters':>22}{'least kept':>11}{'most gone':>11}"
         rows = [f"{site:<{width}}{self._row(site, cut)}" for site, cut in self.cuts.items()]
-        return "\n".join([f"{'site':<{width}}{titles}", *rows, f"{'the whole network':<{width}}{self._total()}"])
+        lines = [f"{'site':<{width}}{titles}", *rows, f"{'the whole network':<{width}}{self._total()}"]
+        return "\n".join([*lines, *self._without_macs()])
+
+    def _without_macs(self) -> list[str]:
+        named = ", ".join(f"{name} ({kind})" for name, kind in self.uncounted.items())
+        return [f"MACs not counted: {named}"] if named else []
 
     def _row(self, site: str, cut: SiteCut) -> str:
         (macs, params), (macs_after, params_after) = self.costs[site]
@@ -148,6 +155,7 @@ def make_plan(
         full_params=costs.params(costs.full_widths),
         costs={site: (costs.cost_at(site, before), costs.cost_at(site, after)) for site in cuts},
         residual=residual,
+        uncounted=dict(costs.uncounted),
     )
 
 

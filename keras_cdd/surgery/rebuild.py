@@ -43,7 +43,7 @@ def rebuild(
     Raises:
         ValueError: if the plan is of another model, or of this one before a surgery; for an optimizer whose state
             cannot be cut, such as Adafactor; or naming every weight or slot that does not fit.
-        UserError: for a model without a graph.
+        UserError: for a model without a graph, or with a layer with weights that its config does not restore.
     """
     found = planned_sites(model, plan)
     copies = _SlimCopies(found, plan)

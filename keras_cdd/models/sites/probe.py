@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_cdd.models.call import Call
+from keras_cdd.models.restoring import is_foreign
 
 # Sizes of the small inputs. What fails on them is tried on the sizes of the graph.
 WIDTH, SIDE = 6, 8
@@ -20,7 +21,7 @@ class Answer:
     Attributes:
         channel_wise: it commutes with a selection of channels.
         keeps_zero: a channel that is zero in all inputs is zero in the output.
-        multiplies: it is zero where it is zero in the first of several inputs.
+        multiplies: it is zero where it is zero in a certain one of several inputs.
         absorbs: it is zero where it is zero in any one of several inputs.
     """
 
@@ -51,15 +52,15 @@ class Probe:
             return Answer(True, keeps_zero=True)
         if isinstance(function, keras.layers.Layer) and (function.weights or not function.built):
             return Answer(False)
-        if function not in self._answers:
-            self._answers[function] = _compare(lambda x: function(x[0]), [_noise((2, WIDTH))], [True])
-        return self._answers[function]
+        if id(function) not in self._answers:
+            self._answers[id(function)] = _compare(lambda x: function(x[0]), [_noise((2, WIDTH))], [True])
+        return self._answers[id(function)]
 
 
 def _key(call: Call) -> Any:
     """What calls with the same answer have in common; None where the config may not tell all."""
     operation = call.operation
-    if not type(operation).__module__.startswith("keras.") or isinstance(operation, keras.layers.Lambda):
+    if not type(operation).__module__.startswith("keras.") or any(map(_is_unknown, vars(operation).values())):
         return None
     try:
         config = {name: value for name, value in operation.get_config().items() if name not in ("name", "trainable")}
@@ -68,15 +69,24 @@ def _key(call: Call) -> Any:
     leaves = keras.tree.flatten((call.args, call.kwargs))
     if any(hasattr(x, "shape") and not isinstance(x, keras.KerasTensor) for x in leaves):
         return None
-    arguments = ["tensor" if isinstance(x, keras.KerasTensor) else x for x in leaves]
+    tensors = keras.tree.map_structure(_without_tensors, (call.args, call.kwargs))
     keys = [id(x) for x in call.inputs]
     return (
         type(operation),
         str(config),
-        str(arguments),
+        str(tensors),
         str(_small_shapes(call)),
         str([keys.index(key) for key in keys]),
     )
+
+
+def _is_unknown(value: Any) -> bool:
+    """Whether it may compute something: a config names a function, and others may have its name."""
+    return isinstance(value, keras.layers.Layer) or is_foreign(value)
+
+
+def _without_tensors(x: Any) -> Any:
+    return "tensor" if isinstance(x, keras.KerasTensor) else x
 
 
 def _small_shapes(call: Call) -> list[list[int]]:
@@ -119,13 +129,16 @@ def _compare(run: Callable[[list[Any]], Any], arrays: list[np.ndarray], wide: li
     try:
         whole = computed(lambda x: x, wide)
         part = computed(lambda x: x[..., keep], wide)
-        if part.shape != whole[..., keep].shape or not np.allclose(whole[..., keep], part, atol=1e-5):
+        # A root of a negative number is none; nothing is known where there is no number at all.
+        if part.shape != whole[..., keep].shape or np.isnan(whole).all():
+            return Answer(False)
+        if not np.allclose(whole[..., keep], part, atol=1e-5, equal_nan=True):
             return Answer(False)
         keeps_zero = not np.any(computed(np.zeros_like, wide))
         different = {id(array): array for this, array in zip(wide, arrays, strict=True) if this}.values()
         one_zero = ([array is zero for array in arrays] for zero in different)
         absorbing = [not np.any(computed(np.zeros_like, changed)) for changed in one_zero]
-        return Answer(True, keeps_zero, multiplies=absorbing[0], absorbs=all(absorbing))
+        return Answer(True, keeps_zero, multiplies=any(absorbing), absorbs=all(absorbing))
     except Exception:
         # Whatever an operation cannot do with half of the channels, it could not do after a surgery.
         return Answer(False)

@@ -156,6 +156,8 @@ def _generalized_mean(walk: Walk, call: Call) -> np.ndarray:
 @site_rule(L.Flatten, L.Reshape)
 def _reshape(walk: Walk, call: Call) -> np.ndarray | str:
     layer, channels, shape = call.operation, walk.channels(call.input), call.output.shape
+    if isinstance(layer, L.Flatten) and layer.data_format != "channels_last" and len(call.input.shape) > 2:
+        return "channels_first"
     if not isinstance(shape[-1], int) or len(shape) < 2 or shape[-1] % len(channels) or len(call.input.shape) < 2:
         return f"{type(layer).__name__} takes channels apart"
     # The last axis is the fastest, so channels follow each other in the same order again and again.

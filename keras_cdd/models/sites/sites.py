@@ -128,6 +128,9 @@ class Sites(Mapping[str, Site]):
             lines.append(f"Without an indicator: {in_words(missing)}.")
         if costs is None:
             return "\n".join([*lines, "An Input without a height and a width has no number of MACs."])
+        if costs.uncounted:
+            named = ", ".join(f"{name} ({kind})" for name, kind in costs.uncounted.items())
+            lines.append(f"MACs not counted: {named}")
         least = 100 * costs.macs(dict.fromkeys(self, 1)) / max(costs.macs(), 1)
         return "\n".join([*lines, f"One channel a site would leave {least:.1f} % of {costs.macs():,} MACs."])
 

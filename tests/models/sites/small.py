@@ -65,6 +65,13 @@ def flattened():
     return keras.Model(image, L.Dense(2, name="top")(L.Dropout(0.3)(x)))
 
 
+def flattened_channels_first():
+    """The positions of every channel follow each other, not the channels."""
+    image = keras.Input((4, 4, 3))
+    x = L.Flatten(data_format="channels_first")(L.Conv2D(4, 1, activation="relu", name="a")(image))
+    return keras.Model(image, L.Dense(2, name="top")(L.Dense(8, activation="relu", name="b")(x)))
+
+
 def reshaped():
     """The width is in the target shapes."""
     image = keras.Input((6, 6, 3))
@@ -246,6 +253,7 @@ SMALL = {
     one_dimension: (A_B | {"c": 4}, A_B | {"c": 4}),
     three_dimensions: ({"a": 6, "b": 4}, {"a": 6, "b": 4}),
     flattened: (A_B, A_B),
+    flattened_channels_first: ({"b": 8}, {"b": 8}),
     reshaped: ({"a": 6, "b": 6, "c": 4}, {"a": 6, "b": 6, "c": 4}),
     dense_on_maps: (A_B, A_B),
     concatenated: ({"a": 4, "b": 6, "c": 5}, {"a": 4, "b": 6, "c": 5}),

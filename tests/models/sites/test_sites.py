@@ -168,14 +168,67 @@ def test_an_open_image_size_has_a_table_without_macs():
         (lambda x: keras.ops.square(x) + 1.0, False),
         (lambda x: x[..., ::2], True),
         (lambda x: L.AveragePooling2D(6)(x), False),
+        (lambda x: keras.ops.sqrt(x), False),
+        (lambda x: keras.ops.log(keras.ops.sqrt(x)), False),
+        (lambda x: keras.ops.sqrt(x - keras.ops.mean(x, axis=-1, keepdims=True)), True),
     ],
-    ids=["roll", "cumsum", "softmax", "norm", "transpose", "maximum", "resize", "square", "slice", "wide"],
+    ids=[
+        "roll",
+        "cumsum",
+        "softmax",
+        "norm",
+        "transpose",
+        "maximum",
+        "resize",
+        "square",
+        "slice",
+        "wide",
+        "root",
+        "log",
+        "deviation",
+    ],
 )
 def test_operations_without_weights_are_asked(function, stays):
     image = keras.Input((8, 8, 3))
     x = function(L.Conv2D(6, 3, name="a")(image))
     model = keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(x)))
     assert ("a" not in keras_cdd.sites(model)) == stays
+
+
+class Gated(L.Layer):
+    """The factor is its first input."""
+
+    def call(self, factor, x):
+        return keras.ops.sigmoid(factor) * x
+
+
+def test_a_product_may_have_its_factor_first():
+    image = keras.Input((8, 8, 3))
+    x = Gated()(L.Conv2D(6, 3, name="factor")(image), L.Conv2D(6, 3, name="a")(image))
+    found = keras_cdd.sites(keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(x))))
+    assert len(found) == 1 and {"factor", "a"} <= set(next(iter(found.values())).layers)
+
+
+def softmax_over(axis):
+    def function(x):
+        return keras.ops.softmax(x, axis=axis)
+
+    return function
+
+
+@pytest.mark.parametrize("axes", [(1, -1), (-1, 1)])
+def test_functions_of_one_name_are_asked_one_by_one(axes):
+    x = image = keras.Input((8, 8, 3))
+    for axis in axes:
+        x = L.Activation(softmax_over(axis))(L.Conv2D(6, 1, name=f"over{axis}")(x))
+    found = keras_cdd.sites(keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(x))))
+    assert list(found) == ["over1"]
+
+
+@pytest.mark.parametrize("model", [None, "x.keras", L.Dense(3)], ids=["none", "path", "layer"])
+def test_what_is_no_model_is_refused(model):
+    with pytest.raises(ValueError, match="Argument `model` must be a functional Keras model.*Received: model="):
+        keras_cdd.sites(model)
 
 
 # Share of the MACs, in percent, that is gone at one channel a site and at half of the channels, without and with the
