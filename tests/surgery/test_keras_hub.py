@@ -29,14 +29,14 @@ def resnet(hub):
 def mobilenet(hub):
     """Blocks with and without squeeze-excitation, expansion and a sum."""
     return hub.MobileNetBackbone(
-        stackwise_expansion=[[40], [64, 96]],
-        stackwise_num_blocks=[1, 2],
-        stackwise_num_filters=[[16], [24, 24]],
-        stackwise_kernel_size=[[3], [5, 5]],
-        stackwise_num_strides=[[2], [2, 1]],
-        stackwise_se_ratio=[[None], [0.25, 0.25]],
-        stackwise_activation=[["relu"], ["hard_swish", "hard_swish"]],
-        stackwise_padding=[[1], [2, 2]],
+        stackwise_expansion=[[40], [64]],
+        stackwise_num_blocks=[1, 1],
+        stackwise_num_filters=[[16], [16]],
+        stackwise_kernel_size=[[3], [5]],
+        stackwise_num_strides=[[2], [1]],
+        stackwise_se_ratio=[[None], [0.25]],
+        stackwise_activation=[["relu"], ["hard_swish"]],
+        stackwise_padding=[[1], [2]],
         input_num_filters=16,
         output_num_filters=64,
         depthwise_filters=8,
