@@ -21,11 +21,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOOLS = ("make", "java", "mvn", "keytool", "aapt", "aapt2", "apksigner", "zipalign", "dexdump", "unzip")
 MODULES = ("core", "desktop", "app")
 UNSEEN, OTHERS = 50, 150
-# The quickstart of the checkout that is built, with few blocks and epochs; what these lose or gain in int8 is chance.
-# The app's tests want a sample that its model recognises: among so few identities it does.
+# The quickstart of the checkout that is built, with a few epochs; what these lose or gain in int8 is chance. The app's
+# tests want a sample that its model recognises: among so few identities it does.
 SHORTER = {
     "keras_cdd/configs/quickstart.flags": {
-        "--backbone=resnet18": "--backbone=resnet10",
         "--teacher_epochs=36": "--teacher_epochs=8",
         "--epochs=28": "--epochs=6",
         "--num_cuts=10": "--num_cuts=1",
