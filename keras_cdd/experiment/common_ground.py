@@ -98,34 +98,62 @@ def shared_sites(student, teacher, residual=False):
     return [site for site, width in ours.items() if theirs.get(site) == width], len(ours)
 
 
-def require_indicators(config, student, teacher):
-    """Checks that `--compression` and the gradient reset find the indicators that they act on.
+def agreed_compression(config, student, teacher):
+    """Switches off the gradient reset if it finds nothing to compare.
 
-    The reset compares the teacher's channels with the student's at every indicator.
+    It compares the teacher's channels with the student's at the indicators whose site both have.
+
+    Args:
+        config: `Config`.
+        student: retrieval model, cut or not.
+        teacher: retrieval model of any architecture, or None.
+
+    Returns:
+        `(compression, lines)`: the `CompressionConfig`, and a sentence if the reset is off or acts on a part.
 
     Raises:
-        UserError: if the student has no indicator, or the reset's teacher lacks a site of an indicator.
+        UserError: if `--importance=reset` lacks the reset at an indicator.
+    """
+    compression = config.compression
+    if compression.gradient_reset_epoch < 0 or teacher is None:
+        return compression, []
+    found = cut_sites(student, config.surgery.residual)
+    shared, own = len(reset_widths(found, teacher)), len(found.kernels())
+    if shared == own:
+        return compression, []
+    if config.surgery.importance == "reset":
+        raise UserError(
+            f"--importance=reset needs a teacher with the sites of all indicators, and this one has {shared} of {own} "
+            "of the same name and width; rank by --importance=fisher."
+        )
+    # The channels of gated blocks are compared in all of them or in none.
+    if shared and not gated_blocks(student):
+        return compression, [f"The gradient reset acts on the {shared} of {own} indicators whose site the teacher has."]
+    line = f"The teacher has {shared} of the {own} sites with indicators, by name and width: the gradient reset is off."
+    return dataclasses.replace(compression, gradient_reset_epoch=-1.0), [line]
+
+
+def reset_widths(sites, teacher):
+    """Site -> channels, for the indicators of a student whose site the teacher has in the same full width."""
+    ours = {name: sites[name].full_channels for name in sites.kernels()}
+    theirs = site_widths(teacher)
+    return {name: width for name, width in ours.items() if theirs.get(name) == width}
+
+
+def require_indicators(config, student):
+    """Checks that `--compression` and the gradient reset find indicators to act on.
+
+    Raises:
+        UserError: if the student has none.
     """
     has_reset = config.compression.gradient_reset_epoch >= 0
     if config.compression.compression == "none" and not has_reset:
         return
-    found = cut_sites(student, config.surgery.residual)
-    indicated = found.kernels().keys()
-    if not indicated:
+    if not cut_sites(student, config.surgery.residual).kernels():
         flag = "--gradient_reset_epoch" if has_reset else "--compression"
         raise UserError(
             f"{flag} acts on indicators, and this student has none; add --indicator=dense or diagonal, or use a "
             "--backbone of gated blocks (resnet18 to resnet152)."
-        )
-    if not has_reset:
-        return
-    theirs = site_widths(teacher)
-    lacking = [name for name in indicated if theirs.get(name) != found[name].full_channels]
-    if lacking:
-        raise UserError(
-            f"--gradient_reset_epoch compares teacher and student at every indicator, but this teacher has no "
-            f"site {lacking[0]} of the full width ({len(indicated) - len(lacking)} of {len(indicated)} are equal); "
-            "give a teacher of the student's architecture, or --gradient_reset_epoch=-1."
         )
 
 

@@ -13,7 +13,12 @@ from keras_cdd.data.registry import folder_of, load_dataset
 from keras_cdd.data.training_data import TrainingData
 from keras_cdd.distill import STRATEGIES, reestimate_batch_norm
 from keras_cdd.evaluation.embed import as_embedder
-from keras_cdd.experiment.common_ground import agreed_weights, agreed_with_embeddings, require_indicators
+from keras_cdd.experiment.common_ground import (
+    agreed_compression,
+    agreed_weights,
+    agreed_with_embeddings,
+    require_indicators,
+)
 from keras_cdd.experiment.given_models import load_teacher
 from keras_cdd.experiment.latency import latency_ms
 from keras_cdd.experiment.networks import indicated, make_heavy_student, make_teacher, student_architecture
@@ -108,7 +113,7 @@ def _teacher(config, data, workdir, watch):
     fresh = make_teacher(config, data.dataset, data.sample)
     # Refuses a student that cannot be made, compressed or cut that far before the teacher is trained, not after.
     student = indicated(student_architecture(config, data.dataset, fresh)[0], config)
-    require_indicators(config, student, fresh)
+    require_indicators(config, student)
     if config.run.student == "cdd":
         Surgeon(config, student, data.steps_per_epoch)
     elif config.run.student == "static":
@@ -147,16 +152,18 @@ def _student(config, data, workdir, watch, teacher):
 
 
 def _agreed(config, student, teacher, teaching):
-    """The settings without the losses that this teacher cannot give this student; prints which they are."""
-    require_indicators(config, student, teacher)
+    """The settings without what this teacher cannot give this student; prints what that is."""
+    require_indicators(config, student)
     if teaching is None:
         weights, lines = agreed_weights(student, teacher, loss_weights(config.distill), config.surgery.residual)
     else:
         weights, lines = agreed_with_embeddings(student, teaching.embedding_size, loss_weights(config.distill))
-    for line in lines:
+    compression, more = agreed_compression(config, student, teacher)
+    for line in (*lines, *more):
         print(line, flush=True)
     agreed = {f"{name}_weight": getattr(weights, name) for name in LOSSES}
-    return dataclasses.replace(config, distill=dataclasses.replace(config.distill, **agreed))
+    distill = dataclasses.replace(config.distill, **agreed)
+    return dataclasses.replace(config, distill=distill, compression=compression)
 
 
 def asymmetric_accuracy(embeddings, evaluator):

@@ -4,6 +4,7 @@ from keras_cdd.errors import UserError
 from keras_cdd.experiment.given_models import flat, load_student_model, with_training_outputs
 from keras_cdd.experiment.pca_head import start_by_pca
 from keras_cdd.experiment.weight_paths import weights_by_layer
+from keras_cdd.layers.embedding_head import is_in_head
 from keras_cdd.models import gate_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
 from keras_cdd.models.backbones import STOCK_BACKBONES
 from keras_cdd.models.gated_units import gated_blocks
@@ -150,7 +151,10 @@ def _signature(model):
 
 
 def _load_backbone(model, arrays, head, sample):
-    """Loads the weights, without a classifier for another number of identities; starts a linear head without any."""
+    """Loads the weights, without a head of another kind or a classifier for another number of identities.
+
+    A linear head that gets no weights starts as a PCA.
+    """
     classes = {weight.path: tuple(weight.shape) for weight in model.weights}.get("head_logits/kernel", (0, 0))[1]
     # The classes are the rows in the authors' layout, the columns in ours.
     axes = {"classifier.classifier.weight": 0, "head_logits/kernel": 1}
@@ -158,9 +162,17 @@ def _load_backbone(model, arrays, head, sample):
     def is_other(name, array):
         return any(name.endswith(logits) and array.shape[axis] != classes for logits, axis in axes.items())
 
-    missing = load_pretrained(model, {name: array for name, array in arrays.items() if not is_other(name, array)})
+    arrays = {name: array for name, array in arrays.items() if not is_other(name, array)}
+    if _projections(arrays) != _projections(weight.path for weight in model.weights):
+        arrays = {name: array for name, array in arrays.items() if not name.startswith("head_dense/")}
+    missing = load_pretrained(model, arrays)
     if head == "linear" and sample is not None and "head_dense/kernel" in missing:
         start_by_pca(model, sample())
+
+
+def _projections(names):
+    """The weights of a head other than the classifier."""
+    return {name for name in names if is_in_head(name) and not name.startswith("head_logits/")}
 
 
 def copy_weights(source, target):

@@ -5,12 +5,16 @@ import keras
 from keras_cdd.layers.embedding_head import HEAD
 from keras_cdd.optimization import OPTIMIZERS, WarmupCosine, WarmupMultiStep
 
+# What learns at the head's rate. A linear projection does not: it starts as a PCA of the features, and follows them.
+HEAD_RATES = {"neck": HEAD, "none": HEAD, "linear": f"{HEAD}logits"}
 
-def make_optimizer(config, stage, epochs, steps_per_epoch):
+
+def make_optimizer(config, head, stage, epochs, steps_per_epoch):
     """Makes an optimizer with its learning rate schedule, and with loss scaling in mixed precision.
 
     Args:
         config: `TrainingConfig`.
+        head: "neck", "linear" or "none", see `embedding_head`.
         stage: "teacher" or "student".
         epochs: number of epochs of the stage.
         steps_per_epoch: optimizer steps per epoch.
@@ -26,7 +30,7 @@ def make_optimizer(config, stage, epochs, steps_per_epoch):
         rate,
         config.momentum,
         config.weight_decay,
-        lr_multipliers={HEAD: config.head_learning_rate},
+        lr_multipliers={HEAD_RATES[head]: config.head_learning_rate},
         other_lr_multiplier=config.backbone_learning_rate,
         global_clipnorm=config.gradient_clip or None,
         average_decay=config.ema or None,

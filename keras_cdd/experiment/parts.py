@@ -5,7 +5,7 @@ import dataclasses
 from keras_cdd.distill import ChannelFade, CompressionRule, EmbeddingQueue, FisherScore, GradientReset
 from keras_cdd.distill.effects import Effects
 from keras_cdd.errors import UserError
-from keras_cdd.experiment.common_ground import site_widths
+from keras_cdd.experiment.common_ground import reset_widths
 from keras_cdd.losses import LOSSES, LossWeights
 from keras_cdd.surgery.importance import IMPORTANCES
 
@@ -54,7 +54,7 @@ def _require_gates(sites):
 
 
 def _reset(config, sites, teacher, steps_per_epoch):
-    widths = {name: width for name, width in site_widths(teacher).items() if name in sites.kernels()}
+    widths = reset_widths(sites, teacher)
     return GradientReset(
         EmbeddingQueue(config.queue_size, widths),
         {name: sites.indicator(name).output_channels for name in widths},

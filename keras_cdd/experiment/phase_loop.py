@@ -125,7 +125,7 @@ class PhaseLoop:
         """A compiled `Distiller` with the given optimizer and parts, or with new ones."""
         steps = self.data.steps_per_epoch
         if optimizer is None:
-            optimizer = make_optimizer(self.config.training, self.name, self.epochs, steps)
+            optimizer = make_optimizer(self.config.training, self.config.head, self.name, self.epochs, steps)
             optimizer.build(model.trainable_variables)
         sites, kept = None, None
         if self.surgeon is not None:

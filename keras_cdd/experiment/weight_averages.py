@@ -14,6 +14,6 @@ def use_averages(distiller, batches):
         batches: finite iterable of (images, labels) for the statistics; those that `freeze_bn` freezes stay.
     """
     optimizer = distiller.optimizer
-    getattr(optimizer, "inner_optimizer", optimizer).use_averages()
+    getattr(optimizer, "inner_optimizer", optimizer).use_averages(distiller.student.trainable_variables)
     with distiller.freezing.applied():
         reestimate_batch_norm(distiller.student, (images for images, *_ in batches))

@@ -184,6 +184,12 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     return model._flatten_layers(include_self=False)
 
 
+def place_in_optimizer(optimizer: keras.optimizers.Optimizer, variable: Tensor) -> int:
+    """The position of the variable that `update_step` gets among those that the optimizer was built for."""
+    # Keras's optimizers look up their slots so; with several devices there is no public way.
+    return optimizer._get_variable_index(variable)
+
+
 def ends(model: keras.Model) -> tuple[Any, Any]:
     """Inputs and outputs in the structure in which a call of the model takes and returns them."""
     if not isinstance(model, keras.Sequential):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_cdd.models.graph import place_in_optimizer
 from keras_cdd.optimization.path_rates import PathRates
 from keras_cdd.optimization.weight_averages import WeightAverages
 
@@ -55,7 +56,7 @@ class MomentumSGD(WeightAverages, PathRates, keras.optimizers.SGD):
         if self.momentum == 0:
             self.assign_sub(variable, learning_rate * gradient)
             return
-        velocity = self.momentums[self._get_variable_index(variable)]
+        velocity = self.momentums[place_in_optimizer(self, variable)]
         self.assign(velocity, self.momentum * velocity + gradient)
         step = gradient + self.momentum * velocity if self.nesterov else velocity
         self.assign_sub(variable, learning_rate * step)

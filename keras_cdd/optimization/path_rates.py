@@ -2,11 +2,13 @@
 
 import math
 
+from keras_cdd.models.graph import place_in_optimizer
+
 
 class PathRates:
     """Mixin for a Keras optimizer: factors on the learning rate, by the path of the weight.
 
-    List it before the optimizer among the bases; it extends `update_step` and `get_config`.
+    List it before the optimizer among the bases; it extends `build`, `update_step` and `get_config`.
 
     Args:
         lr_multipliers: substring of a weight's path -> factor on its learning rate, for example `{"head": 1.5}`; the
@@ -21,6 +23,12 @@ class PathRates:
         super().__init__(*args, **kwargs)
         self.lr_multipliers = dict(lr_multipliers or {})
         self.other_lr_multiplier = other_lr_multiplier
+        self._paths = []
+
+    def build(self, variables):
+        if not self.built:
+            self._paths = [f"/{variable.path}" for variable in variables]
+        super().build(variables)
 
     def update_step(self, gradient, variable, learning_rate):
         super().update_step(gradient, variable, learning_rate * self.rate_factor(variable))
@@ -29,7 +37,7 @@ class PathRates:
         """The factor on the learning rate of a trainable variable."""
         if not self.lr_multipliers:
             return self.other_lr_multiplier
-        path = f"/{self._trainable_variables[self._get_variable_index(variable)].path}"
+        path = self._paths[place_in_optimizer(self, variable)]
         factors = [factor for part, factor in self.lr_multipliers.items() if part in path]
         return math.prod(factors) if factors else self.other_lr_multiplier
 

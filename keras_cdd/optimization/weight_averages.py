@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_cdd.models.graph import place_in_optimizer
+
 
 class WeightAverages:
     """Mixin for a Keras optimizer: an exponential moving average of every weight (Polyak and Juditsky, 1992).
@@ -42,15 +44,20 @@ class WeightAverages:
         """Moves the average of a weight that has just been updated."""
         if self.average_decay is None:
             return
-        average = self._averages[self._get_variable_index(variable)]
+        average = self._averages[place_in_optimizer(self, variable)]
         done = ops.cast(self.iterations, "float32")
         decay = ops.cast(ops.minimum(self.average_decay, (1.0 + done) / (10.0 + done)), variable.dtype)
         self.assign_add(average, (1.0 - decay) * (ops.convert_to_tensor(variable) - ops.convert_to_tensor(average)))
 
-    def use_averages(self):
-        """Replaces the weights by their averages; without averages, they stay as they are."""
-        for variable, average in zip(self._trainable_variables, self._averages, strict=False):
-            variable.assign(average)
+    def use_averages(self, variables):
+        """Replaces the weights by their averages; without averages, they stay as they are.
+
+        Args:
+            variables: the weights for which the optimizer was built, in the same order.
+        """
+        if self.average_decay is not None:
+            for variable, average in zip(variables, self._averages, strict=True):
+                variable.assign(average)
 
     def get_config(self):
         return {**super().get_config(), "average_decay": self.average_decay}

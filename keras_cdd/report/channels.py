@@ -1,13 +1,17 @@
 """Charts of the channels: how many each site keeps after every surgery, and the importances at the last cut."""
 
 import math
+import os
 
 import numpy as np
 from matplotlib.colors import ListedColormap, to_rgba
 
 from keras_cdd.report.block_name import block_name
-from keras_cdd.report.figure import INK, SERIES, draw
+from keras_cdd.report.figure import INK, RIGHT, SERIES, WIDTH, draw, text_width
+from keras_cdd.report.log_ticks import label_log_axis
+from keras_cdd.report.shortened import shortened
 
+LABELS = 2.2  # The most inches for the names of the sites.
 LINES = {
     "macs": "importance for a million MACs",
     "params": "importance for a thousand parameters",
@@ -18,6 +22,8 @@ LINES = {
 def channel_map(run):
     """Heat map of the channels kept at every site after every surgery: a `Chart`, or None before the first surgery.
 
+    Of more surgeries than there is room for, the last and some before it are shown.
+
     Args:
         run: `RunFiles`.
     """
@@ -25,31 +31,35 @@ def channel_map(run):
         return None
     first = run.surgeries[0]["kept_filters_before"]
     widths = np.array([[s[site] for s in [first, *(s["kept_filters_after"] for s in run.surgeries)]] for site in first])
-    names = [block_name(site) for site in first]
-    rows, columns = (np.arange(count) for count in widths.shape)
+    names, left = _row_labels(first)
+    heads = ["start", *(str(surgery["epoch"]) for surgery in run.surgeries)]
+    shown = _columns_with_room([*heads, str(widths.max())], len(heads), WIDTH - left - RIGHT)
+    numbers = widths[:, shown]
+    rows, columns = (np.arange(count) for count in numbers.shape)
+    some = f" ({len(shown) - 1} of {len(run.surgeries)})" if len(shown) < len(heads) else ""
 
     def paint(axes):
         # One colour with varying opacity is legible on white and on black.
         shades = ListedColormap([to_rgba(SERIES[0], alpha) for alpha in np.linspace(0.05, 0.65, 31)])
-        axes.pcolormesh(columns, rows, widths / widths[:, :1], cmap=shades, vmin=0, vmax=1, linewidth=0)
-        for row, column in np.ndindex(widths.shape):
-            axes.text(column, row, str(widths[row, column]), ha="center", va="center", fontsize=8, color=INK)
+        axes.pcolormesh(columns, rows, numbers / widths[:, :1], cmap=shades, vmin=0, vmax=1, linewidth=0)
+        for row, column in np.ndindex(numbers.shape):
+            axes.text(column, row, str(numbers[row, column]), ha="center", va="center", fontsize=8, color=INK)
         axes.set_yticks(rows, names, fontsize=8)
-        axes.set_xticks(columns, ["start", *(str(s["epoch"]) for s in run.surgeries)])
-        axes.set_xlabel("channels after the surgery that followed this epoch")
+        axes.set_xticks(columns, [heads[place] for place in shown])
+        axes.set_xlabel(f"channels after the surgery that followed this epoch{some}", loc="right")
         axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
         axes.grid(False)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
 
-    kept = widths[:, -1] / widths[:, 0]
+    kept, full = widths[:, -1] / widths[:, 0], [block_name(site) for site in first]
     most, least = int(kept.argmax()), int(kept.argmin())
     words = (
         f"Channels of {len(names)} sites over {len(run.surgeries)} surgeries: {widths[:, 0].sum()} at the start, "
-        f"{widths[:, -1].sum()} now. {names[most]} keeps most ({widths[most, 0]} to {widths[most, -1]}), "
-        f"{names[least]} least ({widths[least, 0]} to {widths[least, -1]})."
+        f"{widths[:, -1].sum()} now. {full[most]} keeps most ({widths[most, 0]} to {widths[most, -1]}), "
+        f"{full[least]} least ({widths[least, 0]} to {widths[least, -1]})."
     )
-    return draw("Channels kept", words, paint, height=0.6 + 0.19 * len(rows), left=_margin(names), bottom=0.5)
+    return draw("Channels kept", words, paint, height=0.6 + 0.19 * len(rows), left=left, bottom=0.5)
 
 
 def importance_chart(run):
@@ -70,10 +80,10 @@ def importance_chart(run):
         axes.bar(left, kept, wide, removed, align="edge", color=SERIES[0], label="kept", linewidth=0)
         axes.axvline(cut["line"], color=INK, linewidth=1, linestyle=(0, (3, 2)), label="cut line")
         axes.set_xscale("log")
+        label_log_axis(axes.xaxis)
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel=LINES[cut["measure"]])
         axes.tick_params(axis="x", which="minor", length=0)
-        axes.set_xticks([10.0**n for n in _decades(cut["log10_range"])])
         axes.figure.legend(loc="lower center", ncols=3, handlelength=1.4)
 
     words = (
@@ -83,11 +93,29 @@ def importance_chart(run):
     return draw(f"Channels by importance at the last cut (epoch {cut['epoch']})", words, paint)
 
 
-def _margin(names):
-    """Width of the row labels in inches."""
-    return min(2.2, 0.15 + 0.065 * max(map(len, names)))
+def _row_labels(sites):
+    """Short names of the sites for the rows, and the width of their column in inches."""
+    names = [block_name(site) for site in sites]
+    if max(map(_label_width, names)) > LABELS:
+        # What all names begin with tells none of them apart.
+        shared = os.path.commonprefix(names).rpartition("/")[0]
+        names = [name.removeprefix(f"{shared}/") for name in names]
+    names = [shortened(name, lambda text: _label_width(text) <= LABELS) for name in names]
+    return names, max(map(_label_width, names))
 
 
-def _decades(limits):
-    first, last = math.ceil(limits[0]), math.floor(limits[1])
-    return range(first, last + 1, max(1, (last - first) // 5))
+def _label_width(text):
+    return 0.1 + text_width(text, 8)
+
+
+def _columns_with_room(texts, count, width):
+    """The columns that are shown: all if there is room for their texts, else the first, the last and some between.
+
+    Args:
+        texts: heads and the longest number in a cell.
+        count: number of columns.
+        width: of all columns, in inches.
+    """
+    room = int(width / (0.06 + max(map(text_width, texts))))
+    every, last = math.ceil((count - 1) / (room - 1)), count - 1
+    return [0, *(column for column in range(1, count) if (last - column) % every == 0)]

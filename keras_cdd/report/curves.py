@@ -1,6 +1,7 @@
 """Charts of losses, accuracy, cost and time over the epochs."""
 
 from keras_cdd.report.figure import FAINT, INK, SERIES, draw
+from keras_cdd.report.log_ticks import label_log_axis
 
 TEACHER, STUDENT = SERIES[1], SERIES[0]
 
@@ -116,8 +117,9 @@ def _finish(axes, run, logarithmic=False):
     """Draws scales, surgeries, and the legend below the axes, where it covers nothing."""
     if logarithmic:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:e}"[0] in "25" else "")
+        label_log_axis(axes.yaxis)
+    elif axes.get_ylim()[1] >= 1e4:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k")
     for number, surgery in enumerate(run.surgeries):
         label = None if number else "surgery"
         axes.axvline(surgery["epoch"] + 0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 2)), alpha=0.7, label=label)

@@ -1,6 +1,7 @@
 """Example queries for the report: rankings of student and teacher for the best, worst and some random queries."""
 
 import base64
+import collections
 import io
 
 import numpy as np
@@ -29,10 +30,10 @@ class Examples:
 
     def __init__(self, evaluator, embeddings, precisions, count=3):
         self.query, self.gallery = evaluator.query.records, evaluator.gallery.records
-        self.store = evaluator.query
+        self.store, self.name_of = evaluator.query, evaluator.dataset.name_of
         self.precisions = precisions
         self.embeddings = {who: tuple(map(unit_length, sides)) for who, sides in embeddings.items()}
-        self.chosen = _choose(precisions["student"], count)
+        self.chosen = _choose(precisions["student"], [record.identity for record in self.query], count)
         self.pictures, self._places = [], {}
 
     def collect(self, networks):
@@ -56,12 +57,13 @@ class Examples:
     def strips(self):
         """Yields (kind, picture) for every ranking: uint8 (H, W, 3), the student's row above the teacher's."""
         for kind, query in self.chosen:
-            asked = RankedPhoto(self._image(self.query[query]), (str(self.query[query].identity),))
+            record = self.query[query]
+            asked = RankedPhoto(self._image(record), (self.name_of(record.identity),))
             rows = []
             for who in self.embeddings:
                 found = [
-                    RankedPhoto(self._image(record), (f"{similarity:.3f}", str(record.identity)), match)
-                    for record, similarity, match in self._results(who, query)
+                    RankedPhoto(self._image(result), (f"{similarity:.3f}", self.name_of(result.identity)), match)
+                    for result, similarity, match in self._results(who, query)
                 ]
                 title = f"{kind}: {who}, AP {100 * self.precisions[who][query]:.1f} %"
                 rows.append(np.asarray(ranking_strip(asked, found, title)))
@@ -71,13 +73,13 @@ class Examples:
         record = self.query[query]
         ranking = {
             "kind": kind,
-            "query": self._photo(record, f"query: {record.identity}"),
+            "query": self._photo(record, f"query: {self.name_of(record.identity)}"),
             "average_precision": {who: round(100 * float(ap[query]), 3) for who, ap in self.precisions.items()},
         }
         for who in self.embeddings:
             ranking[who] = []
             for number, (found, similarity, match) in enumerate(self._results(who, query), start=1):
-                words = f"{who}'s result {number}: {found.identity}, {'right' if match else 'wrong'}"
+                words = f"{who}'s result {number}: {self.name_of(found.identity)}, {'right' if match else 'wrong'}"
                 extra = {"similarity": round(similarity, 4), "match": match}
                 ranking[who].append(self._photo(found, f"{words}, similarity {similarity:.3f}") | extra)
         return ranking
@@ -103,26 +105,25 @@ class Examples:
         maps = {who: activation_maps(network, images) for who, network in networks.items()}
         shown = []
         for number, query in enumerate(queries):
-            identity = self.query[query].identity
+            name = self.name_of(self.query[query].identity)
             entries = [
                 {
                     "who": who,
                     "block": block_name(block),
-                    "words": f"where {block} of the {who} responds to {identity}",
+                    "words": f"where {block} of the {who} responds to {name}",
                     "picture": self._add(pictures[number]),
                 }
                 for who in networks
                 for block, pictures in maps[who].items()
             ]
-            shown.append({"image": self._photo(self.query[query], f"query: {identity}"), "maps": entries})
+            shown.append({"image": self._photo(self.query[query], f"query: {name}"), "maps": entries})
         return shown
 
     def _photo(self, record, words):
         if record.path not in self._places:
             self._places[record.path] = self._add(self._image(record))
-        # The last two parts of an identity that is a path tell it apart; the alternative text has it in full.
-        identity = "/".join(str(record.identity).split("/")[-2:])
-        return {"picture": self._places[record.path], "identity": identity, "words": words}
+        labels = {"identity": str(record.identity), "name": self.name_of(record.identity)}
+        return {"picture": self._places[record.path], "words": words} | labels
 
     def _image(self, record):
         """The original photo, not the network's input; uint8 (H, W, 3) of at most 128 pixels a side."""
@@ -137,14 +138,29 @@ class Examples:
         return len(self.pictures) - 1
 
 
-def _choose(precisions, count):
-    """(kind, query) pairs of distinct queries: best and worst by average precision, and random ones of the rest."""
+def _choose(precisions, identities, count):
+    """(kind, query) pairs of distinct queries: best and worst by average precision, and random ones of the rest.
+
+    The queries of a kind are of different identities, as far as there are enough.
+    """
     valid = np.flatnonzero(np.isfinite(precisions))
     random = np.random.default_rng(0)
     valid = random.permutation(valid)  # So that ties are in random order.
-    order = valid[np.argsort(-precisions[valid], kind="stable")]
+    order = valid[np.argsort(-precisions[valid], kind="stable")].tolist()
     count = min(count, max(1, len(order) // 3))
-    best, worst, rest = order[:count], order[count:][::-1][:count], order[count : len(order) - count]
-    others = random.permutation(rest)[:count]
-    kinds = zip(("best", "worst", "random"), (best, worst, others), strict=True)
-    return [(kind, int(query)) for kind, queries in kinds for query in queries]
+    chosen = []
+    for kind in ("best", "worst", "random"):
+        taken = {query for _, query in chosen}
+        rest = [query for query in order if query not in taken]
+        turned = {"best": rest, "worst": rest[::-1], "random": random.permutation(rest).tolist()}[kind]
+        chosen += [(kind, int(query)) for query in _different(turned, identities)[:count]]
+    return chosen
+
+
+def _different(queries, identities):
+    """The queries with the first one of every identity in front, the second ones next, and so on."""
+    turns, seen = [], collections.Counter()
+    for query in queries:
+        turns.append(seen[identities[query]])
+        seen[identities[query]] += 1
+    return [queries[place] for place in np.argsort(turns, kind="stable")]

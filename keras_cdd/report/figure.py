@@ -6,11 +6,13 @@ import re
 
 import matplotlib
 import matplotlib.figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 # Placeholders that are replaced by the page's CSS variables, so that charts follow light mode, dark mode and print.
 INK, FAINT, LINE = "#010203", "#020304", "#030405"
 SERIES = ("#040501", "#040502", "#040503", "#040504", "#040505", "#040506", "#040507", "#040508")
-RIGHT, TOP = 0.1, 0.08
+WIDTH, RIGHT, TOP = 4.4, 0.1, 0.08
 _VARIABLES = {INK: "ink", FAINT: "faint", LINE: "line"} | {c: f"series{n}" for n, c in enumerate(SERIES, start=1)}
 
 _STYLE = {
@@ -53,7 +55,7 @@ class Chart:
     words: str
 
 
-def draw(title, words, paint, height=2.7, width=4.4, left=0.45, bottom=0.85):
+def draw(title, words, paint, height=2.7, width=WIDTH, left=0.5, bottom=0.85):
     """Draws a chart.
 
     Args:
@@ -61,7 +63,7 @@ def draw(title, words, paint, height=2.7, width=4.4, left=0.45, bottom=0.85):
         paint: function that draws on the matplotlib axes it is given.
         height, width: size in inches, 2.7 x 4.4 by default; the page scales the chart to its column, on a phone to
             about this size.
-        left, bottom: margins for the labels in inches. Default: 0.45 and 0.85.
+        left, bottom: margins for the labels in inches. Default: 0.5 and 0.85.
 
     Returns:
         `Chart`.
@@ -74,6 +76,17 @@ def draw(title, words, paint, height=2.7, width=4.4, left=0.45, bottom=0.85):
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return Chart(title, _for_page(file.getvalue()), words)
+
+
+def text_width(text, size=_STYLE["font.size"]):
+    """Width of a text in inches, in matplotlib's font; those of most pages are narrower.
+
+    Args:
+        text: one line.
+        size: font size in points, that of the charts by default.
+    """
+    font = FontProperties(family="DejaVu Sans", size=size)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
 def _for_page(svg):

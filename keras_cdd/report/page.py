@@ -11,6 +11,7 @@ from keras_cdd.report.channels import channel_map, importance_chart
 from keras_cdd.report.curves import curves
 from keras_cdd.report.duration import duration
 from keras_cdd.report.headline import COLUMNS, evaluated, headline, savings
+from keras_cdd.report.shortened import shortened
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.run_folder.writing import write_text
@@ -90,6 +91,7 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
+_TEMPLATES.filters["shortened"] = shortened
 
 
 def _channels(run):

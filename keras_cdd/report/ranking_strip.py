@@ -5,6 +5,8 @@ import typing
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_cdd.report.shortened import shortened
+
 GREEN, RED, GREY = (26, 140, 70), (205, 45, 45), (120, 120, 120)
 PAPER, INK, FAINT = (255, 255, 255), (25, 25, 25), (95, 95, 95)
 
@@ -49,12 +51,12 @@ def ranking_strip(query, results, title="", tile=144):
     picture = Image.new("RGB", (max(lefts[-1] + tile, tile + gap) + gap, height), PAPER)
     draw = ImageDraw.Draw(picture)
     if title:
-        draw.text((gap, gap // 2), _shortened(title, font, picture.width - 2 * gap), INK, font)
+        draw.text((gap, gap // 2), _fitting(title, font, picture.width - 2 * gap), INK, font)
     for left, photo in zip(lefts, photos, strict=True):
         _draw_photo(picture, (left, top), tile, photo, framed=photo is not query)
         for number, text in enumerate(photo.caption):
             place = (left, top + tile + gap // 2 + number * (line + gap // 2))
-            draw.text(place, _shortened(text, font, tile), FAINT if number else INK, font)
+            draw.text(place, _fitting(text, font, tile), FAINT if number else INK, font)
     return picture
 
 
@@ -102,14 +104,6 @@ def _described(image):
     return f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
 
 
-def _shortened(text, font, width):
-    """The text, with its middle replaced by ... if it is too wide."""
-    text = " ".join(str(text).split())
-    if font.getlength(text) <= width:
-        return text
-    for kept in range(len(text) - 1, 1, -1):
-        head = (kept + 1) // 2
-        shown = f"{text[:head]}...{text[len(text) - kept + head :]}"
-        if font.getlength(shown) <= width:
-            return shown
-    return text[:1]
+def _fitting(text, font, width):
+    """The text, shortened to a width in pixels."""
+    return shortened(text, lambda shown: font.getlength(shown) <= width)

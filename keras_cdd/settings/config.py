@@ -76,7 +76,8 @@ class NetworkConfig:
     head: str | None = option(
         None,
         "From pooled features to the embedding: the paper's BatchNorm neck, no layer (--embedding_size is unused), or "
-        "a linear projection, which starts as a PCA of the features if the backbone has given weights. Default: neck.",
+        "a linear projection, which starts as a PCA of the features if the backbone has given weights. Default: linear "
+        "with --pretrained, else neck.",
         HEADS,
     )
     embedding_size: int = option(512, "Length of the embedding that follows a backbone.")
@@ -102,9 +103,11 @@ class TrainingConfig:
     optimizer: str = option("sgd", "Momentum SGD with coupled weight decay, Adam or AdamW.", OPTIMIZERS)
     momentum: float = option(0.9, "Momentum of SGD.")
     weight_decay: float = option(5e-4, "Weight decay of SGD (coupled) and AdamW.")
-    head_learning_rate: float = option(1.5, "Factor on the learning rate of the head, for every optimizer.")
+    head_learning_rate: float = option(
+        1.5, "Factor on the learning rate of the head, except for a linear projection, for every optimizer."
+    )
     backbone_learning_rate: float = option(
-        1.0, "Factor on the learning rate of all layers before the head; pretrained weights want less than 1."
+        1.0, "Factor on the learning rate of all other layers; pretrained weights want less than 1."
     )
     freeze_epochs: int = option(
         0, "First epochs of the student in which only the head learns; for a student that starts with a new head."
@@ -251,7 +254,7 @@ class Config:
     @property
     def head(self):
         """`--head`, or what it stands for if it is not given."""
-        return self.network.head or "neck"
+        return self.network.head or ("neck" if self.run.pretrained is None else "linear")
 
     @property
     def needs_labels(self):

@@ -1,12 +1,14 @@
 """A user's own images: a folder, a CSV file."""
 
+import dataclasses
+import pathlib
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_cdd.data import load_dataset, read_image
+from keras_cdd.data import load_dataset, read_image, write_csv
 
 
 def write_image(path):
@@ -28,6 +30,7 @@ def test_a_folder_with_cameras_in_its_file_names(tmp_path):
         ("cow", 0, "query"),
         ("cow", 1, "query"),
     ]
+    assert dataset.name_of("cow") == "cow"
 
 
 def test_a_folder_without_cameras_in_all_its_file_names_has_none(tmp_path):
@@ -109,3 +112,18 @@ def test_a_csv_file_must_be_given_and_be_there(tmp_path):
         load_dataset("csv")
     with pytest.raises(FileNotFoundError, match="absent.csv"):
         load_dataset("csv", csv=tmp_path / "absent.csv")
+
+
+def test_a_written_list_is_read_as_the_same_data_set(tmp_path, csv_file):
+    source = load_dataset("csv", csv=csv_file(ROWS + "c.zip!/inner/a.png,dog,2,query\nimages/a.png,dog,,gallery\n"))
+    named = dataclasses.replace(source, names={"dog": "Ren\u00e9, the dog"})
+    write_csv(named, tmp_path / "lists" / "copy.csv")
+    copy = load_dataset("csv", csv=tmp_path / "lists" / "copy.csv")
+    for split in ("train", "query", "gallery"):
+        found, expected = getattr(copy, split), getattr(source, split)
+        assert [pathlib.Path(record.path).resolve() for record in found] == [
+            pathlib.Path(record.path).resolve() for record in expected
+        ]
+        assert [record.identity for record in found] == [named.name_of(record.identity) for record in expected]
+        assert [record.camera for record in found] == [record.camera for record in expected]
+    assert [path.name for path in (tmp_path / "lists").iterdir()] == ["copy.csv"]

@@ -143,6 +143,33 @@ def test_vric(tree):
     ]
 
 
+def test_grocery_products_are_called_after_their_folders(tree):
+    """Whatever the depth of the folder, and whether or not the official folders sort a product alike."""
+    photos = {0: "Fruit/Apple/Golden-Delicious/a.jpg", 67: "Vegetables/Brown-Cap-Mushroom/a.jpg"}
+    folders = {"train": photos, "val": photos, "test": photos | {67: "Vegetables/Mushroom/Brown-Cap-Mushroom/a.jpg"}}
+    listed = {folder: [f"{folder}/{p}, {i}, 1\n" for i, p in of.items()] for folder, of in folders.items()}
+    root = tree(
+        *(f"dataset/{folder}/{photo}" for folder, of in folders.items() for photo in of.values()),
+        lists={f"dataset/{folder}.txt": "".join(rows) for folder, rows in listed.items()},
+    )
+    dataset = load_dataset("grocery", root)
+    assert [record.identity for record in dataset.train] == [0, 0, 0]
+    assert [record.identity for record in dataset.query + dataset.gallery] == [67, 67, 67]
+    assert (dataset.name_of(0), dataset.name_of(67)) == ("Golden-Delicious", "Brown-Cap-Mushroom")
+
+
+def test_omniglot_characters_are_called_by_alphabet_and_number(tree):
+    root = tree(
+        "images_background/Greek/character01/0001_05.png",
+        "images_evaluation/Tengwar/character07/0002_01.png",
+        "images_evaluation/Tengwar/character07/0002_05.png",
+    )
+    dataset = load_dataset("omniglot", root)
+    assert [dataset.name_of(record.identity) for record in dataset.train] == ["Greek/character01"]
+    tested = dataset.query + dataset.gallery
+    assert [dataset.name_of(record.identity) for record in tested] == ["Tengwar/character07"] * 2
+
+
 def test_inshop(tree):
     item = "img/WOMEN/Dresses/id_0000000"
     images = [f"{item}{i}/0{n}_1_front.jpg" for i, n in ((2, 1), (2, 2), (3, 1), (3, 2))]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_cdd.data import ImageStore, load_dataset, load_image
+from keras_cdd.data.file_tree import FileTree
 from keras_cdd.data.image import ZIP_MARK
 
 SIZES = {
@@ -54,6 +55,13 @@ def test_grocery_cameras_are_the_official_folders(shared_dir):
     assert {record.identity % 2 for record in dataset.query + dataset.gallery} == {1}
     assert {record.camera for record in dataset.query} == {"test"}
     assert {record.camera for record in dataset.gallery} == {"train", "val"}
+
+
+def test_grocery_names_are_those_of_its_table_of_classes(shared_dir):
+    dataset = load(shared_dir, "grocery")
+    folder = shared_dir / "data" / "grocery"
+    rows = [line.split(",") for line in FileTree(folder).lines("dataset/classes.csv")[1:]]
+    assert len(rows) == 81 and all(dataset.name_of(int(row[1])) == row[0] for row in rows)
 
 
 def test_omniglot_pixels_are_those_of_the_reference_teacher(shared_dir, golden):

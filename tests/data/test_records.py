@@ -25,6 +25,12 @@ def test_records_are_sorted_into_their_splits_and_labels_are_contiguous():
     assert toy.validate() is toy
 
 
+def test_an_identity_without_a_name_is_called_by_its_number_or_text():
+    toy = dataset(names={7: "Golden-Delicious"})
+    assert [toy.name_of(identity) for identity in (7, 8, "z")] == ["Golden-Delicious", "8", "z"]
+    assert hash(toy) == hash(dataclasses.replace(toy, names={}))
+
+
 def test_integer_identities_are_ordered_by_number():
     toy = dataclasses.replace(dataset(), train=tuple(ImageRecord(str(i), i) for i in (10, 9, 100)))
     np.testing.assert_array_equal(toy.labels, [1, 0, 2])

@@ -1,17 +1,21 @@
 """What a student can learn from a teacher of another architecture."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from keras_cdd.distill import Distiller
 from keras_cdd.errors import UserError
-from keras_cdd.experiment.common_ground import agreed_weights, require_indicators, shared_sites
+from keras_cdd.experiment.common_ground import agreed_compression, agreed_weights, require_indicators, shared_sites
+from keras_cdd.experiment.parts import make_parts
 from keras_cdd.layers import embedding_head
 from keras_cdd.losses import LossWeights
 from keras_cdd.models import BACKBONES, gate_model, gated_resnet
 from keras_cdd.models.gated_units import gated_blocks
-from keras_cdd.settings.config import CompressionConfig, Config
+from keras_cdd.models.sites import cut_sites
+from keras_cdd.settings.config import CompressionConfig, Config, SurgeryConfig
 from keras_cdd.surgery import plan_surgery, rebuild
 
 RESET = Config(compression=CompressionConfig(gradient_reset_epoch=0.0))
@@ -42,7 +46,7 @@ def twin(tiny_backbone):
 def test_the_same_architecture_shares_everything(gated, twin):
     assert agreed_weights(gated, twin, LossWeights()) == (LossWeights(), [])
     assert shared_sites(gated, twin) == ([f"stage{stage}_block1/conv1" for stage in (1, 2, 3)], 3)
-    require_indicators(RESET, gated, twin)
+    assert agreed_compression(RESET, gated, twin) == (RESET.compression, [])
     assert agreed_weights(stock((4, 5)), stock((4, 5)), LossWeights()) == (LossWeights(), [])
 
 
@@ -56,9 +60,10 @@ def test_a_student_that_was_cut_still_shares_its_sites(gated, twin):
     # A cut teacher has other channels where it was cut.
     weights, lines = agreed_weights(gated, slim, LossWeights())
     assert weights == LossWeights(feature=0.0) and len(lines) == 1
-    require_indicators(RESET, slim, twin)
-    with pytest.raises(UserError, match="no site stage._block1/conv1 of the full width"):
-        require_indicators(RESET, gated, slim)
+    assert agreed_compression(RESET, slim, twin) == (RESET.compression, [])
+    compression, lines = agreed_compression(RESET, gated, slim)
+    assert compression == Config().compression
+    assert len(lines) == 1 and lines[0].endswith("by name and width: the gradient reset is off.")
 
 
 def test_nothing_in_common_leaves_logits_embeddings_and_relations(gated):
@@ -95,15 +100,31 @@ def test_compression_and_reset_need_indicators(gated):
     plain, slimmer = stock((4, 5)), stock((4, 7))
     for config, flag in ((RESET, "--gradient_reset_epoch"), (LASSO, "--compression")):
         with pytest.raises(UserError, match=f"{flag} acts on indicators"):
-            require_indicators(config, plain, plain)
-    require_indicators(Config(), plain, gated)
+            require_indicators(config, plain)
+    require_indicators(Config(), plain)
     indicated = gate_model(plain, indicator="diagonal")
     for config in (RESET, LASSO):
-        require_indicators(config, indicated, plain)
-    require_indicators(LASSO, indicated, slimmer)
-    for student, teacher, site in ((gated, plain, "stage1_block1/conv1"), (indicated, slimmer, "conv1")):
-        with pytest.raises(UserError, match=f"no site {site} of the full width"):
-            require_indicators(RESET, student, teacher)
+        require_indicators(config, indicated)
+    assert agreed_compression(LASSO, indicated, slimmer) == (LASSO.compression, [])
+    assert agreed_compression(RESET, indicated, plain) == (RESET.compression, [])
+
+
+def test_the_reset_acts_where_both_have_a_site(gated):
+    indicated, slimmer, other = gate_model(stock((4, 5)), indicator="diagonal"), stock((4, 7)), stock((6,), top="other")
+    assert agreed_compression(RESET, indicated, slimmer) == (
+        RESET.compression,
+        ["The gradient reset acts on the 2 of 3 indicators whose site the teacher has."],
+    )
+    (reset,) = make_parts(RESET, cut_sites(indicated), slimmer, 1)
+    assert reset.masks.keys() == {"conv0", "top"}
+    for student, teacher, own in ((indicated, other, 3), (gated, slimmer, 3)):
+        assert agreed_compression(RESET, student, teacher) == (
+            Config().compression,
+            [f"The teacher has 0 of the {own} sites with indicators, by name and width: the gradient reset is off."],
+        )
+        ranked = dataclasses.replace(RESET, surgery=SurgeryConfig(importance="reset", target_macs=0.5))
+        with pytest.raises(UserError, match=f"has 0 of {own} .*rank by --importance=fisher"):
+            agreed_compression(ranked, student, teacher)
 
 
 def test_without_logits_and_with_another_length_of_the_embedding():

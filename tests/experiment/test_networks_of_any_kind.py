@@ -26,8 +26,8 @@ class FourIdentities:
 DATA = FourIdentities()
 
 
-def settings(backbone=None, **run):
-    network = NetworkConfig(backbone, width=4, stem="small", embedding_size=8)
+def settings(backbone=None, head=None, **run):
+    network = NetworkConfig(backbone, width=4, stem="small", head=head, embedding_size=8)
     return Config(data=DataConfig(image_size=(16, 16)), network=network, run=RunConfig(**run))
 
 
@@ -155,9 +155,13 @@ def test_imagenet_weights_and_their_rescaling_reach_the_network(monkeypatch, sto
 def test_another_run_s_network_is_pretrained_weights(save, stock_backbone):
     source = trained(make_teacher(settings(stock_backbone), DATA))
     more = type("FiveIdentities", (FourIdentities,), {"num_identities": 5})()
-    teacher = make_teacher(settings(stock_backbone, pretrained=save(source)), more)
+    teacher = make_teacher(settings(stock_backbone, pretrained=save(source), head="neck"), more)
     np.testing.assert_allclose(teacher(pixels())["embedding"], source(pixels())["embedding"], atol=1e-5)
     assert teacher.output["logits"].shape[1] == 5
+    # Of a head of another kind nothing is taken.
+    other = make_teacher(settings(stock_backbone, pretrained=save(source), head="linear"), more)
+    np.testing.assert_allclose(other(pixels())["features"], source(pixels())["features"], atol=1e-5)
+    assert not np.allclose(other.get_layer("head_dense").kernel, source.get_layer("head_dense").kernel, atol=1e-3)
 
 
 def test_weights_of_another_network_are_refused(save, tiny_backbone, stock_backbone):

@@ -1,8 +1,5 @@
 """Pretrained weights compute the same as in their original network."""
 
-import sys
-import types
-from importlib.machinery import ModuleSpec
 
 import keras
 import numpy as np
@@ -153,25 +150,6 @@ def test_weights_of_the_same_network_keep_their_names(tmp_path):
     plain = gated_resnet("resnet18", width=4, image_size=(32, 32), indicators="none")
     with pytest.raises(UserError, match="no place for .*indicator"):
         load_pretrained(plain, source)
-
-
-def test_torch_files_are_read_as_weights_only(tmp_path, monkeypatch):
-    """A stand-in for torch, so that the tests do not need it: checks the arguments, and returns tensors."""
-    asked = {}
-
-    def load(path, **options):
-        asked.update(options)
-        tensor = types.SimpleNamespace(numpy=lambda: np.ones((2, 3), "float32"))
-        return {"state_dict": {"fc.weight": tensor}, "epoch": 3}
-
-    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load, __spec__=ModuleSpec("torch", None)))
-    (tmp_path / "weights.pth").write_bytes(b"")
-    arrays = read_weights(tmp_path / "weights.pth")
-    assert asked == {"map_location": "cpu", "weights_only": True}
-    assert {name: array.shape for name, array in arrays.items()} == {"fc.weight": (2, 3)}
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UserError, match="needs torch; install it"):
-        read_weights(tmp_path / "weights.pth")
 
 
 def test_pickled_arrays_are_refused(tmp_path):

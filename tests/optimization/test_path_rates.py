@@ -6,9 +6,12 @@ import pytest
 import tensorflow as tf
 
 from keras_cdd.experiment.optimizers import make_optimizer
+from keras_cdd.layers import embedding_head
 from keras_cdd.optimization import OPTIMIZERS, Adam, AdamW
 from keras_cdd.settings.config import TrainingConfig
 from keras_cdd.surgery.optimizer_slots import slots
+
+TWO_RATES = TrainingConfig(head_learning_rate=3.0, backbone_learning_rate=0.5)
 
 
 def two_layers():
@@ -35,7 +38,7 @@ def steps(optimizer, count=2):
 def test_the_flag_scales_the_head_s_steps_and_no_others(name, mixed):
     def steps_with(factor):
         config = TrainingConfig(optimizer=name, head_learning_rate=factor, weight_decay=0.0, mixed_precision=mixed)
-        return steps(make_optimizer(config, "student", epochs=4, steps_per_epoch=4), count=1)
+        return steps(make_optimizer(config, "neck", "student", epochs=4, steps_per_epoch=4), count=1)
 
     plain, faster = steps_with(1.0), steps_with(3.0)
     for path, step in plain.items():
@@ -78,7 +81,7 @@ def test_slots_keep_the_names_of_keras_and_the_settings_come_back(ours, theirs):
 def test_the_flag_scales_the_backbone_s_steps_and_not_the_head_s(name):
     def steps_with(factor):
         config = TrainingConfig(optimizer=name, backbone_learning_rate=factor, weight_decay=0.0)
-        return steps(make_optimizer(config, "student", epochs=4, steps_per_epoch=4), count=1)
+        return steps(make_optimizer(config, "neck", "student", epochs=4, steps_per_epoch=4), count=1)
 
     plain, slower = steps_with(1.0), steps_with(0.1)
     for path, step in plain.items():
@@ -90,11 +93,29 @@ def test_attention_heads_are_not_the_head():
     inputs = keras.Input((2, 3))
     attended = keras.layers.MultiHeadAttention(1, 2, name="multi_head_attention")(inputs, inputs)
     model = keras.Model(inputs, keras.layers.Dense(1, name="head_dense")(attended))
-    optimizer = make_optimizer(TrainingConfig(head_learning_rate=3.0, backbone_learning_rate=0.5), "student", 4, 4)
+    optimizer = make_optimizer(TWO_RATES, "neck", "student", epochs=4, steps_per_epoch=4)
     optimizer.build(model.trainable_variables)
     for variable in model.trainable_variables:
         expected = 3.0 if variable.path.startswith("head_dense/") else 0.5
         assert optimizer.rate_factor(variable) == expected, variable.path
+
+
+@pytest.mark.parametrize(
+    "head, fast",
+    [
+        ("neck", {"head_bn1", "head_dense", "head_bn2", "head_logits"}),
+        ("none", {"head_logits"}),
+        ("linear", {"head_logits"}),
+    ],
+)
+def test_a_linear_projection_follows_the_backbone(head, fast):
+    image = keras.Input((8, 8, 3))
+    outputs = embedding_head(keras.layers.Conv2D(4, 3, name="conv")(image), 2, num_classes=3, head=head)
+    optimizer = make_optimizer(TWO_RATES, head, "teacher", epochs=4, steps_per_epoch=4)
+    weights = keras.Model(image, outputs).trainable_variables
+    optimizer.build(weights)
+    assert {weight.path.split("/")[0] for weight in weights if optimizer.rate_factor(weight) == 3.0} == fast
+    assert all(optimizer.rate_factor(weight) in (3.0, 0.5) for weight in weights)
 
 
 def test_a_slash_is_the_start_of_a_layer_s_name():

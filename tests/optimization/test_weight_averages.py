@@ -24,7 +24,7 @@ def network():
 
 def optimizer_of(model, name="sgd", ema=0.9, mixed=False, **options):
     config = TrainingConfig(optimizer=name, ema=ema, mixed_precision=mixed, learning_rate=0.1, **options)
-    optimizer = make_optimizer(config, "student", epochs=4, steps_per_epoch=4)
+    optimizer = make_optimizer(config, "neck", "student", epochs=4, steps_per_epoch=4)
     optimizer.build(model.trainable_variables)
     return optimizer
 
@@ -55,7 +55,7 @@ def test_averages_follow_the_weights_and_replace_them_when_asked(name, mixed):
             expected[variable.path] = decay * expected[variable.path] + (1 - decay) * np.array(variable)
     for path, value in averages(model, optimizer).items():
         np.testing.assert_allclose(value, expected[path], rtol=1e-4, atol=1e-5, err_msg=path)
-    getattr(optimizer, "inner_optimizer", optimizer).use_averages()
+    getattr(optimizer, "inner_optimizer", optimizer).use_averages(model.trainable_variables)
     for variable in model.trainable_variables:
         np.testing.assert_allclose(variable, expected[variable.path], rtol=1e-4, atol=1e-5, err_msg=variable.path)
 
@@ -64,7 +64,7 @@ def test_without_a_decay_there_are_none():
     model = network()
     optimizer = optimizer_of(model, ema=0.0)
     before = [np.array(v) for v in model.trainable_variables]
-    optimizer.use_averages()
+    optimizer.use_averages(model.trainable_variables)
     assert not any("average" in slot.path for slot in optimizer.variables)
     for variable, value in zip(model.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)

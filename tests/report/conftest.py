@@ -1,5 +1,6 @@
 """The files of an invented run."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -82,9 +83,16 @@ def running(tmp_path):
     return folder
 
 
+LONG_NAME = "God-Morgon-Orange-Red-Grapefruit-Juice-of-the-larger-kind"
+
+
 @pytest.fixture(scope="session")
 def evaluator():
-    return Evaluator(load_dataset("synthetic"), (32, 32))
+    """Of vehicles with names: every third is long, every third would be markup, and the others have none."""
+    dataset = load_dataset("synthetic")
+    tested = sorted({record.identity for record in dataset.query})
+    names = {n: f"{LONG_NAME}-{n}" for n in tested[::3]} | {n: f"<i>Cox</i> & {n}" for n in tested[1::3]}
+    return Evaluator(dataclasses.replace(dataset, names=names), (32, 32))
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,14 @@
 
 import html.parser
 import json
+import re
 
 import pytest
 
 from keras_cdd.report.headline import headline, headline_text
 from keras_cdd.report.page import write_report
 from keras_cdd.run_folder.reading import RunFiles
+from tests.report.conftest import LONG_NAME
 
 
 class Page(html.parser.HTMLParser):
@@ -28,6 +30,10 @@ class Page(html.parser.HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.tags if name == tag]
+
+
+def examples_of(run):
+    return json.loads((run / "examples.json").read_text())
 
 
 def test_a_finished_run_shows_everything(finished):
@@ -93,6 +99,38 @@ def test_damaged_extras_are_left_out(finished):
     (finished / "model_int8.json").write_text("[1]")
     page = Page(write_report(finished))
     assert "Rankings" not in page.text and "model_int8" not in page.text and "73.82" in page.text
+
+
+def test_photos_are_captioned_with_names_shortened_where_they_are_long(finished):
+    rankings = examples_of(finished)["rankings"]
+    results = [photo for ranking in rankings for photo in (*ranking["student"], ranking["query"])]
+    names = {photo["name"] for photo in results}
+    long = {name for name in names if name.startswith(LONG_NAME)}
+    assert long and len(long) < len(names)
+    page = Page(write_report(finished))
+    assert {tag["title"] for tag in page.all("figcaption") if "title" in tag} == long
+    assert not any(name in page.text for name in long) and re.search(r"God-Morgon\S{5,12}\.\.\.\S{9,}", page.text)
+    assert all(name in page.text for name in names - long)
+
+
+def test_names_are_text_and_not_markup(finished):
+    page = Page(write_report(finished))
+    assert not page.all("i") and "<i>Cox</i> & " in page.text
+    assert any("<i>Cox</i> & " in image["alt"] for image in page.all("img"))
+
+
+def test_a_run_from_before_names_shows_its_identities(finished):
+    examples = examples_of(finished)
+    for ranking in examples["rankings"]:
+        for photo in (ranking["query"], *ranking["student"], *ranking["teacher"]):
+            del photo["name"]
+    for example in examples["activations"]:
+        del example["image"]["name"]
+    (finished / "examples.json").write_text(json.dumps(examples))
+    identities = {ranking["query"]["identity"] for ranking in examples["rankings"]}
+    page = Page(write_report(finished))
+    sections = {tag["aria-label"].split(", ")[1] for tag in page.all("section")}
+    assert sections == identities and all(f" {identity} " in page.text for identity in identities)
 
 
 def test_a_teacher_from_elsewhere_is_weighed(finished, tmp_path):

@@ -36,6 +36,7 @@ def test_the_named_flagfiles_are_there():
         "omniglot",
         "omniglot_300",
         "grocery",
+        "grocery_lite0",
         "veri776_resnet101",
         "veri776_resnet50",
         "msmt17_resnet101",

@@ -42,6 +42,26 @@ def load(csv):
     return RetrievalDataset.from_records("csv", records)
 
 
+def write_csv(dataset, csv):
+    """Lists the images of a data set in a CSV file that `load` reads; identities get their names for people.
+
+    Args:
+        dataset: `RetrievalDataset` of files or of entries of archives.
+        csv: path of the CSV file; its folder is made if it is missing.
+    """
+    csv = pathlib.Path(csv)
+    csv.parent.mkdir(parents=True, exist_ok=True)
+    part = csv.with_name(csv.name + ".part")
+    with open(part, "w", newline="", encoding="utf-8") as file:
+        table = csv_format.writer(file)
+        table.writerow(COLUMNS)
+        for record in (*dataset.train, *dataset.query, *dataset.gallery):
+            camera = "" if record.camera is None else record.camera
+            path = os.path.relpath(record.path, csv.parent)
+            table.writerow([path, dataset.name_of(record.identity), camera, record.split])
+    os.replace(part, csv)
+
+
 def _records(csv):
     with open(csv, newline="", encoding="utf-8-sig") as file:
         table = csv_format.DictReader(file)

@@ -1,5 +1,7 @@
 """Grocery Store: phone photos of 81 products in several shops (Klasson et al., WACV 2019; MIT licence)."""
 
+import pathlib
+
 from keras_cdd.data.datasets.official import listed_path, published_dataset
 from keras_cdd.data.download import fetch_missing
 from keras_cdd.data.file_tree import FileTree
@@ -33,21 +35,23 @@ def load(data_dir, validation=False, download=False):
         fetch_missing(data_dir, "dataset/train.txt", URL)
     tree = FileTree(data_dir)
     photos = [photo for folder in FOLDERS for photo in _photos(tree, folder)]
-    even = sorted({product for _, product, _ in photos if product % 2 == 0})
+    names = {product: name for _, product, _, name in photos}
+    even = sorted(product for product in names if product % 2 == 0)
     held_out = set(even[3::4]) if validation else None
     records = []
-    for path, product, folder in photos:
+    for path, product, folder, _ in photos:
         if (product in held_out) if validation else product % 2:
             records.append(ImageRecord(path, product, folder, "query" if folder == "test" else "gallery"))
         elif product % 2 == 0:
             records.append(ImageRecord(path, product, folder, "train"))
-    return published_dataset("grocery_val" if validation else "grocery", records, COUNTS[validation])
+    return published_dataset("grocery_val" if validation else "grocery", records, COUNTS[validation], names=names)
 
 
 def _photos(tree, folder):
-    """(path, class id, folder) of every line `train/Fruit/Apple/.../x_001.jpg, class id, coarse id`."""
+    """(path, class id, folder, product name) of every line `train/Fruit/.../<name>/x_001.jpg, class id, coarse id`."""
     paths = dict(tree.images(f"dataset/{folder}"))
     for line in tree.lines(f"dataset/{folder}.txt"):
-        name, product, _ = line.split(",")
-        where = f"dataset/{folder}.txt"
-        yield listed_path(paths, name.strip().removeprefix(f"{folder}/"), where), int(product), folder
+        file, product, _ = line.split(",")
+        path = listed_path(paths, file.strip().removeprefix(f"{folder}/"), f"dataset/{folder}.txt")
+        # The innermost folder is the name in the data set's own table of classes.
+        yield path, int(product), folder, pathlib.PurePosixPath(file).parent.name

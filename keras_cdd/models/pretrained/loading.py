@@ -46,7 +46,7 @@ def load_pretrained(model: keras.Model, source: str | os.PathLike | dict[str, An
         model: a `gated_resnet`, an `efficientnet_lite`, or any model whose weights have the same paths as the source.
             For weights of keras.applications, `gated_resnet` needs `stride_on="conv1"`. The right `rescaling` is
             `RESCALINGS[source_style(...)]`.
-        source: path of a .npz, .safetensors or (with torch installed) .pth file with the names of torchvision, timm,
+        source: path of a .npz, .safetensors or .pth file with the names of torchvision, timm,
             the `efficientnet_lite` packages or the authors; path of a .keras or .h5 file; or a model or dict name ->
             array.
 

@@ -3,26 +3,26 @@
 import importlib.util
 import os
 import pathlib
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_cdd.errors import MissingFileError, UserError
+from keras_cdd.models.pretrained.torch_file import read_torch_file
 
 
 def read_weights(source: str | os.PathLike | keras.Model) -> dict[str, np.ndarray]:
     """Reads the weights of a file or of a Keras model.
 
     Args:
-        source: path of a .npz, .safetensors, .pth or .pt (with torch installed), .keras or .h5 file, or a model.
+        source: path of a .npz, .safetensors, .pth, .pt, .keras or .h5 file, or a model.
 
     Returns:
         Dict name -> NumPy array.
 
     Raises:
         MissingFileError: if there is no such file.
-        UserError: if the file has another suffix or cannot be read, or if torch or safetensors is not installed.
+        UserError: if the file has another suffix or cannot be read, or if safetensors is not installed.
     """
     if isinstance(source, keras.Model):
         return {weight.path: keras.ops.convert_to_numpy(weight) for weight in source.weights}
@@ -50,14 +50,6 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     return load_file(path)
 
 
-def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
-    import torch
-
-    state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    state = state.get("state_dict", state.get("model", state))
-    return {name: value.numpy() for name, value in state.items() if hasattr(value, "numpy")}
-
-
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
@@ -67,12 +59,12 @@ def _read_keras(path: pathlib.Path) -> dict[str, np.ndarray]:
     return read_weights(keras.saving.load_model(path, compile=False))
 
 
-_NEEDED = {".safetensors": "safetensors", ".pth": "torch", ".pt": "torch"}
+_NEEDED = {".safetensors": "safetensors"}
 _READERS = {
     ".npz": _read_npz,
     ".safetensors": _read_safetensors,
-    ".pth": _read_torch,
-    ".pt": _read_torch,
+    ".pth": read_torch_file,
+    ".pt": read_torch_file,
     ".keras": _read_keras,
     ".h5": _read_keras,
 }
