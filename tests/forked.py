@@ -1,8 +1,11 @@
 """Commands in forks of one process that has TensorFlow loaded: loading it takes longer than most commands run.
 
+They know the backbone `resnet10`, too.
+
 `python -m tests.forked SOCKET` serves until its standard input ends.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -44,7 +47,11 @@ def ask(place, arguments, descriptors=(0, 1, 2), cwd=None):
 def serve(place):
     import keras_cdd.experiment
     import keras_cdd.report  # noqa: F401
+    from keras_cdd.layers import GatedBasicBlock
+    from keras_cdd.models import BACKBONES
 
+    # Only tests have it: each kind of block once.
+    BACKBONES["resnet10"] = (GatedBasicBlock, (1, 1, 1, 1))
     # A fork would otherwise walk through all that is loaded, and copy its memory, each time it collects garbage.
     gc.freeze()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -55,7 +62,18 @@ def serve(place):
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             with connection:
-                answer(connection)
+                # A command may ask for another one and wait for it.
+                if not os.fork():
+                    answer(connection)
+                    os._exit(0)
+            reap()
+
+
+def reap():
+    """Forgets the forks that have answered."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def answer(connection):

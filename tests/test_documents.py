@@ -61,8 +61,8 @@ NEEDS_DATA = {
 
 # Additional flags that make a documented command quick; later flags win.
 TINY = (
-    "--width=8 --embedding_size=16 --image_size=16,16 --stem=small --backbone=resnet18 --identities_per_batch=64 "
-    "--teacher_epochs=2 --epochs=2 --learning_rate=0.01 --warmup_epochs=0 --noevaluate_teacher"
+    "--width=8 --embedding_size=16 --image_size=16,16 --stem=small --backbone=resnet10 --identities_per_batch=64 "
+    "--teacher_epochs=1 --epochs=2 --learning_rate=0.01 --warmup_epochs=0 --noevaluate_teacher"
 )
 SHORT = {
     "keras_cdd.train": f"{TINY} --target_macs=0.7 --num_cuts=1 --cut_start=0 --cut_end=1",
@@ -89,6 +89,7 @@ EAGERLY = """
 import runpy, sys
 import tensorflow as tf
 tf.config.run_functions_eagerly(True)
+sys.executable = sys.argv.pop(1)
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 # Replaces `python` while the commands of the documents run.
@@ -106,7 +107,7 @@ if module in {light!r}:
 if "--workdir={first}" in arguments and module == "keras_cdd.train":
     arguments += {first_run!r}
 elif module in {eager!r}:
-    arguments[0:1] = ["-c", {eagerly!r}]
+    arguments[0:1] = ["-c", {eagerly!r}, __file__]
 sys.exit(forked.ask({forks!r}, arguments))
 """
 

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from keras_cdd.data import write_synthetic
 from keras_cdd.experiment import run_experiment
+from keras_cdd.layers import GatedBasicBlock
+from keras_cdd.models import BACKBONES
 from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig, TrainingConfig
 from keras_cdd.settings.flags import flagfile_text
@@ -28,12 +30,13 @@ def train(config, **run):
     run_experiment(config, flagfile_text(config))
 
 
-def test_noresume_loads_the_teacher_that_lies_in_the_workdir(tmp_path):
+def test_noresume_loads_the_teacher_that_lies_in_the_workdir(tmp_path, monkeypatch):
+    monkeypatch.setitem(BACKBONES, "tiny", (GatedBasicBlock, (1, 1, 1)))
     write_synthetic(tmp_path / "photos", train_identities=4, train_images=4, test_identities=2, test_images=4)
     workdir = tmp_path / "run"
     config = Config(
         data=DataConfig("folder", str(tmp_path / "photos"), image_size=(16, 16), identities_per_batch=4),
-        network=NetworkConfig("resnet18", width=4, stem="small", embedding_size=8),
+        network=NetworkConfig("tiny", width=4, stem="small", embedding_size=8),
         training=TrainingConfig(epochs=1, teacher_epochs=1, warmup_epochs=0.0),
         run=RunConfig(workdir=str(workdir), student="heavy"),
     )

@@ -5,9 +5,11 @@ import pytest
 import tensorflow as tf
 
 from keras_cdd.data import write_synthetic
+from keras_cdd.experiment import watch
 from keras_cdd.layers import GatedBasicBlock
 from keras_cdd.models import BACKBONES
 from keras_cdd.models.backbones import STOCK_BACKBONES
+from keras_cdd.report import LiveReport
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,13 @@ def eager():
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Draws neither a page nor examples, which take as long as so short a run."""
+    monkeypatch.setattr(LiveReport, "draw", lambda self: None)
+    monkeypatch.setattr(watch, "keep_examples", lambda *run: None)
 
 
 @pytest.fixture(scope="module")

@@ -129,6 +129,7 @@ def test_repeating_the_command_changes_nothing(whole, photos, teacher):
     assert {key: again[key] for key in ("student", "deploy")} == {key: summary[key] for key in ("student", "deploy")}
 
 
+@pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_and_resumed_run_equals_the_uninterrupted_one(whole, photos, teacher, moment):
     workdir, _, kept = whole

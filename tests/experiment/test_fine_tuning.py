@@ -14,7 +14,7 @@ from keras_cdd.models.backbones import STOCK_BACKBONES
 from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig, SurgeryConfig, TrainingConfig
 from tests.experiment.same_run import assert_same_run, logged
 
-pytestmark = pytest.mark.usefixtures("eager", "tiny_backbone", "stock_backbone")
+pytestmark = pytest.mark.usefixtures("eager", "tiny_backbone", "stock_backbone", "without_pictures")
 
 
 def run(photos, workdir, backbone, head="linear", epochs=4, budget=0.6, training=None, **run):

@@ -14,6 +14,7 @@ EPOCHS = 4
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_pictures")
 def test_a_killed_run_of_graphs_equals_the_uninterrupted_one(tiny_backbone, tmp_path, monkeypatch):
     """The kill comes after the checkpoint of the epoch of the last cut, when nothing is left to fade."""
     photos, workdir, killed = (tmp_path / name for name in ("photos", "whole", "killed"))

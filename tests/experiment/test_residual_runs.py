@@ -24,7 +24,7 @@ from tests.experiment.same_run import assert_same_run, logged
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.usefixtures("eager", "tiny_backbone"),
+    pytest.mark.usefixtures("eager", "tiny_backbone", "without_pictures"),
 ]
 EPOCHS = 4
 L = keras.layers

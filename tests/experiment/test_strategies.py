@@ -1,8 +1,6 @@
 """A whole run on two devices: it cuts, rebuilds, and writes the same files as a run on one device."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -35,10 +33,9 @@ run_experiment(config, "")
 
 
 @pytest.mark.slow
-def test_a_mirrored_run(tmp_path):
+def test_a_mirrored_run(tmp_path, run_python):
     write_synthetic(tmp_path / "photos", train_identities=8, train_images=6, test_identities=4, test_images=4)
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "photos"), str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_python("-c", SCRIPT, str(tmp_path / "photos"), str(tmp_path / "run"))
     assert not done.returncode, done.stderr[-3000:]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     surgeries = (tmp_path / "run" / "surgery.jsonl").read_text().splitlines()

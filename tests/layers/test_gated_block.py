@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_cdd.layers import ChannelIndicator, FeatureRecorder, GatedBasicBlock, GatedBottleneck, GeneralizedMeanPooling
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.layers.feature_recorder import into
+from tests.half_precision import POLICIES, skip_where_refused
 
 
 def images(seed=0, shape=(2, 9, 8, 16)):
@@ -99,11 +100,13 @@ def test_a_gate_on_the_input_stands_where_the_block_reads_it():
         assert set(record.gates) == {"a/conv1"}
 
 
-def test_mixed_precision_computes_low_and_keeps_float32_weights():
-    block = GatedBottleneck(4, dtype="mixed_bfloat16")
+@pytest.mark.parametrize("policy", POLICIES)
+def test_mixed_precision_computes_low_and_keeps_float32_weights(policy):
+    skip_where_refused(policy)
+    block = GatedBottleneck(4, dtype=policy)
     with FeatureRecorder(with_gates=True) as record:
         outputs = block(images(), training=True)
-    assert outputs.dtype == "bfloat16"
+    assert outputs.dtype == policy.removeprefix("mixed_")
     assert {str(keras.backend.standardize_dtype(w.dtype)) for w in block.weights} == {"float32"}
     assert all(value.dtype == "float32" for value in [*record.indicator.values(), *record.gates.values()])
 

@@ -7,6 +7,7 @@ import pytest
 from keras_cdd.errors import UserError
 from keras_cdd.layers import GatedBlock
 from keras_cdd.models import gate_model
+from tests.half_precision import POLICIES, skip_where_refused
 from tests.models.networks import images_for, outputs_of, randomised
 
 L = keras.layers
@@ -160,8 +161,9 @@ def test_every_choice_of_indicators(bottleneck, indicators):
     np.testing.assert_array_equal(outputs_of(again, images)[0], outputs_of(gated, images)[0])
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("dtype", POLICIES)
 def test_half_precision_stays(dtype):
+    skip_where_refused(dtype)
     keras.config.set_dtype_policy(dtype)
     try:
         model = Parts()()
