@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_cdd.data import write_synthetic
 from keras_cdd.experiment import watch
+from keras_cdd.experiment.latency import latency_ms
 from keras_cdd.layers import GatedBasicBlock
 from keras_cdd.models import BACKBONES
 from keras_cdd.models.backbones import STOCK_BACKBONES
@@ -48,6 +49,14 @@ def eager():
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_timed_call():
+    """A latency of one call instead of the median of twenty, which take as long as an epoch of so short a run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency_ms, "__defaults__", (1,))
+        yield
 
 
 @pytest.fixture

@@ -115,7 +115,6 @@ def test_outer_widths_leave_and_a_killed_run_equals_the_uninterrupted_one(
     kept = json.loads((workdir / "channels.json").read_text())["kept_channels"]
     after = surgeries[-1]["kept_filters_after"]
     assert {name: len(channels) for name, channels in kept.items()} == {name: after[name] for name in kept} != {}
-    assert run(photos, workdir, student_model)["macs_saved"] == summary["macs_saved"]
     run(photos, killed, student_model)
     assert_same_run(killed, workdir)
     heavy = keras.saving.load_model(tmp_path / "heavy.keras")

@@ -222,10 +222,11 @@ def test_a_query_model_of_another_length_is_refused(tiny_tflite, folder, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_keras_file_builds_and_searches_as_a_command(teacher, tiny_tflite, folder, tmp_path):
+def test_a_keras_file_builds_and_searches_as_a_command(teacher, tiny_tflite, folder, tmp_path, run_python):
+    """In forks; test_documents.py has such a command whose process loads TensorFlow itself."""
+
     def run(name, *flags):
-        command = [sys.executable, "-m", f"export.{name}", *flags]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = run_python("-m", f"export.{name}", *flags, cwd=ROOT)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
