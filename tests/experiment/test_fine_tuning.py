@@ -49,8 +49,8 @@ def copying(function, workdir, kept, calls_to_keep):
     return copied
 
 
-# Before the second and the fourth checkpoint: in the first epoch after the frozen one, and after the last cut. Then when
-# all epochs are done, but the averages are not yet used.
+# Before the second and the fourth checkpoint: in the first epoch after the frozen one, and after the last cut. Then
+# when all epochs are done, but the averages are not yet used.
 MOMENTS = ("save_checkpoint2", "save_checkpoint4", "use_averages1")
 
 
