@@ -27,7 +27,8 @@ class PathRates:
 
     def build(self, variables):
         if not self.built:
-            self._paths = [f"/{variable.path}" for variable in variables]
+            # Variables of TensorFlow have no path.
+            self._paths = [f"/{getattr(variable, 'path', variable.name)}" for variable in variables]
         super().build(variables)
 
     def update_step(self, gradient, variable, learning_rate):

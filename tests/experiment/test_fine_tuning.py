@@ -49,26 +49,29 @@ def copying(function, workdir, kept, calls_to_keep):
     return copied
 
 
+# Before the second and the fourth checkpoint: in the first epoch after the frozen one, and after the last cut. Then
+# when all epochs are done, but the averages are not yet used.
+MOMENTS = ("save_checkpoint2", "save_checkpoint4", "use_averages1")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "backbone, head, freeze_bn, mixed, checkpoint",
-    [("tiny_stock", "linear", False, False, 2), ("tiny", "none", True, True, 4)],
+    "backbone, head, freeze_bn, mixed, moments",
+    [("tiny_stock", "linear", False, False, MOMENTS), ("tiny", "none", True, True, MOMENTS[1:2])],
 )
-def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, backbone, head, freeze_bn, mixed, checkpoint):
+def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, backbone, head, freeze_bn, mixed, moments):
     settings = {"gradient_clip": 5.0, "backbone_learning_rate": 0.5, "ema": 0.9, "freeze_epochs": 1}
     settings |= {"freeze_bn": freeze_bn, "mixed_precision": mixed}
     run(photos, tmp_path / "teacher", backbone, head, epochs=1, budget=None, training={"teacher_freeze_epochs": 1})
     teacher = str(tmp_path / "teacher" / "teacher.keras")
     whole, kept = tmp_path / "whole", tmp_path / "kept"
     with pytest.MonkeyPatch.context() as patch:
-        # Before the second or the fourth checkpoint: in the first epoch after the frozen one, or after the last cut.
-        # Then when all epochs are done, but the averages are not yet used.
         save, use = training_state.save_checkpoint, phase_loop.use_averages
-        patch.setattr(training_state, "save_checkpoint", copying(save, whole, kept, {checkpoint}))
+        patch.setattr(training_state, "save_checkpoint", copying(save, whole, kept, {2, 4}))
         patch.setattr(phase_loop, "use_averages", copying(use, whole, kept, {1}))
         summary = run(photos, whole, backbone, head, training=settings, teacher=teacher)
     assert summary["macs_saved"] >= 40.0 and logged(whole, "surgery.jsonl")
-    for moment in (f"save_checkpoint{checkpoint}", "use_averages1"):
+    for moment in moments:
         shutil.rmtree(tmp_path / "resumed", ignore_errors=True)
         shutil.copytree(kept / moment, tmp_path / "resumed")
         flags = (tmp_path / "resumed" / "flags.flags").read_text().replace(str(whole), str(tmp_path / "resumed"))
