@@ -46,8 +46,7 @@ def fit_shrinking(
             value per image, which is averaged; labels and outputs are cast as `model.compile` does. For several
             outputs, a `Loss` or function of their structure.
         optimizer: name or optimizer, of those that `keras_cdd.rebuild` carries along; its state goes through every
-            surgery. For a model that computes in float16, it is
-            wrapped in a `keras.optimizers.LossScaleOptimizer`.
+            surgery. For a model that computes in float16, it is wrapped in a `keras.optimizers.LossScaleOptimizer`.
         epochs: number of epochs; 10 by default.
         target_macs, target_params: fraction of the model's MACs or parameters to keep; exactly one is needed.
         residual: channels that additions join leave together, see `keras_cdd.sites`. Default: False.

@@ -41,8 +41,8 @@ def gate_model(
         and composite layers are replaced by their layers.
 
     Raises:
-        UserError: if the model has no graph, or if nothing can be gated; the message gives the reasons.
-            So does it for a layer with weights that cannot be restored from its config.
+        UserError: if the model has no graph, if nothing can be gated, or if a layer with weights cannot be restored
+            from its config; the message gives the reasons.
         ValueError: for an unknown `indicator`.
     """
     if indicator == "blocks":

@@ -127,3 +127,6 @@ def test_a_written_list_is_read_as_the_same_data_set(tmp_path, csv_file):
         assert [record.identity for record in found] == [named.name_of(record.identity) for record in expected]
         assert [record.camera for record in found] == [record.camera for record in expected]
     assert [path.name for path in (tmp_path / "lists").iterdir()] == ["copy.csv"]
+    with pytest.raises(ValueError, match="'csv' must have different names"):
+        write_csv(dataclasses.replace(source, names={"dog": "cat"}), tmp_path / "merged.csv")
+    assert not (tmp_path / "merged.csv").exists()

@@ -48,17 +48,26 @@ def write_csv(dataset, csv):
     Args:
         dataset: `RetrievalDataset` of files or of entries of archives.
         csv: path of the CSV file; its folder is made if it is missing.
+
+    Raises:
+        ValueError: if two identities have the same name.
     """
+    records = (*dataset.train, *dataset.query, *dataset.gallery)
+    names = {record.identity: dataset.name_of(record.identity) for record in records}
+    if len(set(names.values())) < len(names):
+        raise ValueError(
+            f"The identities of {dataset.name!r} must have different names. Received: {sorted(names.values())}"
+        )
     csv = pathlib.Path(csv)
     csv.parent.mkdir(parents=True, exist_ok=True)
     part = csv.with_name(csv.name + ".part")
     with open(part, "w", newline="", encoding="utf-8") as file:
         table = csv_format.writer(file)
         table.writerow(COLUMNS)
-        for record in (*dataset.train, *dataset.query, *dataset.gallery):
+        for record in records:
             camera = "" if record.camera is None else record.camera
             path = os.path.relpath(record.path, csv.parent)
-            table.writerow([path, dataset.name_of(record.identity), camera, record.split])
+            table.writerow([path, names[record.identity], camera, record.split])
     os.replace(part, csv)
 
 
