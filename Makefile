@@ -50,10 +50,11 @@ photos: $(VENV)/.installed
 	    --query=$(PHOTOS)/$$(grep -m 1 ',query' $(PHOTOS)/photos.csv | cut -d, -f1) --top_k=5 --show=$(PHOTOS)/ranking.png
 	$(RUN) -m keras_cdd.report --workdir=$(PHOTOS)
 
-# Two processes, because TensorFlow traces graphs on one core; each runs one test file at a time. tests/conftest.py puts
+# Three processes keep two cores busy, because TensorFlow traces graphs on one core and tests wait for other programs;
+# each runs one test file at a time. tests/conftest.py puts
 # the longest first.
 test: $(VENV)/.installed lint
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests
 
 # Gate, train, cut, rebuild, fuse and quantize a dozen networks of keras.applications, with and without outer widths.
 test-applications: $(VENV)/.installed

@@ -52,6 +52,7 @@ class Augmentation:
         if not 0 < self.random_crop <= 1:
             raise ValueError(f"Argument `random_crop` must be above 0, at most 1. Received: {self.random_crop}")
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, images, seed):
         """Augments a batch.
 

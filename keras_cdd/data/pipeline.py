@@ -44,6 +44,8 @@ def training_batches(store, labels, sampler, augmentation=None, seed=0, start_ep
         positions = plan(int(epoch))[step]
         return [store.take(positions), *(rows[positions] for rows in follows)]
 
+    # AutoGraph would take seconds to find no branches on tensors.
+    @tf.autograph.experimental.do_not_convert
     def load(count):
         epoch, step = count // sampler.steps_per_epoch, count % sampler.steps_per_epoch
         images, *others = tf.numpy_function(take, [epoch, step], [tf.uint8, *(rows.dtype for rows in follows)])
@@ -73,6 +75,7 @@ def evaluation_batches(store, batch_size):
     def take(batch):
         return store.take(np.arange(batch * batch_size, min((batch + 1) * batch_size, len(store))))
 
+    @tf.autograph.experimental.do_not_convert
     def load(batch):
         images = tf.numpy_function(take, [batch], tf.uint8)
         images.set_shape([None, *store.image_size, 3])

@@ -8,7 +8,10 @@ from keras_cdd.annotations import Tensor
 from keras_cdd.distill.feature_pairs import alive_inputs, alive_outputs
 from keras_cdd.distill.replicas import local
 from keras_cdd.layers import FeatureRecorder
+from keras_cdd.losses.distances import safe_norm
 from keras_cdd.models.sites import Sites
+
+TINY = 1e-6
 
 
 class SitePairs:
@@ -18,6 +21,9 @@ class SitePairs:
     indicator, which is where a gated block compares them too (CDD, section 3.2). Called with the `FeatureRecorder`s of
     teacher and student, it returns two lists of (N, C), one pair per site, where C is the number of channels that the
     student still has. Channels that have left are 0 on both sides.
+
+    Both are divided, image by image, by the length of the teacher's output of all channels: how large the outputs of
+    stock networks are differs by orders of magnitude, and in published ones they would outweigh all other losses.
 
     Args:
         student, teacher: `Sites` of both.
@@ -41,11 +47,10 @@ class SitePairs:
         """`gone`: site -> (channels,), 1 for channels without an effect; sites that are not named have none."""
         taught, learnt = [], []
         for name in self.names:
-            theirs = tf.gather(teacher.convolution[name], self._kept[name], axis=-1)
-            ours = student.convolution[name]
-            alive = self._alive(name, gone)
-            taught.append(theirs * alive)
-            learnt.append(ours * alive)
+            theirs = tf.cast(teacher.convolution[name], tf.float32)
+            factor = self._alive(name, gone) / tf.maximum(safe_norm(theirs), TINY)[:, None]
+            taught.append(tf.gather(theirs, self._kept[name], axis=-1) * factor)
+            learnt.append(tf.cast(student.convolution[name], tf.float32) * factor)
         return taught, learnt
 
     def _alive(self, name: str, gone: Mapping[str, Tensor]) -> Tensor:

@@ -125,7 +125,8 @@ def test_features_of_equal_sites_are_compared():
             Taps(sites(model), found)(images_for(student, 4), training=training)
         pooled.append(recorder.convolution)
     assert pooled[0].keys() == found.keys()
-    expected = sum(np.linalg.norm(pooled[0][n] - pooled[1][n], axis=1).mean() for n in found)
+    distances = {n: np.linalg.norm(pooled[0][n] - pooled[1][n], axis=1) for n in found}
+    expected = sum((distances[n] / np.linalg.norm(pooled[0][n], axis=1)).mean() for n in found)
     assert logs["feature_loss"][0] == pytest.approx(expected, rel=1e-4)
 
 
@@ -158,9 +159,34 @@ def test_features_are_the_same_channels_with_indicators_and_after_cuts(indicator
             # Behind a cut, the second convolution lacks inputs.
             if site.name == "a" or cuts == 0:
                 np.testing.assert_allclose(ours, theirs, atol=1e-5)
-                np.testing.assert_allclose(records[1].indicator[site.name], ours, atol=1e-5)
+                length = np.linalg.norm(records[0].convolution[site.name], axis=1, keepdims=True)
+                np.testing.assert_allclose(records[1].indicator[site.name], ours * length, rtol=1e-5, atol=1e-5)
         importance = {"a": np.isin(np.arange(found["a"].channels), kept) + 0.0}
         student = rebuild(student, plan_surgery(student, importance_threshold=0.5, importance=importance))
+
+
+def test_a_network_of_large_outputs_does_not_outweigh_other_losses():
+    """The same network in another unit: the loss is relative, and at most the share that the channels have."""
+    teacher = alive(activated())
+    student = keras.models.clone_model(teacher)
+    found = cut_sites(student)
+    pairs = SitePairs(found, cut_sites(teacher))
+    outputs = {name: tf.random.stateless_normal((4, site.channels), (0, 1)) for name, site in found.items()}
+    zeros = {name: tf.zeros_like(x) for name, x in outputs.items()}
+    for unit in (1.0, 1000.0):
+        taught, learnt = pairs(_record(outputs, unit), _record(zeros, unit), {"a": tf.constant([0.0] * 5 + [1.0])})
+        first, second = (np.linalg.norm(x, axis=1) for x in taught)
+        assert (first < 1).all() and not taught[0].numpy()[:, 5].any()
+        np.testing.assert_allclose(second, 1, rtol=1e-6)
+        assert not any(x.numpy().any() for x in learnt)
+    taught, _ = pairs(_record(zeros, 1.0), _record(outputs, 1.0), {})
+    assert all(np.isfinite(x).all() for x in taught)
+
+
+def _record(outputs, unit):
+    record = FeatureRecorder()
+    record.convolution |= {name: x * unit for name, x in outputs.items()}
+    return record
 
 
 def test_a_gate_where_no_loss_reads_scores_nothing():
