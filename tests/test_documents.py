@@ -74,7 +74,7 @@ SHORT = {
     "export.android_assets": "--android_dir=none",
     "benchmarks.deployed": "--rounds=1",
     "benchmarks.students": "--budgets=0.7 --ways=shrunk",
-    "benchmarks.input": "--images=100 --rounds=1",
+    "benchmarks.input": "--images=30 --rounds=1",
     "benchmarks.shrinking_epochs": "--steps=1 --rounds=1 --batch_size=8",
 }
 # These folders are the same run in the documents' commands, made by the command that names the first of them.
