@@ -27,6 +27,7 @@ class Copies:
 
     def __init__(self, graph: Graph, dtype: str | None = None) -> None:
         self._graph = graph
+        self._free_name = graph.free_names()
         self._dtype = dtype
         self._made: dict[int, keras.Operation] = {}
 

@@ -49,7 +49,7 @@ class _Gating(Copies):
         last = block.end if self._graph.is_called_once(block.end) else block.add
         name = self.name(last.operation)
         stem = name.removesuffix("_out")
-        return name if stem == name else self._graph.unique_name(stem)
+        return name if stem == name else self._free_name(stem)
 
 
 def _gated(block: ResidualBlock, name: str, indicators: str) -> GatedBlock:

@@ -10,6 +10,7 @@ from keras_cdd.errors import UserError
 from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
 from keras_cdd.models.call import Call
 from keras_cdd.models.copies import Copies
+from keras_cdd.models.free_names import FreeNames
 from keras_cdd.models.reasons import in_words
 from keras_cdd.models.restoring import config_of
 from keras_cdd.models.sites import Place, Sites, place_of, sites
@@ -32,11 +33,11 @@ class _WithIndicators(Copies):
 
     def __init__(self, found: Sites, places: dict[str, Place], indicator: str) -> None:
         super().__init__(found.graph)
-        self._indicators = {name: _Indicator(found, name, place, indicator) for name, place in places.items()}
+        self._indicators = {name: _Indicator(found, name, indicator, self._free_name) for name, place in places.items()}
         self._behind = {id(call): name for name, place in places.items() for call in place.behind}
         self._edges = {edge: name for name, place in places.items() for edge in place.edges}
         self._split = {
-            id(place.split): _activation(found, place.split) for place in places.values() if place.split is not None
+            id(place.split): self._activation(place.split) for place in places.values() if place.split is not None
         }
         self._passed: dict[tuple[str, int], Tensor] = {}
 
@@ -61,12 +62,20 @@ class _WithIndicators(Copies):
             config["activation"] = "linear"
         return super().copy_of(operation, config)
 
+    def _activation(self, producer: keras.layers.Layer) -> keras.layers.Layer:
+        """The activation of a producer as a layer of its own."""
+        return keras.layers.Activation(
+            config_of(producer)["activation"],
+            dtype=producer.dtype_policy,
+            name=self._free_name(f"{self.name(producer)}_activation"),
+        )
+
 
 class _Indicator:
     """Makes the indicator of a site at its first call."""
 
-    def __init__(self, found: Sites, name: str, place: Place, kind: str) -> None:
-        self._name = found.graph.unique_name(re.sub("[:/]", "_", f"{name}_indicator"))
+    def __init__(self, found: Sites, name: str, kind: str, free_name: FreeNames) -> None:
+        self._name = free_name(re.sub("[:/]", "_", f"{name}_indicator"))
         self._kind, self._full_channels = kind, found[name].full_channels
         self._policy = found.flows[name].makers[0].operation.dtype_policy
         self._layer: keras.layers.Layer | None = None
@@ -77,12 +86,3 @@ class _Indicator:
             policy = self._policy if self._policy.compute_dtype == x.dtype else x.dtype
             self._layer = kind(full_channels=self._full_channels, dtype=policy, name=self._name)
         return self._layer(x)
-
-
-def _activation(found: Sites, producer: keras.layers.Layer) -> keras.layers.Layer:
-    """The activation of a producer as a layer of its own."""
-    return keras.layers.Activation(
-        config_of(producer)["activation"],
-        dtype=producer.dtype_policy,
-        name=found.graph.unique_name(f"{found.graph.names[id(producer)]}_activation"),
-    )

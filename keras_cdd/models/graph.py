@@ -14,6 +14,7 @@ from keras_cdd.annotations import Tensor
 from keras_cdd.errors import UserError
 from keras_cdd.models.call import Call
 from keras_cdd.models.composites import hands_on, opened_composite
+from keras_cdd.models.free_names import FreeNames
 from keras_cdd.models.visit import like, outputs_of, visit
 
 
@@ -47,12 +48,12 @@ class Graph:
         self._calls_of = collections.defaultdict(list)
         for call in self.calls:
             self._calls_of[id(call.operation)].append(call)
-        self._taken_names = {tensor.name for tensor in keras.tree.flatten(self.inputs)}
         self.names: dict[int, str] = {}
+        free_name = self.free_names()
         # What has weights has its name first: operations in the `call` of a composite layer are new each time.
         for call in sorted(self.calls, key=lambda call: not getattr(call.operation, "weights", None)):
             if id(call.operation) not in self.names:
-                self.names[id(call.operation)] = self.unique_name(call.operation.name, call.path)
+                self.names[id(call.operation)] = free_name(call.operation.name, call.path)
 
     @property
     def operations(self) -> list[keras.Operation]:
@@ -83,14 +84,9 @@ class Graph:
     def is_called_once(self, call: Call) -> bool:
         return len(self.calls_of(call.operation)) == 1
 
-    def unique_name(self, name: str, path: Sequence[str] = ()) -> str:
-        """Returns and reserves a name that nothing else in the graph has, based on `name` and `path`."""
-        candidates = [name, "_".join([*path, name])] if path else [name]
-        number = 1
-        while candidates[0] in self._taken_names:
-            candidates = candidates[1:] or [f"{name}_{(number := number + 1)}"]
-        self._taken_names.add(candidates[0])
-        return candidates[0]
+    def free_names(self) -> FreeNames:
+        """Gives names that nothing in the graph has, each once."""
+        return FreeNames([*(tensor.name for tensor in keras.tree.flatten(self.inputs)), *self.names.values()])
 
     def replay(self, call: Callable[..., Any]) -> keras.Model:
         """Makes a new functional model with the same inputs, outputs and name.
@@ -144,7 +140,7 @@ class Graph:
 
 
 def graph_of(model: keras.Model) -> Graph:
-    """Makes the `Graph` of a functional model or built `Sequential`.
+    """The `Graph` of a functional model or built `Sequential`; the same one for the same model.
 
     Raises:
         ValueError: if `model` is no model.
@@ -161,7 +157,7 @@ def graph_of(model: keras.Model) -> Graph:
             "A functional model or a built `Sequential` is needed, since others have no graph to look at. "
             f"Received: {model.name} of class {type(model).__name__}"
         )
-    return Graph(model.name, *ends(model))
+    return _recorded(model, *ends(model))
 
 
 def embedding_graph(model: keras.Model) -> Graph:
@@ -176,7 +172,19 @@ def embedding_graph(model: keras.Model) -> Graph:
     if not isinstance(graph.outputs, dict) or "embedding" not in graph.outputs:
         return graph
     inputs, outputs = ends(model)
-    return Graph(model.name, inputs, {"embedding": outputs["embedding"]})
+    return _recorded(model, inputs, {"embedding": outputs["embedding"]})
+
+
+def _recorded(model: keras.Model, inputs: Any, outputs: Any) -> Graph:
+    """Records a graph once: recording takes a good part of the time of finding sites, and surgery asks for it often."""
+    inner = [layer for layer in all_layers(model) if isinstance(layer, keras.Model) and hasattr(layer, "inputs")]
+    # A `Sequential` has new tensors once a layer is added. An entry keeps its tensors, so their ids stay taken.
+    tensors = keras.tree.flatten((inputs, outputs, [(one.inputs, one.outputs) for one in inner if one.inputs]))
+    key = (model.name, *map(id, tensors))
+    known = vars(model).setdefault("_keras_cdd_graphs", {})
+    if key not in known:
+        known[key] = (tensors, Graph(model.name, inputs, outputs))
+    return known[key][1]
 
 
 def has_graph(model: keras.Model) -> bool:

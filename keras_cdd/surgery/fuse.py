@@ -90,7 +90,7 @@ class _StockCall(Copies):
         key = (id(layer), len(inputs.shape))
         if key not in self._indicators:
             is_first = not any(known == id(layer) for known, _ in self._indicators)
-            name = self.name(layer) if is_first else self._graph.unique_name(self.name(layer))
+            name = self.name(layer) if is_first else self._free_name(self.name(layer))
             self._indicators[key] = stock_indicator(layer, inputs.shape, name)
         return self._indicators[key](inputs)
 

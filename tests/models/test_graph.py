@@ -1,7 +1,9 @@
 """The graph of a model: its calls, and models that are replayed from it."""
 
+import gc
 import pathlib
 import re
+import weakref
 
 import keras
 import numpy as np
@@ -29,6 +31,34 @@ def test_a_replayed_model_computes_the_same_and_shares_nothing(build):
     assert not set(map(id, all_layers(copy))) & set(map(id, all_layers(model)))
     assert len(graph_of(copy).calls) == len(graph.calls)
     keras.tree.assert_same_structure(copy(images), model(images))
+
+
+def test_a_graph_is_recorded_once_and_again_when_a_layer_was_added():
+    inner = keras.Sequential([keras.Input((6,)), L.Dense(4)])
+    outer = keras.Sequential([keras.Input((5,)), L.Dense(6), inner])
+    graph = graph_of(outer)
+    assert graph_of(outer) is graph and len(graph.calls) == 2
+    outer.add(L.ReLU())
+    assert len(graph_of(outer).calls) == 3
+    inner.add(L.Softmax())
+    assert len(graph_of(outer).calls) == 4
+
+
+def test_a_graph_does_not_remember_the_names_that_it_gave():
+    graph = graph_of(keras.Sequential([keras.Input((5,)), L.Dense(6, name="one")]))
+    for _ in range(2):
+        free_name = graph.free_names()
+        assert [free_name("one", ("in",)), free_name("one", ("in",)), free_name("new")] == ["in_one", "one_2", "new"]
+
+
+def test_a_model_with_a_graph_is_forgotten(tmp_path):
+    model = NETWORKS["shared_tower"]()
+    graph_of(model)
+    model.save(tmp_path / "model.keras")
+    forgotten = weakref.ref(model)
+    del model
+    gc.collect()
+    assert forgotten() is None
 
 
 @pytest.mark.parametrize("build", cases(APPLICATIONS, ["MobileNetV2"]))
