@@ -51,8 +51,7 @@ photos: $(VENV)/.installed
 	$(RUN) -m keras_cdd.report --workdir=$(PHOTOS)
 
 # Three processes keep two cores busy, because TensorFlow traces graphs on one core and tests wait for other programs;
-# each runs one test file at a time. tests/conftest.py puts
-# the longest first.
+# each runs one test file at a time. tests/conftest.py puts the longest first.
 test: $(VENV)/.installed lint
 	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests
 
