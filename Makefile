@@ -51,9 +51,11 @@ photos: $(VENV)/.installed
 	$(RUN) -m keras_cdd.report --workdir=$(PHOTOS)
 
 # Three processes keep two cores busy, because TensorFlow traces graphs on one core and tests wait for other programs;
-# each runs one test file at a time. tests/conftest.py puts the longest first.
+# each runs one test file at a time. More threads in each would wait for one another. tests/conftest.py puts the longest
+# first.
+ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 test: $(VENV)/.installed lint
-	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests
+	$(ONE_THREAD) $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests
 
 # Gate, train, cut, rebuild, fuse and quantize a dozen networks of keras.applications, with and without outer widths.
 test-applications: $(VENV)/.installed

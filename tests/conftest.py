@@ -12,15 +12,11 @@ import pytest
 
 from tests import forked
 
-# Several processes run tests side by side: more threads in each would wait for one another.
-for _name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN_DIR = pathlib.Path(os.environ.get("CDD_GOLDEN_DIR", HERE / "golden"))
 SHARED_DIR = pathlib.Path(os.environ.get("CDD_SHARED_DIR", HERE.parent.parent / "shared"))
 
-# The files that take longest start first, so that two processes end together.
+# The files that take longest start first, so that all processes end together.
 LONGEST = (
     "test_android.py",
     "test_documents.py",

@@ -19,7 +19,7 @@ from keras_cdd.models.visit import like, outputs_of, visit
 
 
 class Graph:
-    """The calls of a functional model or built `Sequential`, at the time of `graph_of`.
+    """The calls of a functional model or built `Sequential`, at the time of the first `graph_of`.
 
     Nested functional models, `Sequential`s and composite layers (see `opened_composite`) are expanded: each of their
     calls is replaced by the calls inside them. The model gets no new nodes (layers inside composite layers do), and
@@ -141,6 +141,8 @@ class Graph:
 
 def graph_of(model: keras.Model) -> Graph:
     """The `Graph` of a functional model or built `Sequential`; the same one for the same model.
+
+    A `Sequential` with a new layer has a new graph; other changes of a model after the first call are not seen.
 
     Raises:
         ValueError: if `model` is no model.
