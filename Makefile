@@ -2,6 +2,7 @@
 # make photos: the same with phone photos of groceries and an EfficientNet-Lite0 that knows ImageNet; DATA= has the photos.
 # make test: the tests, after make lint. make test-applications: surgery on a dozen networks of keras.applications.
 # make lint: style, import contracts, types.
+# make check-mediapipe, make check-arm: compare MODELS= in MediaPipe, and on an emulated ARM processor, with LiteRT here.
 # make android: build the app, with the quickstart's model or with MODEL= and GALLERY=.
 # make android-test: run the app's tests. make android-deps: install the Debian packages for both, as root.
 # make android-search MODEL= GALLERY= QUERY=: run the app's search on this computer.
@@ -19,7 +20,7 @@ QUICK := runs/quickstart
 PHOTOS := runs/photos
 DATA ?= $(or $(wildcard ../shared/data/grocery),$(PHOTOS)_data)
 
-.PHONY: quickstart photos test test-applications lint check-mediapipe android android-assets android-test android-search android-deps clean
+.PHONY: quickstart photos test test-applications lint check-mediapipe check-arm android android-assets android-test android-search android-deps clean
 
 $(VENV)/.installed: requirements.txt
 	@$(CHECK_PYTHON)
@@ -78,6 +79,17 @@ $(MEDIAPIPE)/.installed:
 MODELS ?= $(wildcard $(QUICK)/model_*.tflite)
 check-mediapipe: $(MEDIAPIPE)/.installed
 	$(MEDIAPIPE)/bin/python -m export.check_mediapipe $(MODELS)
+
+ARM := build/arm
+
+$(ARM)/.installed: export/arm_system.sh $(VENV)/.installed
+	rm -rf $(ARM)
+	export/arm_system.sh $(ARM) $(RUN)
+	touch $@
+
+# The same on an emulated ARM processor; IMAGES: a folder of photos. Needs Debian 12 and its package qemu-user.
+check-arm: $(ARM)/.installed
+	CDD_ARM_SYSTEM=$(ARM) $(RUN) -m export.check_arm $(MODELS) $(if $(IMAGES),--images=$(IMAGES))
 
 ANDROID_PACKAGES := openjdk-17-jdk-headless maven aapt apksigner zipalign dexdump unzip
 ASSETS := android_demo/app/src/main/assets/manifest.json

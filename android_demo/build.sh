@@ -7,6 +7,9 @@ cd "$(dirname "$0")"
 apk=build/keras-cdd-demo.apk
 aar=ci/tflite-aar/target
 libraries=build/dex-tools
+# None of these JVMs lives long enough for the second compiler and parallel garbage collection to pay.
+short_lived=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
+export MAVEN_OPTS="${short_lived[*]} ${MAVEN_OPTS:-}"
 
 step() { printf '== %s\n' "$*"; }
 
@@ -38,8 +41,8 @@ dex() {
     echo "-target 7 -dontshrink -dontoptimize -dontobfuscate -dontnote ** -dontwarn ** -keepattributes *"
   } >build/backport.pro
   rm -f build/backported.jar build/classes.dex
-  java -cp "$libraries/*" proguard.ProGuard @build/backport.pro >build/proguard.log 2>&1 || { cat build/proguard.log; exit 1; }
-  java -cp "$libraries/*" com.android.dx.command.Main --dex --min-sdk-version=24 --output=build/classes.dex build/backported.jar
+  java "${short_lived[@]}" -cp "$libraries/*" proguard.ProGuard @build/backport.pro >build/proguard.log 2>&1 || { cat build/proguard.log; exit 1; }
+  java "${short_lived[@]}" -cp "$libraries/*" com.android.dx.command.Main --dex --min-sdk-version=24 --output=build/classes.dex build/backported.jar
   # A dex with invoke-custom can be installed but crashes on a phone: Android has no LambdaMetafactory.
   dexdump -d build/classes.dex >build/classes.txt
   if grep -q -E 'invoke-(custom|polymorphic)' build/classes.txt; then

@@ -37,6 +37,7 @@ ELSEWHERE = {
     "make test": "this run",
     "make lint": "part of make test",
     "make check-mediapipe": "an environment of its own, a download of half a gigabyte",
+    "make check-arm": "an emulator and Debian packages, a download",
     "sudo make android-deps": "root; .ci/run",
     "make android": "test_android.py, which runs its two parts",
     "make android-test": "test_android.py",

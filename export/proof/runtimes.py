@@ -21,13 +21,15 @@ def runtime_versions():
     return {package: importlib.metadata.version(package) for package in installed_runtimes()}
 
 
-def embed_with(package, path, images):
-    """Embeds images with one of `installed_runtimes`, one image at a time, through the file's signature.
+def embed_with(package, path, images, python=None):
+    """Embeds images with one of `RUNTIMES`, one image at a time, through the file's signature.
 
     Args:
         package: package name of the runtime.
         path: path of a `.tflite` file.
         images: uint8 (N, height, width, 3).
+        python: the words that start another Python, which has the runtime and NumPy, such as one in an emulator. By
+            default this one.
 
     Returns:
         float32 (N, D), not normalised.
@@ -40,8 +42,9 @@ def embed_with(package, path, images):
         np.save(given, images)
         # Works for any name and location of this package.
         here = pathlib.Path(__file__).resolve()
-        command = [sys.executable, "-m", f"{__package__}.embed_apart", package, str(path), given, answer]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parents[2]), *sys.path])}
+        command = [*(python or [sys.executable]), "-m", f"{__package__}.embed_apart", package, str(path), given, answer]
+        paths = [str(here.parents[2]), *([] if python else sys.path)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
