@@ -47,7 +47,7 @@ def main():
         epochs=6,
         target_macs=0.4,
         residual=True,
-        num_cuts=6,
+        num_cuts=4,
         validation_data=stripes(512, seed=1),
         metrics=["accuracy"],
     )

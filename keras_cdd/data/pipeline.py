@@ -12,56 +12,76 @@ def training_batches(store, labels, sampler, augmentation=None, seed=0, start_ep
     """Infinite batches; an epoch has `sampler.steps_per_epoch` of them.
 
     Args:
+        start_epoch: epoch to start with, 0 by default.
+
+    The other arguments and what is returned and raised are those of `TrainingBatches`.
+    """
+    return TrainingBatches(store, labels, sampler, augmentation, seed, teaching).from_epoch(start_epoch)
+
+
+class TrainingBatches:
+    """Infinite batches from any epoch on; the graphs that load and augment them are traced once.
+
+    Args:
         store: `ImageStore` of the training images.
         labels: (len(store),), contiguous classes of `store.records`; the same that the sampler was made from.
         sampler: `PKSampler`.
         augmentation: an `Augmentation`, which takes the uint8 images, or any function of float32 images and a seed (2,)
             that keeps their shape; None by default.
         seed: seed of the augmentation, 0 by default; each step draws other random numbers.
-        start_epoch: epoch to start with, 0 by default.
         teaching: (len(store), D), an embedding to learn for each image; None by default.
-
-    Returns:
-        A `tf.data.Dataset` of float32 images (P * K, height, width, 3) in 0..255, int32 labels (P * K,)
-        and with `teaching` float32 embeddings (P * K, D).
 
     Raises:
         ValueError: if the numbers of labels, or of embeddings, and images differ.
     """
-    labels = np.asarray(labels, np.int32)
-    if len(labels) != len(store):
-        raise ValueError(
-            f"Argument `labels` must name a class for each of {len(store)} images. Received: {len(labels)}"
-        )
-    follows = [labels] if teaching is None else [labels, np.asarray(teaching, np.float32)]
-    if len(follows[-1]) != len(store):
-        raise ValueError(
-            f"Argument `teaching` must hold an embedding for each of {len(store)} images. Received: {len(follows[-1])}"
-        )
-    plan = functools.lru_cache(maxsize=2)(sampler.batches)
 
-    def take(epoch, step):
-        positions = plan(int(epoch))[step]
-        return [store.take(positions), *(rows[positions] for rows in follows)]
+    def __init__(self, store, labels, sampler, augmentation=None, seed=0, teaching=None):
+        labels = np.asarray(labels, np.int32)
+        if len(labels) != len(store):
+            raise ValueError(
+                f"Argument `labels` must name a class for each of {len(store)} images. Received: {len(labels)}"
+            )
+        follows = [labels] if teaching is None else [labels, np.asarray(teaching, np.float32)]
+        if len(follows[-1]) != len(store):
+            raise ValueError(
+                f"Argument `teaching` must hold an embedding for each of {len(store)} images. "
+                f"Received: {len(follows[-1])}"
+            )
+        self._steps = sampler.steps_per_epoch
+        plan = functools.lru_cache(maxsize=2)(sampler.batches)
 
-    # AutoGraph would take seconds to find no branches on tensors.
-    @tf.autograph.experimental.do_not_convert
-    def load(count):
-        epoch, step = count // sampler.steps_per_epoch, count % sampler.steps_per_epoch
-        images, *others = tf.numpy_function(take, [epoch, step], [tf.uint8, *(rows.dtype for rows in follows)])
-        images.set_shape([sampler.batch_size, *store.image_size, 3])
-        for other, rows in zip(others, follows, strict=True):
-            other.set_shape([sampler.batch_size, *rows.shape[1:]])
-        return _step_seed(seed, epoch, step), images, *others
+        def take(epoch, step):
+            positions = plan(int(epoch))[step]
+            return [store.take(positions), *(rows[positions] for rows in follows)]
 
-    def augment(step_seed, images, *others):
-        if not isinstance(augmentation, Augmentation):
-            images = tf.cast(images, tf.float32)
-        return (images if augmentation is None else augmentation(images, step_seed)), *others
+        # AutoGraph would take seconds to find no branches on tensors.
+        @tf.autograph.experimental.do_not_convert
+        def load(count):
+            epoch, step = count // self._steps, count % self._steps
+            images, *others = tf.numpy_function(take, [epoch, step], [tf.uint8, *(rows.dtype for rows in follows)])
+            images.set_shape([sampler.batch_size, *store.image_size, 3])
+            for other, rows in zip(others, follows, strict=True):
+                other.set_shape([sampler.batch_size, *rows.shape[1:]])
+            return _step_seed(seed, epoch, step), images, *others
 
-    # NumPy holds the interpreter lock, so only TensorFlow's part runs in parallel.
-    batches = tf.data.Dataset.counter(start=start_epoch * sampler.steps_per_epoch).map(load)
-    return batches.map(augment, num_parallel_calls=2, deterministic=True).prefetch(2)
+        def augment(step_seed, images, *others):
+            if not isinstance(augmentation, Augmentation):
+                images = tf.cast(images, tf.float32)
+            return (images if augmentation is None else augmentation(images, step_seed)), *others
+
+        self._load = tf.function(load).get_concrete_function(tf.TensorSpec([], tf.int64))
+        self._augment = tf.function(augment).get_concrete_function(*self._load.structured_outputs)
+
+    def from_epoch(self, start_epoch=0):
+        """The batches from an epoch on, the first by default.
+
+        Returns:
+            A `tf.data.Dataset` of float32 images (P * K, height, width, 3) in 0..255, int32 labels (P * K,)
+            and with `teaching` float32 embeddings (P * K, D).
+        """
+        # NumPy holds the interpreter lock, so only TensorFlow's part runs in parallel.
+        batches = tf.data.Dataset.counter(start=start_epoch * self._steps).map(self._load)
+        return batches.map(self._augment, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
 def evaluation_batches(store, batch_size):

@@ -8,7 +8,7 @@ import numpy as np
 from keras_cdd.data.augment import Augmentation
 from keras_cdd.data.colour import ColourChange
 from keras_cdd.data.image_store import ImageStore
-from keras_cdd.data.pipeline import training_batches
+from keras_cdd.data.pipeline import TrainingBatches
 from keras_cdd.data.pk_sampler import PKSampler
 from keras_cdd.data.shuffled_sampler import ShuffledSampler
 
@@ -70,9 +70,13 @@ class TrainingData:
         return self.store.take(positions)
 
     def batches(self, start_epoch=0):
-        """Infinite `tf.data.Dataset` of (images, labels) from an epoch on, see `training_batches`; with `teaching` of
+        """Infinite `tf.data.Dataset` of (images, labels) from an epoch on, see `TrainingBatches`; with `teaching` of
         (images, labels, embeddings).
         """
+        return self._batches.from_epoch(start_epoch)
+
+    @functools.cached_property
+    def _batches(self):
         config = self.config
         augmentation = Augmentation(
             shift=config.shift,
@@ -85,4 +89,4 @@ class TrainingData:
             colour=self.colour,
         )
         teaching = None if self.teaching is None else self.teaching.of(self.store.records)
-        return training_batches(self.store, self.labels, self.sampler, augmentation, self.seed, start_epoch, teaching)
+        return TrainingBatches(self.store, self.labels, self.sampler, augmentation, self.seed, teaching)

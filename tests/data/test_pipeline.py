@@ -10,7 +10,7 @@ from PIL import Image
 from keras_cdd.data import ImageStore, PKSampler, load_image
 from keras_cdd.data.augment import Augmentation
 from keras_cdd.data.datasets import synthetic
-from keras_cdd.data.pipeline import evaluation_batches, training_batches
+from keras_cdd.data.pipeline import TrainingBatches, evaluation_batches, training_batches
 from keras_cdd.data.records import MEAN_COLOUR, ImageRecord
 
 SIZE = (12, 16)
@@ -62,6 +62,20 @@ def test_a_resumed_run_sees_the_batches_of_the_uninterrupted_one():
     assert_same(whole, batches(9, augmentation=strong)[0])
     other, _ = batches(9, augmentation=strong, seed=6)
     assert any((a != b).any() for (a, _), (b, _) in zip(whole, other, strict=True))
+
+
+def test_batches_from_any_epoch_share_their_graphs():
+    calls = []
+
+    def traced(images, seed):
+        calls.append(seed)
+        return images
+
+    store, sampler = ImageStore(TOY.train, SIZE), PKSampler(TOY.labels, 3, 2, seed=1)
+    made = TrainingBatches(store, TOY.labels, sampler, traced)
+    whole = list(itertools.islice(made.from_epoch(0).as_numpy_iterator(), 8))
+    assert_same(whole[4:], list(itertools.islice(made.from_epoch(1).as_numpy_iterator(), 4)))
+    assert len(calls) == 1
 
 
 def test_every_step_draws_changes_of_its_own():
