@@ -68,7 +68,7 @@ def _read(path):
     if not path.is_file():
         raise MissingFileError(f"There are no embeddings {path}; check the path.")
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise UserError(f"Reading {path} needs pyarrow; pip install pyarrow, or save the embeddings as .npz.")
+        raise UserError(f"Reading {path} needs pyarrow; pip install pyarrow==25.0.0, or save the embeddings as .npz.")
     try:
         names, embeddings = (_read_npz if path.suffix == ".npz" else _read_parquet)(path)
         return [str(name) for name in names], _checked(names, np.asarray(embeddings, np.float32))

@@ -12,12 +12,15 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from keras_cdd.errors import MissingFileError, UserError
 
 ZIP_MARK = "!/"
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+
+# A small archive can promise terabytes; an image as large as this has more pixels than are read.
+LARGEST_ENTRY = 1 << 28
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 _OPEN_ZIPS = threading.local()
@@ -56,9 +59,14 @@ def read_image(path):
             image = ImageOps.exif_transpose(image)
             if "transparency" in image.info:
                 image = image.convert("RGBA")
+            if image.mode.startswith("I;16"):
+                # Pillow would cut off what is above 255, instead of what is below 256 as in colour images of 16 bits.
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             return np.array(image.convert("RGB"))
     except FileNotFoundError:
         raise MissingFileError(f"There is no image {path}; check the path.") from None
+    except UnidentifiedImageError:
+        raise UserError(f"Image {path} cannot be read (it is in no known format); replace or remove it.") from None
     except _UNREADABLE as error:
         raise UserError(f"Image {path} cannot be read ({error}); replace or remove it.") from None
 
@@ -68,11 +76,18 @@ def read_bytes(path):
 
     Raises:
         MissingFileError: if there is no such file or entry.
-        UserError: if the archive is damaged.
+        UserError: if the archive is damaged, or the entry has more than `LARGEST_ENTRY` bytes.
     """
     archive, mark, entry = str(path).partition(ZIP_MARK)
     try:
-        return open_zip(archive).read(entry) if mark else pathlib.Path(path).read_bytes()
+        if not mark:
+            return pathlib.Path(path).read_bytes()
+        opened = open_zip(archive)
+        size = opened.getinfo(entry).file_size
+        if size > LARGEST_ENTRY:
+            allowed = f"{LARGEST_ENTRY:,} are allowed; unpack the archive"
+            raise UserError(f"Archive entry {path} has {size:,} bytes, {allowed}.")
+        return opened.read(entry)
     except (FileNotFoundError, KeyError):
         raise MissingFileError(f"There is no file {path}; check the path.") from None
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:

@@ -3,7 +3,9 @@
 import importlib.util
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from keras_cdd.data import ImageRecord
 from keras_cdd.data.embedding_file import EmbeddingFile
@@ -75,12 +77,11 @@ def test_places_and_kinds_are_named(tmp_path):
 def test_parquet_needs_pyarrow(tmp_path, monkeypatch):
     (tmp_path / "e.parquet").touch()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="needs pyarrow; pip install pyarrow, or save the embeddings as .npz"):
+    with pytest.raises(UserError, match="needs pyarrow; pip install pyarrow==25.0.0, or save the embeddings as .npz"):
         EmbeddingFile(tmp_path / "e.parquet")
 
 
 def test_a_parquet_file_gives_the_same(tmp_path):
-    pyarrow, parquet = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
     parquet.write_table(pyarrow.table({"path": PATHS, "embedding": ROWS.tolist()}), tmp_path / "e.parquet")
     np.testing.assert_array_equal(EmbeddingFile(tmp_path / "e.parquet").of(records(PATHS)), ROWS)
     ragged = pyarrow.table({"path": PATHS, "embedding": [[1.0], [1.0, 2.0], [1.0]]})

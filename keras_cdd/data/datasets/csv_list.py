@@ -26,7 +26,8 @@ def load(csv):
 
     Raises:
         MissingFileError: if the CSV file or an image is missing; the message names the row.
-        UserError: if a column or all rows are missing, a path or identity is empty, or a split is unknown.
+        UserError: if a column or all rows are missing, a path or identity is empty, a split is unknown, or an image is
+            listed twice in a split.
     """
     if csv is None:
         raise UserError("Data set 'csv' is read from a CSV file; name it with `csv`. Received: csv=None")
@@ -77,8 +78,16 @@ def _records(csv):
         missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
         if missing:
             raise UserError(f"CSV file {csv} has no column {', '.join(missing)}; its first line must name {COLUMNS}.")
-        entries = {}
-        return [_record(csv, table.line_num, row, entries) for row in table]
+        entries, lines, records = {}, {}, []
+        for row in table:
+            record = _record(csv, table.line_num, row, entries)
+            first = lines.setdefault((record.path, record.split), table.line_num)
+            if first != table.line_num:
+                raise UserError(
+                    f"CSV file {csv}, row {table.line_num} lists {record.path} again, after row {first}; remove one."
+                )
+            records.append(record)
+        return records
 
 
 def _record(csv, line, row, entries):

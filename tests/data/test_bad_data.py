@@ -1,0 +1,158 @@
+"""Odd and damaged images, archives and lists: each has a decided answer, which BUILD.md lists."""
+
+import os
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from export.gallery.image_list import images_below
+from keras_cdd.data import image, load_dataset, read_image
+from keras_cdd.errors import MissingFileError, UserError
+
+COLOUR = (200, 100, 50)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """`saved(name, picture, **options)` gives the path of a saved image, 20 pixels high and 30 wide by default."""
+
+    def save(name, picture=None, **options):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (picture or Image.new("RGB", (30, 20), COLOUR)).save(path, **options)
+        return path
+
+    return save
+
+
+def shown(path):
+    """(height, width) of an image and its mean colour, rounded."""
+    pixels = read_image(path)
+    return pixels.shape[:2], tuple(pixels.mean(axis=(0, 1)).round().astype(int).tolist())
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_the_suffix_need_not_be_the_format(saved, suffix):
+    path = saved("photo.bmp")
+    assert shown(path.rename(path.with_suffix(f".{suffix}"))) == ((20, 30), COLOUR)
+
+
+@pytest.mark.parametrize("name", ["two\nlines.png", " spaces .png", "名前 ü.png", "a'b\"c.png"])
+def test_names_may_be_anything(saved, name):
+    assert shown(saved(name)) == ((20, 30), COLOUR)
+    (record,) = images_below(saved(name).parent)
+    assert shown(record.path) == ((20, 30), COLOUR)
+
+
+def test_pixels_of_16_bits_are_divided_by_256(saved):
+    grey = np.arange(600, dtype=np.uint16).reshape(20, 30) * 109
+    found = read_image(saved("grey.png", Image.fromarray(grey)))
+    np.testing.assert_array_equal(found, np.stack([grey // 256] * 3, axis=2))
+
+
+def test_cmyk_is_converted(saved):
+    size, colour = shown(saved("print.jpg", Image.new("RGB", (30, 20), COLOUR).convert("CMYK"), quality=100))
+    assert size == (20, 30) and np.abs(np.subtract(colour, COLOUR)).max() < 4
+
+
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_of_an_animation_the_first_picture_counts(saved, format):
+    pictures = [Image.new("RGB", (30, 20), colour) for colour in ("red", "blue")]
+    moving = {"format": format, "save_all": True, "append_images": pictures[1:]}
+    assert shown(saved("moving.webp", pictures[0], **moving, **({"lossless": True} if format == "webp" else {}))) == (
+        (20, 30),
+        (255, 0, 0),
+    )
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_turned_upright(saved, orientation):
+    """The corner with the mark ends at the top left."""
+    upright = np.zeros((20, 30, 3), np.uint8)
+    upright[:8, :8] = 255
+    turned = {2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 5: lambda x: x.transpose(1, 0, 2)}
+    turned |= {6: np.rot90, 7: lambda x: np.rot90(x, 2).transpose(1, 0, 2), 8: lambda x: np.rot90(x, -1)}
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(turned.get(orientation, np.asarray)(upright)))
+    np.testing.assert_array_equal(read_image(saved("photo.png", stored, exif=exif)), upright)
+
+
+def test_a_single_pixel_is_an_image(saved):
+    assert shown(saved("one.png", Image.new("RGB", (1, 1), COLOUR))) == ((1, 1), COLOUR)
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded(saved, monkeypatch):
+    path = saved("large.png", Image.new("1", (20_000, 20_000)))
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("It was decoded."))
+    with pytest.raises(UserError, match=r"large\.png cannot be read .*400000000 pixels"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
+def test_what_is_no_image_is_named(tmp_path, content):
+    (tmp_path / "photo.jpg").write_bytes(content)
+    with pytest.raises(UserError, match=r"photo\.jpg cannot be read \(it is in no known format\); replace or remove"):
+        read_image(tmp_path / "photo.jpg")
+
+
+def test_a_truncated_image_is_named(saved):
+    path = saved("photo.jpg", Image.effect_noise((200, 200), 50))
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"photo\.jpg cannot be read .*truncated"):
+        read_image(path)
+
+
+def test_links_are_followed_but_not_in_circles(saved, tmp_path):
+    inside, outside = saved("photos/cat/a.png"), saved("elsewhere/b.png")
+    (inside.parent / "link.png").symlink_to(outside)
+    (inside.parent / "again").symlink_to("..")
+    records = images_below(tmp_path / "photos")
+    assert [os.path.relpath(record.path, tmp_path) for record in records] == ["photos/cat/a.png", "photos/cat/link.png"]
+    outside.unlink()
+    with pytest.raises(MissingFileError, match=r"There is no image .*link\.png"):
+        read_image(records[1].path)
+
+
+def test_names_in_archives_lead_nowhere_else(saved, tmp_path):
+    """Entries are read in place; nothing is unpacked."""
+    photo = saved("photo.png")
+    photo.rename(tmp_path / "outside.png")
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("cat/../../outside.png", b"from the archive")
+        archive.write(tmp_path / "outside.png", "cat/a.png")
+    before = sorted(tmp_path.iterdir())
+    outside, inside = images_below(tmp_path / "photos.zip")
+    assert image.read_bytes(outside.path) == b"from the archive" and shown(inside.path) == ((20, 30), COLOUR)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_entry_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(image, "LARGEST_ENTRY", 1000)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cat/a.png", bytes(1001))
+    with pytest.raises(UserError, match=r"bomb\.zip!/cat/a\.png has 1,001 bytes, 1,000 are allowed; unpack"):
+        read_image(tmp_path / "bomb.zip!/cat/a.png")
+
+
+def listed(tmp_path, rows):
+    (tmp_path / "list.csv").write_text("path,identity,camera,split\n" + rows, encoding="utf-8")
+    return load_dataset("csv", csv=str(tmp_path / "list.csv"))
+
+
+def test_a_list_may_quote_commas_and_lines(saved, tmp_path):
+    saved("a,b.png"), saved("two\nlines.png")
+    dataset = listed(tmp_path, '"a,b.png","mug ""red""",1,train\n"two\nlines.png",cup,1,train\n')
+    assert [record.identity for record in dataset.train] == ['mug "red"', "cup"]
+    assert all(shown(record.path) == ((20, 30), COLOUR) for record in dataset.train)
+
+
+def test_an_image_that_is_listed_twice_is_refused(saved, tmp_path):
+    saved("a.png")
+    rows = "a.png,cat,1,gallery\na.png,cat,1,query\n"
+    assert len(listed(tmp_path, rows).query) == 1
+    with pytest.raises(UserError, match=re.escape("row 4 lists ") + r".*a\.png again, after row 2; remove one"):
+        listed(tmp_path, rows + "a.png,dog,2,gallery\n")
