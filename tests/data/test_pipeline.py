@@ -86,6 +86,13 @@ def test_every_step_draws_changes_of_its_own():
     assert len({float(images.ravel()[0]) for images, _ in found}) == 9
 
 
+def test_no_thread_tunes_the_batches():
+    """Iterators wait for it when they are deleted, sometimes for ever."""
+    store, sampler = ImageStore(TOY.train, SIZE), PKSampler(TOY.labels, 3, 2, seed=1)
+    for dataset in (training_batches(store, TOY.labels, sampler), evaluation_batches(store, 10)):
+        assert dataset.options().autotune.enabled is False
+
+
 def test_labels_must_fit_the_images():
     store = ImageStore(TOY.train, SIZE)
     with pytest.raises(ValueError, match="each of 24 images. Received: 3"):
