@@ -106,10 +106,10 @@ def evaluation_batches(store, batch_size):
 
 
 def _untuned(dataset):
-    """Without the thread that tunes a pipeline: nothing is left to tune here, and iterators end late, or never, with it.
+    """Without the thread that tunes a pipeline, which has nothing to tune here.
 
-    An iterator waits for that thread when it is deleted: half a second after each `fit`, and sometimes a stopped process
-    does not end.
+    An iterator waits for that thread when it is deleted: half a second after each `fit`, and sometimes a stopped
+    process does not end.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -1,6 +1,5 @@
 """Makes the teacher and the student that the settings describe."""
 
-from keras_cdd.errors import UserError
 from keras_cdd.experiment.given_models import flat, load_student_model, with_training_outputs
 from keras_cdd.experiment.pca_head import start_by_pca
 from keras_cdd.experiment.weight_paths import weights_by_layer
@@ -9,8 +8,8 @@ from keras_cdd.models import gate_model, gated_resnet, load_pretrained, retrieva
 from keras_cdd.models.backbones import STOCK_BACKBONES
 from keras_cdd.models.gated_units import gated_blocks
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
-from keras_cdd.models.pretrained.loading import RESCALINGS, read_weights, source_style
 from keras_cdd.models.pretrained.same_names import steady_names
+from keras_cdd.models.pretrained.weights import file_weights
 
 
 def make_teacher(config, dataset, sample=None):
@@ -62,24 +61,11 @@ def _initial_weights(config, dataset):
     """`(arrays, rescaling, stride_on)` of `--pretrained`; without it, no arrays and the backbone's own values."""
     backbone, source = config.network.any_backbone, config.run.pretrained
     is_stock = backbone in STOCK_BACKBONES
-    own = None if is_stock and not dataset.inverted else dataset.rescaling
     if source is None:
-        return None, own, None
-    if source == "imagenet":
-        weights = imagenet_weights(backbone)
-        return weights.arrays, weights.rescaling, weights.stride_on
-    arrays = read_weights(source)
-    style = None if is_stock else _style(arrays)
-    known = style not in (None, "authors")
-    return arrays, RESCALINGS[style] if known else own, "conv1" if style == "keras" else None
-
-
-def _style(arrays):
-    try:
-        return source_style(arrays)
-    except UserError:
-        # They may have the paths of the network itself, which `load_pretrained` finds out.
-        return None
+        return None, None if is_stock and not dataset.inverted else dataset.rescaling, None
+    weights = imagenet_weights(backbone) if source == "imagenet" else file_weights(source, backbone)
+    unknown = None if is_stock else dataset.rescaling
+    return weights.arrays, unknown if weights.rescaling is None else weights.rescaling, weights.stride_on
 
 
 def _student_model(config, dataset, sample):

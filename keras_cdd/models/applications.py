@@ -60,15 +60,14 @@ def application(
     Raises:
         ValueError: if the image is too small for the network.
     """
-    make, module = _found(backbone)
+    make, _ = _found(backbone)
     image = keras.Input((*image_size, 3), name="image")
     # Keras refuses some sizes that its networks can compute, unless it does not hear of them.
     shape = None if weights is None else (*image_size, 3)
     network = make(include_top=False, weights=weights, input_tensor=image, input_shape=shape)
     swapped = False
     if rescaling is None:
-        inside = _preprocessing(network)
-        rescaling, swapped = rescaling_of(lambda pixels, **layout: inside(module.preprocess_input(pixels, **layout)))
+        rescaling, swapped = own_rescaling(backbone, network)
     scale, offset = rescaling
     # Not called "rescaling", as a layer of the network may be.
     pixels = keras.layers.Rescaling(scale, offset, name="pixels")(image)
@@ -78,6 +77,20 @@ def application(
         first = next(layer for layer in flat.layers if isinstance(layer, keras.layers.Conv2D))
         first.kernel.assign(keras.ops.flip(first.kernel, axis=2))
     return flat
+
+
+def own_rescaling(backbone: str, network: keras.Model) -> tuple[Rescaling, bool]:
+    """The preprocessing of a network that keras.applications made, inside of it and in its `preprocess_input`.
+
+    Args:
+        backbone: a key of `APPLICATIONS`.
+        network: the network.
+
+    Returns:
+        `(rescaling, swapped)`, see `rescaling_of`.
+    """
+    inside, outside = _preprocessing(network), _found(backbone)[1].preprocess_input
+    return rescaling_of(lambda pixels, **layout: inside(outside(pixels, **layout)))
 
 
 def _found(backbone: str) -> tuple[Callable[..., keras.Model], ModuleType]:

@@ -9,8 +9,9 @@ from keras_cdd.errors import UserError
 from keras_cdd.experiment import networks
 from keras_cdd.experiment.networks import make_heavy_student, make_teacher
 from keras_cdd.experiment.static_cut import StaticCut
+from keras_cdd.models import gated_resnet
 from keras_cdd.models.gated_units import gated_units
-from keras_cdd.models.pretrained.imagenet import ImageNetWeights
+from keras_cdd.models.pretrained.weights import Weights
 from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig
 from tests.experiment.conftest import tiny_stock
 
@@ -141,7 +142,7 @@ def test_a_normalization_keeps_what_it_divides_by(save):
 def test_imagenet_weights_and_their_rescaling_reach_the_network(monkeypatch, stock_backbone):
     source = trained(tiny_stock((16, 16), rescaling=(1 / 255, [0.1, 0.2, 0.3])))
     arrays = {weight.path: np.asarray(weight) for weight in source.weights}
-    known = {stock_backbone: ImageNetWeights(arrays, (1 / 255, [0.1, 0.2, 0.3]))}
+    known = {stock_backbone: Weights(arrays, (1 / 255, [0.1, 0.2, 0.3]))}
     monkeypatch.setattr(networks, "imagenet_weights", known.__getitem__)
     config = settings(stock_backbone, pretrained="imagenet", student_init="pretrained")
     teacher = make_teacher(config, DATA)
@@ -162,6 +163,21 @@ def test_another_run_s_network_is_pretrained_weights(save, stock_backbone):
     other = make_teacher(settings(stock_backbone, pretrained=save(source), head="linear"), more)
     np.testing.assert_allclose(other(pixels())["features"], source(pixels())["features"], atol=1e-5)
     assert not np.allclose(other.get_layer("head_dense").kernel, source.get_layer("head_dense").kernel, atol=1e-3)
+
+
+@pytest.mark.parametrize("rescaling, stride_on", [((1 / 255, [0.1, 0.2, 0.3]), "conv2"), ((1 / 64, -1.0), "conv1")])
+def test_a_file_s_preprocessing_and_strides_reach_gated_blocks(save, tiny_backbone, rescaling, stride_on):
+    shape = {"width": 4, "stem": "small", "image_size": (16, 16), "num_classes": 4, "embedding_size": 8}
+    source = gated_resnet(tiny_backbone, **shape, rescaling=rescaling, stride_on=stride_on, indicators="none")
+    teacher = make_teacher(settings(tiny_backbone, pretrained=save(trained(source)), head="neck"), DATA)
+    np.testing.assert_allclose(teacher(pixels())["features"], source(pixels())["features"], rtol=1e-4)
+
+
+def test_a_file_s_preprocessing_holds_for_dark_subjects_too(save, stock_backbone):
+    inverted = type("Inverted", (FourIdentities,), {"inverted": True})()
+    source = trained(tiny_stock((16, 16), rescaling=(1 / 255, 0.0)))
+    teacher = make_teacher(settings(stock_backbone, pretrained=save(source), head="neck"), inverted)
+    np.testing.assert_allclose(teacher(pixels())["features"], np.mean(source(pixels()), axis=(1, 2)), rtol=1e-5)
 
 
 def test_weights_of_another_network_are_refused(save, tiny_backbone, stock_backbone):

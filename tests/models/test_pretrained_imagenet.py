@@ -9,6 +9,7 @@ from keras_cdd.models import gated_resnet, load_pretrained
 from keras_cdd.models.applications import APPLICATIONS
 from keras_cdd.models.efficientnet_lite import RESCALING
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
+from keras_cdd.models.pretrained.weights import file_weights
 from keras_cdd.models.rescaling import rescaling_of
 from keras_cdd.models.retrieval_model import retrieval_model
 from tests.models.torch_files import Tensor, plain
@@ -110,13 +111,13 @@ def pixels():
 )
 def test_stock_networks_see_what_their_weights_were_trained_on(monkeypatch, tmp_path, name, module):
     source = stand_in(monkeypatch, tmp_path, getattr(keras.applications, APPLICATIONS[name]))
-    weights = imagenet_weights(name)
-    ours = retrieval_model(name, (224, 224), rescaling=weights.rescaling)
-    assert all(path.startswith("head_") for path in load_pretrained(ours, weights.arrays))
+    source.save(tmp_path / "yours.keras")
     expected = np.mean(source(getattr(keras.applications, module).preprocess_input(pixels())), axis=(1, 2))
-    found = ours(pixels())["features"]
     size = np.abs(expected).max()
-    np.testing.assert_allclose(found / size, expected / size, atol=1e-4)
+    for weights in (imagenet_weights(name), file_weights(tmp_path / "yours.keras", name)):
+        ours = retrieval_model(name, (224, 224), rescaling=weights.rescaling)
+        assert all(path.startswith("head_") for path in load_pretrained(ours, weights.arrays))
+        np.testing.assert_allclose(ours(pixels())["features"] / size, expected / size, atol=1e-4)
 
 
 @pytest.mark.slow

