@@ -82,13 +82,12 @@ check-mediapipe: $(MEDIAPIPE)/.installed
 
 ARM := build/arm
 
-$(ARM)/.installed: export/arm_system.sh $(VENV)/.installed
-	rm -rf $(ARM)
+$(ARM)/.installed: export/arm_system.sh | $(VENV)/.installed
 	export/arm_system.sh $(ARM) $(RUN)
 	touch $@
 
 # The same on an emulated ARM processor; IMAGES: a folder of photos. Needs Debian 12 and its package qemu-user.
-check-arm: $(ARM)/.installed
+check-arm: $(VENV)/.installed $(ARM)/.installed
 	CDD_ARM_SYSTEM=$(ARM) $(RUN) -m export.check_arm $(MODELS) $(if $(IMAGES),--images=$(IMAGES))
 
 ANDROID_PACKAGES := openjdk-17-jdk-headless maven aapt apksigner zipalign dexdump unzip

@@ -9,7 +9,7 @@ aar=ci/tflite-aar/target
 libraries=build/dex-tools
 # None of these JVMs lives long enough for the second compiler and parallel garbage collection to pay.
 short_lived=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC)
-export MAVEN_OPTS="${short_lived[*]} ${MAVEN_OPTS:-}"
+export MAVEN_OPTS="${MAVEN_OPTS:-${short_lived[*]}}"
 
 step() { printf '== %s\n' "$*"; }
 

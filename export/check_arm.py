@@ -20,11 +20,13 @@ PROCESSOR = "cortex-a76"
 def arm(path, photos):
     """Embeddings (N, D) float32 that tflite-runtime gives on ARM for photos, uint8 (N, height, width, 3)."""
     python = SYSTEM / "usr/bin/python3.11"
-    if not python.is_file() or not shutil.which("qemu-aarch64"):
-        raise UserError(f"There is no qemu-aarch64, or no ARM system in {SYSTEM}; run: make check-arm MODELS={path}")
+    if not shutil.which("qemu-aarch64"):
+        raise UserError("qemu-aarch64 is missing; run, as root: apt-get install qemu-user")
+    if not python.is_file():
+        raise UserError(f"There is no ARM system in {SYSTEM}; run: make check-arm MODELS={path}")
     emulated = ["qemu-aarch64", "-cpu", PROCESSOR, "-L", str(SYSTEM), str(python)]
     return embed_with("tflite-runtime", path, photos, emulated)
 
 
 if __name__ == "__main__":
-    check_files(__doc__.split("\n")[0], "ARM", arm)
+    check_files(__doc__.split("\n")[0], "ARM", arm, "tflite-runtime")

@@ -21,4 +21,4 @@ def mediapipe(path, photos):
 
 
 if __name__ == "__main__":
-    check_files(__doc__.split("\n")[0], "MediaPipe", mediapipe)
+    check_files(__doc__.split("\n")[0], "MediaPipe", mediapipe, "ai-edge-litert")

@@ -45,6 +45,9 @@ def embed_with(package, path, images, python=None):
         command = [*(python or [sys.executable]), "-m", f"{__package__}.embed_apart", package, str(path), given, answer]
         paths = [str(here.parents[2]), *([] if python else sys.path)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        if python:
+            # Packages of this Python's user would be found before those of the other one.
+            environment["PYTHONNOUSERSITE"] = "1"
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
