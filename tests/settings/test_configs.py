@@ -60,3 +60,11 @@ def test_the_named_flagfiles_are_there():
 def test_wrong_settings_are_named(arguments, rule):
     with pytest.raises(ValueError, match=rule):
         parse(arguments)
+
+
+@pytest.mark.parametrize(
+    "given, head",
+    [([], "neck"), (["--pretrained=imagenet"], "linear"), (["--pretrained=imagenet", "--head=none"], "none")],
+)
+def test_pretrained_weights_get_a_linear_head_unless_another_is_given(given, head):
+    assert parse(given).head == head
