@@ -95,7 +95,7 @@ def test_the_build_ends_with_a_signed_apk(build, demo, assets):
     with zipfile.ZipFile(demo / "build/keras-cdd-demo.apk") as apk:
         entries = {entry.filename: entry for entry in apk.infolist()}
         assert apk.read("assets/model.tflite") == (assets / "model.tflite").read_bytes()
-    assert "classes.dex" in entries
+    assert "classes.dex" in entries and json.loads((assets / "manifest.json").read_text())["model"]["batch"] == 1
     for abi in ("arm64-v8a", "armeabi-v7a", "x86_64"):
         assert any(name.startswith(f"lib/{abi}/") for name in entries)
     for name, entry in entries.items():

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from keras_cdd.evaluation import load_embedder
@@ -44,6 +47,33 @@ def test_a_file_and_its_report(workdir, export):
     assert (found["model"], found["precision"], found["input_type"]) == ("model_int8.tflite", "int8", "uint8")
     assert found["batch"] == load_embedder(model).batch == 1
     assert found["map_drop"] <= 5 and f"mAP {found['mAP']:.2f}" in done.stdout
+
+
+COMPILED = """
+import sys
+import numpy as np
+from ai_edge_litert.compiled_model import CompiledModel
+path, images, length, answer = sys.argv[1:]
+model = CompiledModel.from_file(path)
+inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
+found = []
+for image in np.load(images):
+    inputs[0].write(np.ascontiguousarray(image[None]))
+    model.run_by_index(0, inputs, outputs)
+    found.append(np.array(outputs[0].read(int(length), np.float32)))
+np.save(answer, found)
+"""
+
+
+def test_a_compiled_model_takes_the_file(workdir, export, photos, tmp_path):
+    assert export(f"--workdir={workdir}", "--precision=int8", "--max_map_drop=5").returncode == 0
+    embedder = load_embedder(workdir / "model_int8.tflite")
+    np.save(tmp_path / "images.npy", photos[:3])
+    given = [str(path) for path in (workdir / "model_int8.tflite", tmp_path / "images.npy")]
+    answer = str(tmp_path / "found.npy")
+    command = [sys.executable, "-c", COMPILED, *given, str(embedder.embedding_size), answer]
+    subprocess.run(command, check=True, capture_output=True)
+    np.testing.assert_allclose(np.load(answer), embedder(photos[:3]), atol=1e-5)
 
 
 def test_a_file_of_any_batch(workdir, export):
