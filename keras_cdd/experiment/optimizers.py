@@ -19,13 +19,14 @@ def make_optimizer(config, head, stage, epochs, steps_per_epoch):
         epochs: number of epochs of the stage.
         steps_per_epoch: optimizer steps per epoch.
     """
+    highest = (stage == "teacher" and config.teacher_learning_rate) or config.learning_rate
     warmup = {"warmup_epochs": config.warmup_epochs, "warmup_factor": 0.1}
     if config.schedule == "multistep":
-        rate = WarmupMultiStep(config.learning_rate, list(config.milestones), steps_per_epoch, **warmup)
+        rate = WarmupMultiStep(highest, list(config.milestones), steps_per_epoch, **warmup)
     else:
         delay = config.teacher_cosine_delay if stage == "teacher" else config.cosine_delay
         delay = max(delay, config.warmup_epochs)
-        rate = WarmupCosine(config.learning_rate, epochs, steps_per_epoch, delay, **warmup)
+        rate = WarmupCosine(highest, epochs, steps_per_epoch, delay, **warmup)
     optimizer = OPTIMIZERS[config.optimizer](
         rate,
         config.momentum,

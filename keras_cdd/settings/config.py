@@ -95,6 +95,9 @@ class TrainingConfig:
     epochs: int = option(24, "Epochs of the student.")
     teacher_epochs: int = option(24, "Epochs of the teacher.")
     learning_rate: float = option(0.05, "Learning rate after the warm-up.")
+    teacher_learning_rate: float = option(
+        0.0, "The same of the teacher; a student that is its copy starts nearer to its goal. 0: --learning_rate."
+    )
     schedule: str = option("cosine", "Learning rate schedule.", SCHEDULES)
     cosine_delay: float = option(0.0, "Epoch at which the student's cosine starts, counted with the warm-up.")
     teacher_cosine_delay: float = option(0.0, "Epoch at which the teacher's cosine starts.")

@@ -27,6 +27,7 @@ NOT_NEGATIVE = (
     "warmup_epochs",
     "cosine_delay",
     "teacher_cosine_delay",
+    "teacher_learning_rate",
     "weight_decay",
     "head_learning_rate",
     "backbone_learning_rate",

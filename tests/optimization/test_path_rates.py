@@ -129,3 +129,13 @@ def test_a_slash_is_the_start_of_a_layer_s_name():
         optimizer = Adam(0.1, lr_multipliers=factors)
         optimizer.build(variables)
         assert [optimizer.rate_factor(variable) for variable in variables] == expected
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "multistep"])
+@pytest.mark.parametrize(
+    "given, stage, expected", [(0.5, "teacher", 0.5), (0.5, "student", 0.1), (0.0, "teacher", 0.1)]
+)
+def test_the_teacher_may_have_a_rate_of_its_own(schedule, given, stage, expected):
+    config = TrainingConfig(learning_rate=0.1, teacher_learning_rate=given, warmup_epochs=0.0, schedule=schedule)
+    optimizer = make_optimizer(config, "neck", stage, epochs=4, steps_per_epoch=4)
+    assert float(optimizer.learning_rate) == pytest.approx(expected)
