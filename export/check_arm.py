@@ -9,6 +9,7 @@ import pathlib
 import shutil
 
 from keras_cdd.errors import UserError
+from keras_cdd.evaluation.tflite_embedder import installed_runtimes
 
 from .proof.elsewhere import check_files
 from .proof.runtimes import embed_with
@@ -29,4 +30,6 @@ def arm(path, photos):
 
 
 if __name__ == "__main__":
-    check_files(__doc__.split("\n")[0], "ARM", arm, "tflite-runtime")
+    # For Python 3.12 there is no tflite-runtime.
+    here = next(package for package in ("tflite-runtime", "ai-edge-litert") if package in installed_runtimes())
+    check_files(__doc__.split("\n")[0], "ARM", arm, here)

@@ -72,7 +72,7 @@ def test_the_check_knows_the_versions():
 
 
 def test_photos_is_the_whole_way(make, tmp_path):
-    """Without running it, which takes a quarter of an hour: what each step reads, a step before it has made."""
+    """Its steps and their order, without running them, which takes a quarter of an hour."""
     (tmp_path / "venv").mkdir()
     (tmp_path / "venv" / ".installed").touch()
     done = make(["python3.11"], "--dry-run", "--assume-old=requirements.txt", "DATA=groceries", "photos")

@@ -62,5 +62,7 @@ def _photos(path, folder, count):
         raise MissingFileError(f"There is no model {path}; export one with python -m export.to_tflite.")
     size = load_embedder(path).image_size
     records = images_below(folder) if folder else load_dataset("synthetic").query
+    if len(records) < 2:
+        raise UserError(f"There is one photo in {folder}, and nothing to rank; give a folder of at least two.")
     chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
     return np.stack([load_image(records[place].path, size) for place in chosen])

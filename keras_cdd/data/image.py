@@ -2,6 +2,7 @@
 
 import functools
 import io
+import lzma
 import math
 import os
 import pathlib
@@ -23,6 +24,8 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 LARGEST_ENTRY = 1 << 28
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+# RuntimeError: encrypted, or compressed in an unknown way.
+_UNREADABLE_ENTRIES = (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 _OPEN_ZIPS = threading.local()
 # Small enough that intermediate results stay in the cache and need no new memory pages for every image.
 _ROWS_AT_ONCE = 128
@@ -57,11 +60,11 @@ def read_image(path):
     try:
         with Image.open(data) as image:
             image = ImageOps.exif_transpose(image)
-            if "transparency" in image.info:
-                image = image.convert("RGBA")
-            if image.mode.startswith("I;16"):
+            if image.mode.startswith("I"):
                 # Pillow would cut off what is above 255, instead of what is below 256 as in colour images of 16 bits.
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            elif "transparency" in image.info:
+                image = image.convert("RGBA")
             return np.array(image.convert("RGB"))
     except FileNotFoundError:
         raise MissingFileError(f"There is no image {path}; check the path.") from None
@@ -90,7 +93,9 @@ def read_bytes(path):
         return opened.read(entry)
     except (FileNotFoundError, KeyError):
         raise MissingFileError(f"There is no file {path}; check the path.") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except _UNREADABLE_ENTRIES as error:
+        if not mark:
+            raise
         raise UserError(f"Archive entry {path} cannot be read ({error}); fetch the archive again.") from None
 
 

@@ -81,7 +81,7 @@ class TrainingBatches:
         """
         # NumPy holds the interpreter lock, so only TensorFlow's part runs in parallel.
         batches = tf.data.Dataset.counter(start=start_epoch * self._steps).map(self._load)
-        return _untuned(batches.map(self._augment, num_parallel_calls=2, deterministic=True).prefetch(2))
+        return untuned(batches.map(self._augment, num_parallel_calls=2, deterministic=True).prefetch(2))
 
 
 def evaluation_batches(store, batch_size):
@@ -102,10 +102,10 @@ def evaluation_batches(store, batch_size):
         return tf.cast(images, tf.float32)
 
     batches = tf.data.Dataset.range(-(-len(store) // batch_size))
-    return _untuned(batches.map(load).prefetch(2))
+    return untuned(batches.map(load).prefetch(2))
 
 
-def _untuned(dataset):
+def untuned(dataset):
     """Without the thread that tunes a pipeline, which has nothing to tune here.
 
     An iterator waits for that thread when it is deleted: half a second after each `fit`, and sometimes a stopped

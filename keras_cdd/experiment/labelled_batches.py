@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_cdd.data.pipeline import untuned
 from keras_cdd.models.graph import ends
 
 
@@ -63,7 +64,7 @@ def _of_arrays(data: Any, declared: Any, batch_size: int, argument: str) -> tf.d
             f"Argument `{argument}` must have a label for every image. Received: arrays of {lengths} entries"
         )
     images = tf.data.Dataset.from_tensor_slices((x, y))
-    return images.shuffle(min(len(images), 10_000), reshuffle_each_iteration=True).batch(batch_size)
+    return untuned(images.shuffle(min(len(images), 10_000), reshuffle_each_iteration=True).batch(batch_size))
 
 
 def _lengths(arrays: Any) -> Iterator[int]:

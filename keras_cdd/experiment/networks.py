@@ -61,11 +61,11 @@ def _initial_weights(config, dataset):
     """`(arrays, rescaling, stride_on)` of `--pretrained`; without it, no arrays and the backbone's own values."""
     backbone, source = config.network.any_backbone, config.run.pretrained
     is_stock = backbone in STOCK_BACKBONES
+    own = None if is_stock and not dataset.inverted else dataset.rescaling
     if source is None:
-        return None, None if is_stock and not dataset.inverted else dataset.rescaling, None
+        return None, own, None
     weights = imagenet_weights(backbone) if source == "imagenet" else file_weights(source, backbone)
-    unknown = None if is_stock else dataset.rescaling
-    return weights.arrays, unknown if weights.rescaling is None else weights.rescaling, weights.stride_on
+    return weights.arrays, own if weights.rescaling is None else weights.rescaling, weights.stride_on
 
 
 def _student_model(config, dataset, sample):

@@ -165,15 +165,17 @@ class _Finite(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         last = f"the checkpoint of epoch {epoch} is the last good one" if epoch else "there is no checkpoint yet"
         place = f"{self.loop.name} epoch {epoch + 1}"
+        own = self.loop.name == "teacher" and self.loop.config.training.teacher_learning_rate
+        rate = "--teacher_learning_rate" if own else "--learning_rate"
         if (report := self.model.divergence.report()) is not None:
             raise UserError(
                 f"Training has diverged in {place}, a loss is not finite since {report}; {last}. Lower "
-                "--learning_rate, or raise --warmup_epochs, and start again with --noresume or in another --workdir."
+                f"{rate}, or raise --warmup_epochs, and start again with --noresume or in another --workdir."
             )
         if _updates(self.model.optimizer) == self.updates:
             raise UserError(
                 f"All steps of {place} overflowed in float16; {last}. Train without --mixed_precision, or with a lower "
-                "--learning_rate, and start again with --noresume or in another --workdir."
+                f"{rate}, and start again with --noresume or in another --workdir."
             )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_cdd.models.call import Call
 from keras_cdd.models.copies import Copies
-from keras_cdd.models.graph import Graph
+from keras_cdd.models.graph import Graph, all_layers
 from keras_cdd.models.rescaling import Rescaling, rescaling_of
 
 # Name of the backbone -> name of the function in keras.applications. ResNets are those of `gated_resnet`.
@@ -60,14 +60,15 @@ def application(
     Raises:
         ValueError: if the image is too small for the network.
     """
-    make, _ = _found(backbone)
+    make, module = _found(backbone)
     image = keras.Input((*image_size, 3), name="image")
     # Keras refuses some sizes that its networks can compute, unless it does not hear of them.
     shape = None if weights is None else (*image_size, 3)
     network = make(include_top=False, weights=weights, input_tensor=image, input_shape=shape)
     swapped = False
     if rescaling is None:
-        rescaling, swapped = own_rescaling(backbone, network)
+        inside = _preprocessing(network) or np.asarray
+        rescaling, swapped = rescaling_of(lambda pixels, **layout: inside(module.preprocess_input(pixels, **layout)))
     scale, offset = rescaling
     # Not called "rescaling", as a layer of the network may be.
     pixels = keras.layers.Rescaling(scale, offset, name="pixels")(image)
@@ -79,18 +80,21 @@ def application(
     return flat
 
 
-def own_rescaling(backbone: str, network: keras.Model) -> tuple[Rescaling, bool]:
-    """The preprocessing of a network that keras.applications made, inside of it and in its `preprocess_input`.
+def preprocessing_of(backbone: str, network: keras.Model) -> tuple[Rescaling | None, bool]:
+    """The preprocessing of a network that keras.applications, or somebody with its help, made.
 
     Args:
         backbone: a key of `APPLICATIONS`.
-        network: the network.
+        network: the network, alone or inside a model.
 
     Returns:
-        `(rescaling, swapped)`, see `rescaling_of`.
+        `(rescaling, swapped)`, see `rescaling_of`: of the layers in the model that rescale or normalize; without any,
+        of `preprocess_input`; None if that, too, does nothing.
     """
-    inside, outside = _preprocessing(network), _found(backbone)[1].preprocess_input
-    return rescaling_of(lambda pixels, **layout: inside(outside(pixels, **layout)))
+    outside = _found(backbone)[1].preprocess_input
+    inside = _preprocessing(network)
+    found = rescaling_of(outside if inside is None else lambda pixels, **layout: inside(pixels))
+    return (None, False) if found[0] == (1.0, 0.0) else found
 
 
 def _found(backbone: str) -> tuple[Callable[..., keras.Model], ModuleType]:
@@ -100,19 +104,20 @@ def _found(backbone: str) -> tuple[Callable[..., keras.Model], ModuleType]:
     return make, getattr(keras.applications, name)
 
 
-def _preprocessing(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """What the network itself does to its input, as a function of arrays in full precision."""
-    inside = [layer for layer in network.layers if isinstance(layer, PREPROCESSING)]
+def _preprocessing(model: keras.Model) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What layers of a model do to colours, as a function of arrays in full precision; None without such layers."""
+    layers = [layer for layer in all_layers(model) if isinstance(layer, PREPROCESSING)]
+    layers = [layer for layer in layers if isinstance(layer, keras.layers.Rescaling) or np.size(layer.mean) in (1, 3)]
 
     def preprocess(x: np.ndarray) -> np.ndarray:
-        for layer in inside:
+        for layer in layers:
             if isinstance(layer, keras.layers.Rescaling):
                 x = x * np.asarray(layer.scale) + np.asarray(layer.offset)
             else:
                 x = (x - np.asarray(layer.mean)) / np.sqrt(np.asarray(layer.variance))
         return x
 
-    return preprocess
+    return preprocess if layers else None
 
 
 class _WithoutPreprocessing(Copies):

@@ -114,6 +114,9 @@ def _check_together(config):
     run = config.run
     pretrained = run.student_init != "pretrained" or run.pretrained or run.student_model
     require(pretrained, "--student_init=pretrained needs --pretrained or --student_model", run.pretrained)
+    rule = "--student_init=pretrained beside --teacher needs --backbone, the network of the weights"
+    network = run.student_init != "pretrained" or run.teacher is None or run.student_model or config.network.backbone
+    require(network, rule, run.teacher)
     _check_teacher_embeddings(config)
     network = run.student_model is None or run.teacher is not None or config.network.backbone or not run.pretrained
     require(network, "--pretrained needs a --backbone beside --student_model", run.pretrained)

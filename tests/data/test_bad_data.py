@@ -2,7 +2,9 @@
 
 import os
 import re
+import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -47,9 +49,12 @@ def test_names_may_be_anything(saved, name):
     assert shown(record.path) == ((20, 30), COLOUR)
 
 
-def test_pixels_of_16_bits_are_divided_by_256(saved):
+@pytest.mark.parametrize(
+    "name, options", [("grey.png", {}), ("grey.png", {"transparency": 0}), ("pgm.png", {"format": "PPM"})]
+)
+def test_pixels_of_16_bits_are_divided_by_256(saved, name, options):
     grey = np.arange(600, dtype=np.uint16).reshape(20, 30) * 109
-    found = read_image(saved("grey.png", Image.fromarray(grey)))
+    found = read_image(saved(name, Image.fromarray(grey), **options))
     np.testing.assert_array_equal(found, np.stack([grey // 256] * 3, axis=2))
 
 
@@ -85,9 +90,16 @@ def test_a_single_pixel_is_an_image(saved):
     assert shown(saved("one.png", Image.new("RGB", (1, 1), COLOUR))) == ((1, 1), COLOUR)
 
 
-def test_too_many_pixels_are_refused_before_they_are_decoded(saved, monkeypatch):
-    path = saved("large.png", Image.new("1", (20_000, 20_000)))
-    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("It was decoded."))
+def test_transparency_is_dropped(saved):
+    assert shown(saved("clear.png", Image.new("RGBA", (30, 20), (*COLOUR, 0)))) == ((20, 30), COLOUR)
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded(saved):
+    path = saved("large.png", Image.new("1", (1, 1)))
+    content = bytearray(path.read_bytes())
+    header = content[12:16] + struct.pack(">II", 20_000, 20_000) + content[24:29]
+    content[12:33] = header + struct.pack(">I", zlib.crc32(header))
+    path.write_bytes(content)
     with pytest.raises(UserError, match=r"large\.png cannot be read .*400000000 pixels"):
         read_image(path)
 
@@ -138,6 +150,27 @@ def test_an_entry_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
         read_image(tmp_path / "bomb.zip!/cat/a.png")
 
 
+@pytest.mark.parametrize("place", [6, 8])
+def test_entries_that_cannot_be_unpacked_are_named(tmp_path, place):
+    """An encrypted one, and one that is compressed in an unknown way."""
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as archive:
+        archive.writestr("cat/a.png", b"abc")
+    content = bytearray((tmp_path / "odd.zip").read_bytes())
+    for start, shift in ((content.index(b"PK\3\4"), 0), (content.index(b"PK\1\2"), 2)):
+        content[start + shift + place] = 1 if place == 6 else 99
+    (tmp_path / "odd.zip").write_bytes(content)
+    with pytest.raises(UserError, match=r"Archive entry .*odd\.zip!/cat/a\.png cannot be read .*; fetch the archive"):
+        read_image(tmp_path / "odd.zip!/cat/a.png")
+
+
+def test_archives_in_archives_are_ignored(saved, tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.write(saved("photo.png"), "/cat/a.png")
+        archive.writestr("inner.zip", b"PK")
+    (record,) = images_below(tmp_path / "photos.zip")
+    assert shown(record.path) == ((20, 30), COLOUR)
+
+
 def listed(tmp_path, rows):
     (tmp_path / "list.csv").write_text("path,identity,camera,split\n" + rows, encoding="utf-8")
     return load_dataset("csv", csv=str(tmp_path / "list.csv"))
@@ -148,6 +181,15 @@ def test_a_list_may_quote_commas_and_lines(saved, tmp_path):
     dataset = listed(tmp_path, '"a,b.png","mug ""red""",1,train\n"two\nlines.png",cup,1,train\n')
     assert [record.identity for record in dataset.train] == ['mug "red"', "cup"]
     assert all(shown(record.path) == ((20, 30), COLOUR) for record in dataset.train)
+
+
+def test_a_damaged_archive_in_a_list_is_named(saved, tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.write(saved("photo.png"), "a.png")
+    content = (tmp_path / "photos.zip").read_bytes()
+    (tmp_path / "photos.zip").write_bytes(content.replace(b"PK\1\2", b"PK\0\0"))
+    with pytest.raises(MissingFileError, match=r"row 2: there is no image .*photos\.zip!/a\.png, or its archive"):
+        listed(tmp_path, "photos.zip!/a.png,cat,1,train\n")
 
 
 def test_an_image_that_is_listed_twice_is_refused(saved, tmp_path):

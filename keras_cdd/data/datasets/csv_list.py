@@ -108,5 +108,8 @@ def _exists(path, entries):
     if not mark:
         return os.path.isfile(path)
     if archive not in entries:
-        entries[archive] = set(open_zip(archive).namelist()) if zipfile.is_zipfile(archive) else set()
+        try:
+            entries[archive] = set(open_zip(archive).namelist())
+        except (OSError, zipfile.BadZipFile):
+            entries[archive] = set()
     return entry in entries[archive]

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from keras_cdd.errors import UserError
-from keras_cdd.models.applications import APPLICATIONS, own_rescaling
+from keras_cdd.models.applications import APPLICATIONS, preprocessing_of
+from keras_cdd.models.efficientnet_lite import EFFICIENTNET_LITES
 from keras_cdd.models.gated_units import gated_blocks
 from keras_cdd.models.pretrained.loading import RESCALINGS, source_style
 from keras_cdd.models.pretrained.reading import KERAS_SUFFIXES, read_model, read_weights
@@ -35,14 +36,13 @@ class Weights:
 def file_weights(path: str | os.PathLike[str], backbone: str) -> Weights:
     """Reads a file of weights for a backbone.
 
-    The preprocessing is that of the model in a .keras or .h5 file, otherwise that of the scheme of the names.
-
     Args:
         path: as for `read_weights`.
         backbone: a name in `ALL_BACKBONES`.
 
     Returns:
-        `Weights`. First convolutions of networks of keras.applications that expect BGR are turned to RGB.
+        `Weights`. The rescaling and strides are those of the model in a .keras or .h5 file, or those that belong to the
+        names of the arrays; kernels of such a model from keras.applications that expect BGR are turned to RGB.
 
     Raises:
         MissingFileError: if there is no such file.
@@ -50,26 +50,27 @@ def file_weights(path: str | os.PathLike[str], backbone: str) -> Weights:
     """
     if pathlib.Path(path).suffix in KERAS_SUFFIXES:
         return _model_weights(read_model(path), backbone)
-    return _styled(read_weights(path))
+    arrays = read_weights(path)
+    return Weights(arrays) if backbone in APPLICATIONS else _styled(arrays)
 
 
 def _model_weights(model: keras.Model, backbone: str) -> Weights:
-    arrays = read_weights(model)
-    # Networks of keras.applications may have a layer called "rescaling" inside, which is not all their preprocessing.
-    names = ("pixels",) if backbone in APPLICATIONS else ("pixels", "rescaling")
+    arrays, blocks = read_weights(model), gated_blocks(model)
+    # Others, too, call layers "rescaling".
+    names = {"pixels", "rescaling"} if blocks or backbone in EFFICIENTNET_LITES else {"pixels"}
     pixels = next((layer for layer in model.layers if layer.name in names), None)
     if isinstance(pixels, keras.layers.Rescaling):
         settings = pixels.get_config()
-        strides = {block.stride_on for block in gated_blocks(model)}
+        strides = {block.stride_on for block in blocks}
         return Weights(arrays, (settings["scale"], settings["offset"]), strides.pop() if len(strides) == 1 else None)
-    if backbone in APPLICATIONS:
-        rescaling, swapped = own_rescaling(backbone, model)
-        return Weights(_to_rgb(arrays) if swapped else arrays, rescaling)
-    return _styled(arrays)
+    if backbone not in APPLICATIONS:
+        return _styled(arrays)
+    rescaling, swapped = preprocessing_of(backbone, model)
+    return Weights(_from_bgr(arrays) if swapped else arrays, rescaling)
 
 
-def _to_rgb(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Turns kernels of colours."""
+def _from_bgr(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same with RGB instead of BGR in kernels of three inputs."""
     return {name: a[:, :, ::-1] if a.ndim == 4 and a.shape[2] == 3 else a for name, a in arrays.items()}
 
 

@@ -55,9 +55,12 @@ def test_own_photos(check, tiny_tflite, tmp_path):
 
 def test_mistakes_are_named_in_one_line(check, tiny_tflite, tmp_path):
     (tmp_path / "damaged.tflite").write_bytes(b"TFL3" * 10)
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (20, 30)).save(tmp_path / "one" / "a.png")
     for arguments, said in {
         ("none.tflite",): "There is no model none.tflite; export one with python -m export.to_tflite.",
         (str(tmp_path / "damaged.tflite"),): f"Model {tmp_path}/damaged.tflite",
+        (str(tiny_tflite), f"--images={tmp_path}/one"): f"There is one photo in {tmp_path}/one, and nothing to rank",
         (str(tiny_tflite), "--count=1"): "--count must be at least 2. Received: 1",
         ("--count=2",): "There is no file to check; give MODELS=, or make one with: make quickstart",
     }.items():
