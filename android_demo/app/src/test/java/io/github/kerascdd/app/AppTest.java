@@ -14,7 +14,9 @@ import android.content.pm.ApplicationInfo;
 import android.content.pm.PackageInfo;
 import android.content.pm.PackageManager;
 import android.graphics.Bitmap;
+import android.graphics.BitmapFactory;
 import android.graphics.Canvas;
+import android.graphics.Matrix;
 import android.graphics.Paint;
 import android.media.ExifInterface;
 import android.net.Uri;
@@ -103,6 +105,19 @@ public class AppTest {
 
   private File sample(int index) {
     return new File(pair.folder, pair.manifest.samples.get(index).file);
+  }
+
+  /** The first sample upside down: samples may be pictures of the gallery, which are as similar to themselves. */
+  private File unknownPhoto() throws Exception {
+    Bitmap picture = BitmapFactory.decodeFile(sample(0).getPath());
+    Matrix turn = new Matrix();
+    turn.setScale(1, -1);
+    Bitmap turned = Bitmap.createBitmap(picture, 0, 0, picture.getWidth(), picture.getHeight(), turn, false);
+    File file = new File(app.getCacheDir(), "unknown.png");
+    try (OutputStream out = new FileOutputStream(file)) {
+      assertTrue(turned.compress(Bitmap.CompressFormat.PNG, 100, out));
+    }
+    return file;
   }
 
   /** A sample that the model recognises according to Python; the quickstart's model does not recognise all. */
@@ -251,7 +266,8 @@ public class AppTest {
   @Test
   public void anAddedPhotoIsFoundAfterARestartAndCanBeRemoved() throws Exception {
     int before = gallerySize();
-    try (ActivityController<ResultActivity> result = open(ResultActivity.forFile(app, sample(0)))) {
+    File photo = unknownPhoto();
+    try (ActivityController<ResultActivity> result = open(ResultActivity.forFile(app, photo))) {
       result.get().findViewById(R.id.add).performClick();
       AlertDialog dialog = (AlertDialog) ShadowDialog.getLatestDialog();
       dialog.<EditText>findViewById(R.id.name).setText("My own thing");
@@ -269,7 +285,7 @@ public class AppTest {
     assertEquals("My own thing", added.name());
     restarted.finder().close();
 
-    try (ActivityController<ResultActivity> result = open(ResultActivity.forFile(app, sample(0)))) {
+    try (ActivityController<ResultActivity> result = open(ResultActivity.forFile(app, photo))) {
       assertEquals("Looks like My own thing", text(result.get(), R.id.answer));
       result.get().<ViewGroup>findViewById(R.id.grid).getChildAt(0).performClick();
       Intent asked = shadowOf(result.get()).getNextStartedActivityForResult().intent;
