@@ -79,7 +79,7 @@ SHORT = {
     "benchmarks.shrinking_epochs": "--steps=1 --rounds=1 --batch_size=8",
 }
 # These folders are the same run in the documents' commands, made by the command that names the first of them.
-FOLDERS = ("runs/mine", "runs/x", "runs/quickstart")
+FOLDERS = ("runs/mine", "runs/x", "runs/quickstart", "runs/photos")
 # These start without TensorFlow; the others are forks of a process that has loaded it.
 LIGHT = {"export.build_gallery", "export.search", "export.android_assets"}
 # The first run is traced as users' runs are, and its BatchNorms see more batches: its model meets photos of all kinds.

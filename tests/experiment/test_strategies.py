@@ -15,18 +15,21 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 from keras_cdd.experiment import run_experiment
 from keras_cdd.layers import GatedBasicBlock
-from keras_cdd.models import BACKBONES
+from keras_cdd.models import BACKBONES, gated_resnet
 from keras_cdd.settings.config import *
 
 BACKBONES["tiny"] = (GatedBasicBlock, (1, 1, 1))
 
 photos, workdir = sys.argv[1:]
+network = {"width": 8, "stem": "small", "embedding_size": 8}
+teacher = gated_resnet("tiny", **network, image_size=(16, 16), num_classes=8, indicators="none")
+teacher.save(workdir + ".keras")
 config = Config(
     DataConfig("folder", photos, image_size=(16, 16), identities_per_batch=4, images_per_identity=2, shift=1),
-    NetworkConfig("tiny", width=8, stem="small", embedding_size=8),
-    TrainingConfig(epochs=2, teacher_epochs=1, warmup_epochs=1, strategy="mirrored"),
+    NetworkConfig("tiny", **network),
+    TrainingConfig(epochs=2, warmup_epochs=1, strategy="mirrored"),
     surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.5, cut_end=1.0, pad_channels=1),
-    run=RunConfig(workdir),
+    run=RunConfig(workdir, teacher=workdir + ".keras"),
 )
 run_experiment(config, "")
 """

@@ -85,9 +85,10 @@ def classifier(build, hub):
 CASES = {resnet: (True, 0.01), mobilenet: (False, 0.05), efficientnet: (True, 0.01)}
 
 
-@pytest.mark.parametrize(
-    "build", [resnet, pytest.param(mobilenet, marks=pytest.mark.applications), efficientnet], ids=lambda b: b.__name__
-)
+LARGER = [pytest.param(build, marks=pytest.mark.applications) for build in (mobilenet, efficientnet)]
+
+
+@pytest.mark.parametrize("build", [resnet, *LARGER], ids=lambda build: build.__name__)
 def test_backbones(build, hub, tmp_path):
     model, (couple, share) = classifier(build, hub), CASES[build]
     images = images_for(model, 2)
