@@ -36,19 +36,6 @@ def workdir(network, tmp_path_factory):
     return folder
 
 
-def test_a_file_and_its_report(workdir, export):
-    before = set(workdir.iterdir())
-    done = export(f"--workdir={workdir}", "--precision=int8", "--max_map_drop=5")
-    assert done.returncode == 0, done.stderr
-    model, report = workdir / "model_int8.tflite", workdir / "model_int8.json"
-    assert set(workdir.iterdir()) == before | {model, report}
-    found = json.loads(report.read_text())
-    assert found["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
-    assert (found["model"], found["precision"], found["input_type"]) == ("model_int8.tflite", "int8", "uint8")
-    assert found["batch"] == load_embedder(model).batch == 1
-    assert found["map_drop"] <= 5 and f"mAP {found['mAP']:.2f}" in done.stdout
-
-
 COMPILED = """
 import sys
 import numpy as np
@@ -65,15 +52,22 @@ np.save(answer, found)
 """
 
 
-def test_a_compiled_model_takes_the_file(workdir, export, photos, tmp_path):
-    assert export(f"--workdir={workdir}", "--precision=int8", "--max_map_drop=5").returncode == 0
-    embedder = load_embedder(workdir / "model_int8.tflite")
+def test_a_file_and_its_report(workdir, export, photos, tmp_path):
+    before = set(workdir.iterdir())
+    done = export(f"--workdir={workdir}", "--precision=int8", "--max_map_drop=5")
+    assert done.returncode == 0, done.stderr
+    model, report = workdir / "model_int8.tflite", workdir / "model_int8.json"
+    assert set(workdir.iterdir()) == before | {model, report}
+    found = json.loads(report.read_text())
+    assert found["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert (found["model"], found["precision"], found["input_type"]) == ("model_int8.tflite", "int8", "uint8")
+    assert found["batch"] == load_embedder(model).batch == 1
+    assert found["map_drop"] <= 5 and f"mAP {found['mAP']:.2f}" in done.stdout
+    embedder = load_embedder(model)
     np.save(tmp_path / "images.npy", photos[:3])
-    given = [str(path) for path in (workdir / "model_int8.tflite", tmp_path / "images.npy")]
-    answer = str(tmp_path / "found.npy")
-    command = [sys.executable, "-c", COMPILED, *given, str(embedder.embedding_size), answer]
-    subprocess.run(command, check=True, capture_output=True)
-    np.testing.assert_allclose(np.load(answer), embedder(photos[:3]), atol=1e-5)
+    given = [str(path) for path in (model, tmp_path / "images.npy", embedder.embedding_size, tmp_path / "found.npy")]
+    subprocess.run([sys.executable, "-c", COMPILED, *given], check=True, capture_output=True)
+    np.testing.assert_allclose(np.load(tmp_path / "found.npy"), embedder(photos[:3]), atol=1e-5)
 
 
 def test_a_file_of_any_batch(workdir, export):
