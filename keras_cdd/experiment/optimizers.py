@@ -9,6 +9,12 @@ from keras_cdd.optimization import OPTIMIZERS, WarmupCosine, WarmupMultiStep
 HEAD_RATES = {"neck": HEAD, "none": HEAD, "linear": f"{HEAD}logits"}
 
 
+def rate_of(config, stage):
+    """The name of the setting that is the learning rate of a stage, "teacher" or "student"."""
+    own = stage == "teacher" and config.teacher_learning_rate
+    return "teacher_learning_rate" if own else "learning_rate"
+
+
 def make_optimizer(config, head, stage, epochs, steps_per_epoch):
     """Makes an optimizer with its learning rate schedule, and with loss scaling in mixed precision.
 
@@ -19,7 +25,7 @@ def make_optimizer(config, head, stage, epochs, steps_per_epoch):
         epochs: number of epochs of the stage.
         steps_per_epoch: optimizer steps per epoch.
     """
-    highest = (stage == "teacher" and config.teacher_learning_rate) or config.learning_rate
+    highest = getattr(config, rate_of(config, stage))
     warmup = {"warmup_epochs": config.warmup_epochs, "warmup_factor": 0.1}
     if config.schedule == "multistep":
         rate = WarmupMultiStep(highest, list(config.milestones), steps_per_epoch, **warmup)

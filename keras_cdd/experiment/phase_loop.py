@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_cdd.distill import Distiller
 from keras_cdd.errors import UserError
-from keras_cdd.experiment.optimizers import make_optimizer
+from keras_cdd.experiment.optimizers import make_optimizer, rate_of
 from keras_cdd.experiment.parts import loss_weights, make_parts
 from keras_cdd.experiment.run_log import RunLog
 from keras_cdd.experiment.shrink_loop import shrink_loop
@@ -165,8 +165,7 @@ class _Finite(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         last = f"the checkpoint of epoch {epoch} is the last good one" if epoch else "there is no checkpoint yet"
         place = f"{self.loop.name} epoch {epoch + 1}"
-        own = self.loop.name == "teacher" and self.loop.config.training.teacher_learning_rate
-        rate = "--teacher_learning_rate" if own else "--learning_rate"
+        rate = f"--{rate_of(self.loop.config.training, self.loop.name)}"
         if (report := self.model.divergence.report()) is not None:
             raise UserError(
                 f"Training has diverged in {place}, a loss is not finite since {report}; {last}. Lower "

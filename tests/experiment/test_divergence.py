@@ -21,11 +21,11 @@ def run(photos, workdir, **training):
     return run_experiment(config, "")
 
 
-def test_the_step_and_the_loss_are_named_and_nothing_is_saved(photos, tmp_path):
-    with pytest.raises(
-        UserError, match=r"teacher epoch 1, a loss is not finite since step \d: .*identity.* no checkpoint"
-    ):
-        run(photos, tmp_path, learning_rate=1e30)
+@pytest.mark.parametrize("rate", ["learning_rate", "teacher_learning_rate"])
+def test_the_step_the_loss_and_the_rate_are_named_and_nothing_is_saved(photos, tmp_path, rate):
+    said = rf"teacher epoch 1, a loss is not finite since step \d: .*identity.* no checkpoint yet. Lower --{rate}, or"
+    with pytest.raises(UserError, match=said):
+        run(photos, tmp_path, **{rate: 1e30})
     assert not (tmp_path / "metrics.jsonl").exists() and not (tmp_path / "checkpoints/teacher").exists()
 
 

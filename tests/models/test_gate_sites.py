@@ -1,5 +1,7 @@
 """Indicators at the sites of stock models: outputs stay to the bit, and a zero takes away all effect of a channel."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -79,6 +81,20 @@ def trained(model, seed=0):
     return model
 
 
+@functools.cache
+def _trained(build, kind):
+    return trained(keras_cdd.gate_model(network(build), indicator=kind, residual=True))
+
+
+@pytest.fixture
+def heavy(build, kind):
+    """A network with indicators as after a training, built once for several tests."""
+    model = _trained(build, kind)
+    weights = model.get_weights()
+    yield model
+    model.set_weights(weights)
+
+
 def assert_stock(model):
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
 
@@ -110,8 +126,7 @@ def test_small_networks(build, kind, tmp_path):
 
 
 @pytest.mark.parametrize("build, kind", CASES, ids=IDS)
-def test_both_kinds_fold(build, kind):
-    heavy = trained(keras_cdd.gate_model(network(build), indicator=kind, residual=True))
+def test_both_kinds_fold(build, kind, heavy):
     images = images_for(heavy, 2)
     expected, deploy = flat_outputs(heavy, images), fuse(heavy)
     assert_stock(deploy)
@@ -138,8 +153,7 @@ def silenced(found, names):
 
 
 @pytest.mark.parametrize("build, kind", CASES, ids=IDS)
-def test_zeros_take_away_all_effect(build, kind):
-    heavy = trained(keras_cdd.gate_model(network(build), indicator=kind, residual=True))
+def test_zeros_take_away_all_effect(build, kind, heavy):
     images, whole = images_for(heavy, 2), keras_cdd.sites(heavy, residual=True)
     names = [name for name, site in whole.items() if site.indicator is not None and name in whole.flows]
     before = flat_outputs(heavy, images)

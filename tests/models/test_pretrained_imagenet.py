@@ -114,8 +114,12 @@ def test_stock_networks_see_what_their_weights_were_trained_on(monkeypatch, tmp_
     source.save(tmp_path / "yours.keras")
     expected = np.mean(source(getattr(keras.applications, module).preprocess_input(pixels())), axis=(1, 2))
     size = np.abs(expected).max()
-    for weights in (imagenet_weights(name), file_weights(tmp_path / "yours.keras", name)):
-        ours = retrieval_model(name, (224, 224), rescaling=weights.rescaling)
+    by_name, by_file = imagenet_weights(name), file_weights(tmp_path / "yours.keras", name)
+    for value, other in zip(by_name.rescaling, by_file.rescaling, strict=True):
+        np.testing.assert_allclose(value, other, rtol=1e-6)
+    ours = retrieval_model(name, (224, 224), rescaling=by_name.rescaling)
+    for weights in (by_name, by_file):
+        randomised(ours)
         assert all(path.startswith("head_") for path in load_pretrained(ours, weights.arrays))
         np.testing.assert_allclose(ours(pixels())["features"] / size, expected / size, atol=1e-4)
 
