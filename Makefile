@@ -1,6 +1,7 @@
 # make quickstart: train, distill and shrink on built-in data, export as int8 and search; at most 5 minutes on 2 cores.
 # make photos: the same with phone photos of groceries and an EfficientNet-Lite0 that knows ImageNet; DATA= has the photos.
 # make test: the tests, after make lint. make test-applications: surgery on a dozen networks of keras.applications.
+# make test-reliability: kills, damaged files, full disks and long runs, with a table of what happened; 15 minutes.
 # make lint: style, import contracts, types.
 # make check-mediapipe, make check-arm: compare MODELS= in MediaPipe, and on an emulated ARM processor, with LiteRT here.
 # make android: build the app, with the quickstart's model or with MODEL= and GALLERY=.
@@ -20,7 +21,7 @@ QUICK := runs/quickstart
 PHOTOS := runs/photos
 DATA ?= $(or $(wildcard ../shared/data/grocery),$(PHOTOS)_data)
 
-.PHONY: quickstart photos test test-applications lint check-mediapipe check-arm android android-assets android-test android-search android-deps clean
+.PHONY: quickstart photos test test-applications test-reliability lint check-mediapipe check-arm android android-assets android-test android-search android-deps clean
 
 $(VENV)/.installed: requirements.txt
 	@$(CHECK_PYTHON)
@@ -61,6 +62,10 @@ test: $(VENV)/.installed lint
 # Gate, train, cut, rebuild, fuse and quantize a dozen networks of keras.applications, with and without outer widths.
 test-applications: $(VENV)/.installed
 	$(RUN) -m pytest -n 2 -m applications tests/surgery tests/models
+
+# Kills at every write, two processes at once, full disks, damaged and hostile files, long runs; prints what happened.
+test-reliability: $(VENV)/.installed
+	$(ONE_THREAD) $(RUN) -m pytest -n 3 -m reliability --timeout=900 tests/reliability
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))

@@ -56,12 +56,23 @@ sys.exit(forked.ask({forks!r}, sys.argv[1:]))
 
 
 def pytest_collection_modifyitems(config, items):
-    if "applications" not in config.option.markexpr:
-        large = [item for item in items if item.get_closest_marker("applications")]
-        items[:] = [item for item in items if item not in large]
-        config.hook.pytest_deselected(items=large)
+    for marker in ("applications", "reliability"):
+        if marker not in config.option.markexpr:
+            large = [item for item in items if item.get_closest_marker(marker)]
+            items[:] = [item for item in items if item not in large]
+            config.hook.pytest_deselected(items=large)
     places = {HERE / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of tests/reliability."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
+    rows = [value for report in reports for name, value in report.user_properties if name == "tally"]
+    if rows:
+        terminalreporter.section("reliability")
+    for what, count, outcome in sorted(rows):
+        terminalreporter.write_line(f"| {what} | {count:,} | {outcome} |")
 
 
 def _first_existing(name):
