@@ -130,10 +130,13 @@ def _begins(command, start):
 
 
 def _distinct(commands):
-    """The first of those that differ only in which of `FOLDERS` they name."""
+    """The first of those that differ only in which of `FOLDERS` they name, or in flags that `SHORT` replaces."""
     found = {}
     for command in commands:
-        found.setdefault(re.sub("|".join(FOLDERS), "", command), command)
+        module = re.match(r"python -m (\S+)", command)
+        replaced = re.findall(r"--\w+=", SHORT.get(module[1], "")) if module else []
+        same = re.sub("|".join([*FOLDERS, *(rf"{flag}\S*" for flag in replaced)]), "", command)
+        found.setdefault(" ".join(same.split()), command)
     return list(found.values())
 
 

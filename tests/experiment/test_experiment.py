@@ -92,7 +92,12 @@ KILLS = {
     (training_state, "save_checkpoint"): {1: "the first checkpoint", 4: "the checkpoint after that of the last cut"},
     (phase_loop.PhaseLoop, "_distiller"): {2: "the phase after the first surgery"},
 }
-MOMENTS = [moment for moments in KILLS.values() for moment in moments.values()]
+OFTEN = ("a cut", "the checkpoint after that of the last cut")
+MOMENTS = [
+    pytest.param(moment, marks=() if moment in OFTEN else pytest.mark.reliability)
+    for moments in KILLS.values()
+    for moment in moments.values()
+]
 
 
 def copying(function, workdir, kept, moments):

@@ -10,7 +10,7 @@ from keras_cdd.models import BACKBONES, retrieval_model
 from keras_cdd.models.applications import APPLICATIONS, application
 from keras_cdd.models.backbones import ALL_BACKBONES, STOCK_BACKBONES
 
-slow = pytest.mark.slow
+large = [pytest.mark.slow, pytest.mark.applications]
 
 
 def pixels(size):
@@ -27,9 +27,9 @@ def seeded(make, *args, **kwargs):
     ("backbone", "module"),
     [
         ("mobilenet_v3_small", "mobilenet_v3"),  # A Rescaling of its own.
-        pytest.param("efficientnet_b0", "efficientnet", marks=slow),  # A Rescaling and a Normalization.
-        pytest.param("densenet121", "densenet", marks=slow),  # Mean and deviation in `preprocess_input`.
-        pytest.param("convnext_tiny", "convnext", marks=slow),  # A Normalization, and a nested model.
+        pytest.param("efficientnet_b0", "efficientnet", marks=large),  # A Rescaling and a Normalization.
+        pytest.param("densenet121", "densenet", marks=large),  # Mean and deviation in `preprocess_input`.
+        pytest.param("convnext_tiny", "convnext", marks=pytest.mark.slow),  # A Normalization, and a nested model.
     ],
 )
 def test_an_application_takes_pixels_and_computes_what_keras_does(backbone, module):

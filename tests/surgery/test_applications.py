@@ -1,6 +1,6 @@
 """All the way with networks of keras.applications: gate, train, cut, rebuild, cut again, fuse, an int8 file that runs.
 
-For `make test-applications`; `make test` takes one.
+For `make test-applications`; `make test` goes all the way with small networks and keras-hub.
 """
 
 import math
@@ -32,14 +32,8 @@ SIZES = {
 }
 # Half width where there is an argument for it.
 SLIM = {"MobileNet": {"alpha": 0.5}, "MobileNetV2": {"alpha": 0.35}, "MobileNetV3Small": {"alpha": 0.75}}
-ALWAYS = {("MobileNetV3Small", True)}
 # In these, an activation lies between a factor of the stream and every layer that could take it in.
 FOLD_NOWHERE = {("InceptionV3", True), ("Xception", True)}
-CASES = [
-    pytest.param(name, residual, marks=[] if (name, residual) in ALWAYS else pytest.mark.applications)
-    for name in SIZES
-    for residual in (False, True)
-]
 
 
 def application(name):
@@ -53,7 +47,9 @@ def application(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name, residual", CASES)
+@pytest.mark.applications
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("name", SIZES)
 def test_all_the_way(name, residual, tmp_path):
     keras.utils.set_random_seed(0)
     model = application(name)
