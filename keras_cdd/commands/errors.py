@@ -32,7 +32,7 @@ REPORT = "This is a bug in keras_cdd: please report it in the project's issue tr
 
 
 @contextlib.contextmanager
-def explained_errors(debug, hint=""):
+def explained_errors(debug, hint=lambda: ""):
     """Prints the error of a failing command on stderr and exits.
 
     A `UserError`, or an `OSError` whose number is in `MACHINE`, prints one line and exits with status 1. Ctrl-C and
@@ -41,20 +41,22 @@ def explained_errors(debug, hint=""):
 
     Args:
         debug: if True, exceptions other than Ctrl-C are raised, with their traceback.
-        hint: sentence that follows "stopped." after Ctrl-C and SIGTERM. Default: none.
+        hint: function that returns a sentence, which follows "stopped." after Ctrl-C and SIGTERM, and an error of the
+            machine. Default: none.
     """
     try:
         with _stopped_by_sigterm():
             yield
     except KeyboardInterrupt as stop:
-        print(f"stopped. {hint}".rstrip(), file=sys.stderr)
+        print(f"stopped. {hint()}".rstrip(), file=sys.stderr)
         by_signal = stop.args and isinstance(stop.args[0], int)
         sys.exit(128 + (stop.args[0] if by_signal else signal.SIGINT))
     except Exception as error:
         if debug:
             raise
         if isinstance(error, UserError) or _of_the_machine(error):
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            more = "" if isinstance(error, UserError) or not hint() else f"; {hint()}"
+            print(f"error: {' '.join(str(error).split())}{more}", file=sys.stderr)
         else:
             traceback.print_exc()
             print(REPORT, file=sys.stderr)

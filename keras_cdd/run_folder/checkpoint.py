@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cdd.errors import UserError
-from keras_cdd.run_folder.writing import to_disk
+from keras_cdd.run_folder.writing import make_folder, to_disk
 
 
 def save_checkpoint(folder, model, variables, state):
@@ -25,7 +25,7 @@ def save_checkpoint(folder, model, variables, state):
     folder = pathlib.Path(folder)
     fresh, old = folder.with_name(folder.name + ".new"), _settled(folder)
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    make_folder(fresh)
     model.save(fresh / "model.keras")
     arrays = {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
     np.savez(fresh / "variables.npz", **arrays)
