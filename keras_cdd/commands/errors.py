@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import os
+import re
 import signal
 import sys
 import threading
@@ -35,7 +37,7 @@ REPORT = "This is a bug in keras_cdd: please report it in the project's issue tr
 def explained_errors(debug, hint=lambda: ""):
     """Prints the error of a failing command on stderr and exits.
 
-    A `UserError`, or an `OSError` whose number is in `MACHINE`, prints one line and exits with status 1. Ctrl-C and
+    A `UserError`, or an error of the machine (`MACHINE`), prints one line and exits with status 1. Ctrl-C and
     SIGTERM print one line and exit with status 130 and 143. Any other exception is a bug: it prints the traceback and
     how to report it, and exits with status 1.
 
@@ -54,9 +56,10 @@ def explained_errors(debug, hint=lambda: ""):
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, UserError) or _of_the_machine(error):
-            more = "" if isinstance(error, UserError) or not hint() else f"; {hint()}"
-            print(f"error: {' '.join(str(error).split())}{more}", file=sys.stderr)
+        if isinstance(error, UserError):
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        elif said := _of_the_machine(error):
+            print(f"error: {'; '.join(filter(None, (said, hint())))}", file=sys.stderr)
         else:
             traceback.print_exc()
             print(REPORT, file=sys.stderr)
@@ -82,4 +85,11 @@ def _stopped_by_sigterm():
 
 
 def _of_the_machine(error):
-    return isinstance(error, OSError) and error.errno in MACHINE
+    """What an error of the machine says, or None if it is another error."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        return text if error.errno in MACHINE else None
+    # TensorFlow has its own classes for them; around the text it names the operation.
+    if type(error).__module__.startswith("tensorflow.") and any(os.strerror(code) in text for code in MACHINE):
+        return re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", text)
+    return None

@@ -1,5 +1,6 @@
 """Starts or resumes a run in its workdir, and writes its files."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -52,6 +53,20 @@ class Workdir:
         except BaseException:
             self.close()
             raise
+
+    @contextlib.contextmanager
+    def explained(self):
+        """Turns any error of a run whose folder was removed meanwhile into one that says so.
+
+        Raises:
+            UserError: in place of that error.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self.path.is_dir():
+                raise
+            raise UserError(f"--workdir {self.path} was removed while its run went on; start it again.") from error
 
     def close(self):
         """Ends the run's hold on the folder."""

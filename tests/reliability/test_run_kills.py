@@ -1,7 +1,6 @@
 """A run that is stopped before any of its writes, or by a power cut there, goes on to the same end."""
 
 import concurrent.futures
-import functools
 import hashlib
 import json
 import os
@@ -11,9 +10,10 @@ import keras
 import pytest
 
 from keras_cdd.experiment.training_state import TrainingState
-from keras_cdd.run_folder import checkpoint, layout
+from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import load_model
 from keras_cdd.run_folder.workdir import Workdir
+from tests import forked
 from tests.reliability import tiny_run
 from tests.reliability.disk import Recorder, tree, write_tree
 from tests.reliability.system_calls import require_watching, watched
@@ -45,13 +45,12 @@ class Recorded:
         self.settings = (self.reference / layout.FLAGS).read_text()
         # Of a folder as a start finds it after it has put it in order -> a folder that came to it, the most untidy one.
         self.states = {}
-        self.known = {}
+        self.known, self.models = {}, {}
 
     def state(self, left, folder):
         """`(state, progress)` of a run whose folder was left so, once its command starts again."""
         left = {path: content for path, content in left.items() if not path.startswith("run/tensorboard")}
-        key = hashlib.sha256(repr(sorted((path, content and hash(content)) for path, content in left.items())).encode())
-        key = key.digest()
+        key = frozenset(left.items())
         if key not in self.known:
             write_tree(left, folder)
             self.known[key] = recover(folder / "run", self.settings)
@@ -84,23 +83,19 @@ def is_checkpoint(path):
     return pathlib.PurePath(path).parent in [pathlib.PurePath("checkpoints", stage) for stage in STAGES]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick():
+@pytest.fixture
+def quick(recorded, monkeypatch):
     """Flushes nothing while thousands of folders are put in order, and reads each model once."""
     load = keras.saving.load_model
 
-    @functools.cache
-    def once(content):
-        return load(once.path, compile=False)
+    def load_once(path, **options):
+        content = pathlib.Path(path).read_bytes()
+        if content not in recorded.models:
+            recorded.models[content] = load(path, **options)
+        return recorded.models[content]
 
-    def loaded(path, compile):
-        once.path = path
-        return once(pathlib.Path(path).read_bytes())
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda handle: None)
-        patch.setattr(checkpoint.keras.saving, "load_model", loaded)
-        yield
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    monkeypatch.setattr(keras.saving, "load_model", load_once)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +104,7 @@ def recorded(forks, tmp_path_factory):
     return Recorded(forks, tmp_path_factory.mktemp("recorded"))
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_kill_before_any_write_leaves_a_run_that_goes_on(recorded, tmp_path, tally):
     furthest = []
     for left in recorded.recorder.kills:
@@ -119,6 +115,7 @@ def test_a_kill_before_any_write_leaves_a_run_that_goes_on(recorded, tmp_path, t
     tally("training: SIGKILL before each rename, write, fsync, unlink, ...", calls, "all states can be resumed")
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_power_cut_before_any_write_leaves_the_old_or_the_new_file(recorded, tmp_path, tally):
     furthest = [recorded.state(left, tmp_path / "left")[1] for left in recorded.recorder.kills]
     for number, cuts in enumerate(recorded.recorder.cuts):
@@ -129,6 +126,7 @@ def test_a_power_cut_before_any_write_leaves_the_old_or_the_new_file(recorded, t
     tally("training: power cut before each of them, two kinds", 2 * calls, "the old or the new file, none empty")
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_kill_while_a_killed_run_is_put_in_order_changes_nothing(recorded, tmp_path, tally):
     (tmp_path / "settings").write_text(recorded.settings)
     kills = 0
@@ -149,13 +147,15 @@ def test_every_state_that_a_kill_leaves_is_resumed_to_the_same_end(recorded, tmp
     def resume(number, left):
         write_tree(left, tmp_path / f"{number}")
         command = tiny_run.command(recorded.photos, tmp_path / f"{number}" / "run")
-        done = watched(recorded.forks, [], lambda call: None, *command)
+        done = forked.run(recorded.forks, *command)
         assert not done.returncode, done.stderr
-        tiny_run.assert_same_end(tmp_path / f"{number}" / "run", recorded.reference)
+        return tmp_path / f"{number}" / "run"
 
     assert len(recorded.states) > tiny_run.EPOCHS + 4
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
-        list(threads.map(resume, range(len(recorded.states)), recorded.states.values()))
+        resumed = list(threads.map(resume, range(len(recorded.states)), recorded.states.values()))
+    for workdir in resumed:
+        tiny_run.assert_same_end(workdir, recorded.reference)
     surgeries = len((recorded.reference / layout.SURGERY).read_text().splitlines())
     outcome = f"the same files, logs and weights to the last bit ({tiny_run.EPOCHS} epochs, {surgeries} surgeries)"
     tally("training: resumed from every distinct state of all these", len(recorded.states), outcome)

@@ -65,8 +65,11 @@ class Interrupted:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(own), number)
         process.join(SECONDS_TO_END if number != signal.SIGKILL else 60)
-        assert not process.is_alive(), f"it still runs {SECONDS_TO_END} seconds after signal {number}"
+        if late := process.is_alive():
+            os.kill(int(own), signal.SIGKILL)
+            process.join()
         (done,) = done
+        assert not late, f"it still ran {SECONDS_TO_END} seconds after signal {number}: {done.stdout}{done.stderr}"
         if done.returncode == 0:
             return False
         assert done.returncode in (-number, 128 + number), (done.returncode, done.stderr)
