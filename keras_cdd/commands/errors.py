@@ -30,6 +30,8 @@ MACHINE = frozenset(
     )
     if hasattr(errno, name)
 )
+# From Ctrl-C to the next attempt: the page of a run is drawn in that time.
+SECONDS_TO_STOP = 4
 REPORT = "This is a bug in keras_cdd: please report it in the project's issue tracker, with all the output above."
 
 
@@ -47,7 +49,7 @@ def explained_errors(debug, hint=lambda: ""):
             machine. Default: none.
     """
     try:
-        with _stopped_by_sigterm():
+        with _stopped_by_signals():
             yield
     except KeyboardInterrupt as stop:
         print(f"stopped. {hint()}".rstrip(), file=sys.stderr)
@@ -67,21 +69,36 @@ def explained_errors(debug, hint=lambda: ""):
 
 
 @contextlib.contextmanager
-def _stopped_by_sigterm():
-    """Lets a process that is asked to end clean up as after Ctrl-C; a process that ignores SIGTERM still does."""
+def _stopped_by_signals():
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt with the signal's number; a process that ignores one still does.
+
+    They raise it again until the block has ended: Python drops an exception in a callback, such as a finalizer.
+    """
+    usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    is_main = threading.current_thread() is threading.main_thread()
+    caught = [number for number, handler in usual.items() if is_main and signal.getsignal(number) is handler]
+    can_repeat = hasattr(signal, "setitimer") and is_main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    asked = []
 
     def stop(number, frame):
-        raise KeyboardInterrupt(number)
+        if number in caught:
+            asked.append(number)
+            if can_repeat:
+                signal.setitimer(signal.ITIMER_REAL, SECONDS_TO_STOP)
+        raise KeyboardInterrupt(asked[-1])
 
-    previous = signal.getsignal(signal.SIGTERM)
-    is_main = threading.current_thread() is threading.main_thread()
-    if is_main and previous is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, stop)
+    for number in caught:
+        signal.signal(number, stop)
+    if can_repeat:
+        signal.signal(signal.SIGALRM, lambda *again: stop(asked[-1], None))
     try:
         yield
     finally:
-        if is_main and previous is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, previous)
+        if can_repeat:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        for number in caught:
+            signal.signal(number, usual[number])
 
 
 def _of_the_machine(error):

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import signal
 import subprocess
 import sys
 import types
@@ -107,12 +108,27 @@ def test_an_optional_package_that_is_missing_is_a_user_s_mistake():
         require_packages("--precision=int8_qat", {"json": "json", "_nowhere": "a-package", "_nor_here": "another"})
 
 
-def test_sigterm_ends_a_command_as_ctrl_c_does():
-    waiting = "import time\nwith explained_errors(False):\n    print('on', flush=True)\n    time.sleep(60)"
-    code = f"from keras_cdd.commands.errors import explained_errors\n{waiting}"
+WAITING = """
+import contextlib, sys, time
+sys.modules["keras"] = None
+from keras_cdd.commands import errors
+errors.SECONDS_TO_STOP = 0.2
+with errors.explained_errors(False):
+    with {stop}:
+        print("on", flush=True)
+        time.sleep(60)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("dropped", [False, True])
+def test_sigterm_ends_a_command_as_ctrl_c_does_even_if_the_first_is_dropped(number, status, dropped):
+    stop = "contextlib.suppress(KeyboardInterrupt)" if dropped else "contextlib.nullcontext()"
+    code = WAITING.format(stop=stop)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as command:
         assert command.stdout.readline() == "on\n"
-        command.terminate()
+        command.send_signal(number)
         said = command.stderr.read()
-    assert command.returncode == 143 and said.splitlines()[-1] == "stopped." and "Traceback" not in said
+    assert command.returncode == status and said.splitlines()[-1] == "stopped." and "Traceback" not in said

@@ -26,6 +26,11 @@ import sys
 from tests.reliability.test_run_kills import recover
 recover(sys.argv[1], open(sys.argv[2]).read())
 """
+STARTING_ANEW = """
+import sys
+from keras_cdd.run_folder.workdir import Workdir
+Workdir(sys.argv[1], "--seed=7\\n", resume=False).close()
+"""
 # Calls until a file that was renamed is on the disk: the rename itself and what flushes its folder.
 UNTIL_FLUSHED = 3
 
@@ -141,6 +146,22 @@ def test_a_kill_while_a_killed_run_is_put_in_order_changes_nothing(recorded, tmp
             assert recorded.state(again, tmp_path / "left")[0] == state
         kills += 3 * len(recorder.calls)
     tally("training: SIGKILL and power cut before each write of the start after one", kills, "the same start")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_kill_while_noresume_removes_a_run_never_mixes_two(recorded, tmp_path, tally):
+    """What is left of the old run has its settings, so that the new ones are refused rather than go on with it."""
+    write_tree(recorded.recorder.kills[-1], tmp_path / "place")
+    recorder = Recorder(tmp_path / "place")
+    command = ("-c", STARTING_ANEW, str(tmp_path / "place" / "run"))
+    done = watched(recorded.forks, [tmp_path / "place"], recorder, *command)
+    assert not done.returncode, done.stderr
+    recorder.look()
+    for left in (*recorder.kills, *(cut for cuts in recorder.cuts for cut in cuts)):
+        files = {path.removeprefix("run/"): content for path, content in left.items() if content is not None}
+        ran = any(path.split("/")[0] in layout.PROGRESS for path in files)
+        assert files[layout.FLAGS] == recorded.settings.encode() or not ran
+    tally("training: SIGKILL and power cut while --noresume removes a run", 3 * len(recorder.calls), "no mixture of two")
 
 
 def test_every_state_that_a_kill_leaves_is_resumed_to_the_same_end(recorded, tmp_path, tally):
