@@ -80,7 +80,7 @@ class Recorder:
 
 
 def tree(folder):
-    """Dict path below a folder -> content of the file, or None of a folder; not of locks, which a process leaves empty."""
+    """Dict path below a folder -> content of the file, or None of a folder."""
     paths = sorted(pathlib.Path(folder).rglob("*"))
     return {str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes() for path in paths}
 

@@ -10,7 +10,7 @@ from tests.reliability.system_calls import watched
 # What needs room: a name needs some, too.
 NEEDS_ROOM = {"write", "sync", "truncate", "open", "mkdir", "rename"}
 
-# Runs `attempt` again and again, each time in a new folder where one more of its calls succeeds before the disk is full.
+# Runs `attempt` again and again, in a new folder each time; one more of its calls succeeds before the disk is full.
 # Making folders tells the watcher when: `<number>` begins, and `<number>.room` ends the time without room.
 LOOP = """
 import errno, json, os, sys, traceback
@@ -71,8 +71,8 @@ def full_at_every_call(forks, root, code, error=errno.ENOSPC):
     Args:
         forks: socket of the `tests.forked` server.
         root: an empty folder.
-        code: defines `prepare(folder)`, `attempt(folder)` and `check(folder, failure)`, where the disk has room before and
-            after `attempt`; `failure` is its exception, or None.
+        code: defines `prepare(folder)`, `attempt(folder)` and `check(folder, failure)`; the disk has room in the first
+            and the last. `failure` is the exception of `attempt`, or None.
         error: number of the error, "no space left" by default.
 
     Returns:

@@ -1,7 +1,7 @@
 """Watches every system call by which a process changes a folder: lets it pass, fails it, or stops the process there.
 
-The kernel holds each such call (`seccomp`, Linux 5.5 or newer) until a watcher has answered, so that writes of C libraries
-such as SQLite and TensorFlow count as well.
+The kernel holds each such call (`seccomp`, Linux 5.5 or newer) until a watcher has answered. Writes of C libraries,
+such as SQLite and TensorFlow, count as well.
 """
 
 import contextlib
@@ -135,8 +135,8 @@ def watched(forks, folders, answer, *arguments, cwd=None):
     Args:
         forks: socket of the `tests.forked` server.
         folders: the folders whose calls count.
-        answer: function of a `Call` that returns None to let it happen, the number of an error that it shall fail with, or
-            "kill" to stop the process before it.
+        answer: function of a `Call` that returns None to let it happen, the number of an error that it shall fail with,
+            or "kill" to stop the process before it.
         arguments: of Python, beginning with `-m` or `-c`.
 
     Returns:
@@ -149,7 +149,9 @@ def watched(forks, folders, answer, *arguments, cwd=None):
         door.bind(place)
         door.listen()
         door.settimeout(60)
-        command = threading.Thread(target=lambda: done.append(forked.run(forks, "-c", START, place, *arguments, cwd=cwd)))
+        command = threading.Thread(
+            target=lambda: done.append(forked.run(forks, "-c", START, place, *arguments, cwd=cwd))
+        )
         command.start()
         connection, _ = door.accept()
         with connection:
@@ -181,7 +183,11 @@ def _serve(listener, roots, answer):
         said = None
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             seen = _call(process, call, arguments)
-            if any(path and (path == root or path.startswith(root + "/")) for path in (seen.path, seen.target) for root in roots):
+            if any(
+                path and (path == root or path.startswith(root + "/"))
+                for path in (seen.path, seen.target)
+                for root in roots
+            ):
                 said = answer(seen)
         if said == "kill":
             os.kill(process, signal.SIGKILL)

@@ -125,7 +125,9 @@ def test_a_run_on_a_full_disk(forks, reference, tmp_path, tally):
     done = forked.run(forks, *tiny_run.command(photos, tmp_path / "run"))
     assert not done.returncode, done.stderr
     tiny_run.assert_same_end(tmp_path / "run", expected)
-    tally("training: disk full from a file on", len(PLACES), "one line with the last good state; with room, the same end")
+    tally(
+        "training: disk full from a file on", len(PLACES), "one line with the last good state; with room, the same end"
+    )
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])

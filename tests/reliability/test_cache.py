@@ -87,7 +87,11 @@ def test_a_kill_and_a_power_cut_before_any_write(photos, forks, tmp_path, tally)
             os.utime(part, (0, 0))
         assert assert_right(photos, tmp_path / "left").cached
         assert not list((tmp_path / "left").rglob("*.part"))
-    tally("cache: SIGKILL and power cut before each write", 3 * len(recorder.calls), "right images; parts leave after a day")
+    tally(
+        "cache: SIGKILL and power cut before each write",
+        3 * len(recorder.calls),
+        "right images; parts leave after a day",
+    )
 
 
 def test_a_full_disk_from_any_write_on(photos, forks, tmp_path, tally):

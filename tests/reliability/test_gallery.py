@@ -28,7 +28,6 @@ from export.build_gallery import command_parser, main
 from export.gallery.gallery import Gallery
 from keras_cdd.errors import UserError
 from tests.reliability.test_gallery import content
-model, photos, reference = sys.argv[2:]
 
 def prepare(folder):
     pass
@@ -36,12 +35,13 @@ def prepare(folder):
 def attempt(folder):
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         main(command_parser().parse_args(
-            [f"--model={{model}}", f"--images={{photos}}", f"--output={{folder}}/g.sqlite", "--batch_size=4"]))
+            ["--model={place}/model_int8.tflite", "--images={place}/photos", "--batch_size=4",
+             f"--output={{folder}}/g.sqlite"]))
 
 def check(folder, failure):
     assert failure is None or isinstance(failure, (UserError, OSError)), repr(failure)
     attempt(folder)
-    assert content(f"{{folder}}/g.sqlite") == content(reference) and os.listdir(folder) == ["g.sqlite"]
+    assert content(folder + "/g.sqlite") == content("{place}/built/g.sqlite") and os.listdir(folder) == ["g.sqlite"]
 """
 
 
@@ -89,7 +89,9 @@ def recorded(place, forks):
     require_watching()
     (place / "built").mkdir()
     recorder = Recorder(place / "built")
-    done = watched(forks, [place / "built"], recorder, "-m", "export.build_gallery", *flags(place, place / "built" / "g.sqlite"))
+    done = watched(
+        forks, [place / "built"], recorder, "-m", "export.build_gallery", *flags(place, place / "built" / "g.sqlite")
+    )
     assert not done.returncode, done.stderr
     recorder.look()
     return recorder
@@ -137,13 +139,13 @@ def test_a_power_cut_before_any_write_of_a_build(place, recorded, tmp_path, tall
 
 def test_a_full_disk_from_any_write_of_a_build_on(place, forks, recorded, tmp_path, tally):
     (tmp_path / "full").mkdir()
-    # The model and the photos are not on the full disk.
-    code = BUILDING.format().replace("sys.argv[2:]", repr([f"{place}/model_int8.tflite", f"{place}/photos", f"{place}/built/g.sqlite"]))
-    messages = full_at_every_call(forks, tmp_path / "full", code)
+    messages = full_at_every_call(forks, tmp_path / "full", BUILDING.format(place=place))
     assert messages.pop() is None and len(messages) > 3 * IMAGES // BATCH
     for message in filter(None, messages):
         assert "disk" in message or "No space left" in message, message
-    tally("gallery: disk full from each write of a build on", len(messages), "one line; with room, a repeat ends the same")
+    tally(
+        "gallery: disk full from each write of a build on", len(messages), "one line; with room, a repeat ends the same"
+    )
 
 
 def test_removing_and_replacing_is_all_or_nothing(place, forks, recorded, tmp_path, tally):
@@ -154,7 +156,9 @@ def test_removing_and_replacing_is_all_or_nothing(place, forks, recorded, tmp_pa
     before = content(output)
     gone = [row[1] for row in before[0][:5]]
     recorder = Recorder(output.parent)
-    done = watched(forks, [output.parent], recorder, "-m", "export.build_gallery", f"--output={output}", "--remove", *gone)
+    done = watched(
+        forks, [output.parent], recorder, "-m", "export.build_gallery", f"--output={output}", "--remove", *gone
+    )
     assert not done.returncode, done.stderr
     recorder.look()
     after = content(output)
@@ -163,7 +167,9 @@ def test_removing_and_replacing_is_all_or_nothing(place, forks, recorded, tmp_pa
     for left in lefts:
         write_tree(left, tmp_path / "left")
         assert content(tmp_path / "left" / "g.sqlite") in (before, after)
-    tally("gallery: SIGKILL and power cut before each write of a removal", 3 * len(recorder.calls), "before or after it")
+    tally(
+        "gallery: SIGKILL and power cut before each write of a removal", 3 * len(recorder.calls), "before or after it"
+    )
 
 
 def test_the_second_writer_is_refused_and_readers_are_not(place, recorded, tmp_path, monkeypatch, tally):

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 
 import keras_cdd
+from export.gallery.format import GalleryFormat
 from export.gallery.gallery import Gallery
+from export.gallery.image import GalleryImage
 from export.gallery.search import top_k
 from export.gallery.vector_codec import encode
-from export.gallery.format import GalleryFormat
-from export.gallery.image import GalleryImage
 from keras_cdd.experiment.plain_loop import PlainLoop
 from keras_cdd.run_folder.checkpoint import load_checkpoint, save_checkpoint
 from keras_cdd.run_folder.workdir import Workdir
@@ -39,7 +39,11 @@ class Growth:
     def measure(self):
         gc.collect()
         status = pathlib.Path("/proc/self/status").read_text().splitlines()
-        values = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in status) if name in ("VmRSS", "Threads")}
+        values = {
+            name: int(rest.split()[0])
+            for name, _, rest in (line.partition(":") for line in status)
+            if name in ("VmRSS", "Threads")
+        }
         disk = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
         self.rows.append([values["VmRSS"] / 1024, len(os.listdir("/proc/self/fd")), values["Threads"], disk / 1024])
 
@@ -54,7 +58,9 @@ class Growth:
         for name, before, after, most in zip(self.WHAT, first, last, (memory, 0, 0, disk), strict=True):
             assert after - before <= most, f"{name} grew from {before} to {after}: {self.rows}"
         figures = zip(self.WHAT.items(), first, last, strict=True)
-        return ", ".join(f"{name} {before:.0f} to {after:.0f} {unit}".rstrip() for (name, unit), before, after in figures)
+        return ", ".join(
+            f"{name} {before:.0f} to {after:.0f} {unit}".rstrip() for (name, unit), before, after in figures
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ class Recorded:
         assert not done.returncode, done.stderr
         self.recorder.look()
         self.settings = (self.reference / layout.FLAGS).read_text()
-        # Of a folder as a start finds it after it has put it in order -> a folder that came to it, the most untidy one.
+        # Of a folder that the start of a command has put in order -> the most untidy folder that became it.
         self.states = {}
         self.known, self.models = {}, {}
 
@@ -66,7 +66,7 @@ class Recorded:
 
 
 def recover(folder, settings):
-    """Does what the start of a command does with a run's folder; returns what the rest depends on, and how far it is."""
+    """Does what a command's start does with a run's folder; returns what the rest depends on, and how far it is."""
     workdir, progress = Workdir(folder, settings), []
     try:
         for stage in STAGES:
@@ -161,7 +161,9 @@ def test_a_kill_while_noresume_removes_a_run_never_mixes_two(recorded, tmp_path,
         files = {path.removeprefix("run/"): content for path, content in left.items() if content is not None}
         ran = any(path.split("/")[0] in layout.PROGRESS for path in files)
         assert files[layout.FLAGS] == recorded.settings.encode() or not ran
-    tally("training: SIGKILL and power cut while --noresume removes a run", 3 * len(recorder.calls), "no mixture of two")
+    tally(
+        "training: SIGKILL and power cut while --noresume removes a run", 3 * len(recorder.calls), "no mixture of two"
+    )
 
 
 def test_every_state_that_a_kill_leaves_is_resumed_to_the_same_end(recorded, tmp_path, tally):

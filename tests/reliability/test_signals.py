@@ -97,7 +97,7 @@ def test_at_random_moments(number, forks, reference, tmp_path, tally):
         moment, count, ended = random.Random(seed), 0, 0
         run = Interrupted(forks, tmp_path / f"{seed}", photos)
         while count < moments:
-            if run(number, moment.uniform(0, 0.7 * seconds)):
+            if run(number, moment.uniform(0, 0.6 * seconds)):
                 count += 1
             else:
                 tiny_run.assert_same_end(run.workdir, expected)
@@ -112,4 +112,8 @@ def test_at_random_moments(number, forks, reference, tmp_path, tally):
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
         runs = sum(threads.map(chain, (int(number), 100 + number), (half, MOMENTS[number] - half)))
     how = "" if number == signal.SIGKILL else f" within {SECONDS_TO_END} s, what is saved named;"
-    tally(f"training: {number.name} at random moments", MOMENTS[number], f"ended{how} {runs} runs the same to the last bit")
+    tally(
+        f"training: {number.name} at random moments",
+        MOMENTS[number],
+        f"ended{how} {runs} runs the same to the last bit",
+    )

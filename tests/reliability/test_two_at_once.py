@@ -10,7 +10,7 @@ from tests.reliability.disk import Recorder, tree
 from tests.reliability.system_calls import require_watching, watched
 
 PRECISION = "float32"
-assert PRECISION != ExportFlags.precision
+assert ExportFlags.precision != PRECISION
 
 
 class Holding:
@@ -86,7 +86,7 @@ def test_while_a_run_trains_and_while_a_model_is_exported(forks, tmp_path, tally
 
 
 def check_export_kills(forks, workdir, export, target, tally):
-    """An export over an earlier one, stopped before each of its writes: the old or the new file, and nothing else stays."""
+    """Over an earlier one, stopped before each of its writes: the old or the new file, and nothing else stays."""
     before = tree(workdir)
     recorder = Recorder(workdir)
     succeeded(watched(forks, [workdir], recorder, *export))
@@ -103,4 +103,8 @@ def check_export_kills(forks, workdir, export, target, tally):
             (workdir / name).write_bytes(left[name])
         succeeded(forked.run(forks, *export))
         assert tree(workdir).keys() == after.keys() and target.read_bytes() == after[target.name]
-    tally("export: SIGKILL and power cut before each write", len(lefts), "the old or the new file; a repeat gives the same")
+    tally(
+        "export: SIGKILL and power cut before each write",
+        len(lefts),
+        "the old or the new file; a repeat gives the same",
+    )

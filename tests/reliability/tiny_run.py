@@ -10,11 +10,20 @@ from tests.experiment.same_run import assert_same_run
 
 EPOCHS = 4
 FLAGS = (
-    "--dataset=folder --image_size=16,16 --identities_per_batch=4 --images_per_identity=4 --cache_dir= --backbone=resnet10 "
-    "--width=8 --embedding_size=8 --stem=small --teacher_epochs=1 --warmup_epochs=0 --learning_rate=0.01 --deterministic "
-    f"--target_macs=0.6 --num_cuts=4 --cut_start=0 --pad_channels=1 --epochs={EPOCHS} --cut_end={EPOCHS - 1}"
+    "--dataset=folder --image_size=16,16 --identities_per_batch=4 --images_per_identity=4 --cache_dir= "
+    "--backbone=resnet10 --width=8 --embedding_size=8 --stem=small --teacher_epochs=1 --warmup_epochs=0 "
+    "--learning_rate=0.01 --deterministic --target_macs=0.6 --num_cuts=4 --cut_start=0 --pad_channels=1 "
+    f"--epochs={EPOCHS} --cut_end={EPOCHS - 1}"
 ).split()
-LEFT = ("flags.flags", "environment.json", "student.keras", "deploy.keras", "summary.json", "report.html", "examples.json")
+LEFT = (
+    "flags.flags",
+    "environment.json",
+    "student.keras",
+    "deploy.keras",
+    "summary.json",
+    "report.html",
+    "examples.json",
+)
 
 
 def write_photos(folder):
@@ -30,7 +39,9 @@ def command(photos, workdir, *more):
 
 def names(workdir):
     """All files of a run, but not those of TensorBoard, of which every process writes one."""
-    found = (os.path.relpath(os.path.join(place, name), workdir) for place, _, files in os.walk(workdir) for name in files)
+    found = (
+        os.path.relpath(os.path.join(place, name), workdir) for place, _, files in os.walk(workdir) for name in files
+    )
     return sorted(name for name in found if not name.startswith("tensorboard"))
 
 
