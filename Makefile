@@ -65,7 +65,7 @@ test-applications: $(VENV)/.installed
 
 # Kills at every write, two processes at once, full disks, damaged and hostile files, long runs; prints what happened.
 test-reliability: $(VENV)/.installed
-	$(ONE_THREAD) $(RUN) -m pytest -n 3 -m reliability --timeout=900 tests/reliability tests/experiment
+	$(ONE_THREAD) $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m reliability --timeout=900 tests/reliability tests/experiment
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))

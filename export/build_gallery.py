@@ -35,7 +35,7 @@ def main(options):
     from .gallery.gallery import Gallery
 
     if options.remove:
-        with Gallery(options.output) as gallery:
+        with _alone(options.output), Gallery(options.output) as gallery:
             gallery.check().remove(options.remove)
             print(f"{options.output}: {len(options.remove)} removed, {len(gallery)} left")
     if options.images or options.csv:
@@ -56,6 +56,13 @@ def _check(options):
         raise UserError("--model is missing; give a .tflite or .keras file.")
     if options.batch_size < 1:
         raise UserError(f"--batch_size must be positive. Received: {options.batch_size}")
+
+
+def _alone(path):
+    """Holds a gallery, which others may read meanwhile."""
+    from keras_cdd.run_folder.lock import Lock
+
+    return Lock(path, f"gallery {path}")
 
 
 def _add(options):
@@ -85,7 +92,7 @@ def _add(options):
     if not output.is_file() or not output.stat().st_size:
         # Fails here if the model does not embed images, before an empty gallery file exists.
         new_format()
-    with Gallery(output, create=new_format) as gallery:
+    with _alone(output), Gallery(output, create=new_format) as gallery:
         model.vouch(gallery, adds=True)
         if options.query_model:
             query.vouch(gallery)
@@ -95,8 +102,10 @@ def _add(options):
                 f"{options.embedding_type}; build another one for that."
             )
         added = _add_to(gallery, model, records, options)
-    if not added.count and len(added.unreadable) == len(records):
+        if added.count or len(added.unreadable) < len(records):
+            return
         if gallery.created:
+            gallery.close()
             output.unlink()
         raise UserError(f"None of {len(records)} images can be read, the first is {records[0].path}.")
 

@@ -40,15 +40,24 @@ def main(_):
     values = flags.FLAGS
     _check(values)
     from keras_cdd.run_folder.layout import exported_name
+    from keras_cdd.run_folder.lock import Lock
     from keras_cdd.run_folder.reading import RunFiles
+
+    run = RunFiles(values.workdir, values.data_dir, values.csv)
+    final = run.path / exported_name(values.precision)
+    with Lock(final, str(final)):
+        report = _export(run, final, values)
+    print(_summary(report, final))
+
+
+def _export(run, final, values):
+    """Writes the file and its report, which it returns."""
     from keras_cdd.run_folder.writing import whole, write_json
 
     from .proof.verify import Verifier
 
-    run = RunFiles(values.workdir, values.data_dir, values.csv)
     model = run.model()
     verifier = Verifier(model, run.dataset, run.image_size, run.config.data.strict_data)
-    final = run.path / exported_name(values.precision)
     with whole(final) as fresh:
         fresh.write_bytes(_described(_converted(run, model, values), values))
         report = {"model": final.name, "precision": values.precision, "input_type": values.input_type}
@@ -57,7 +66,7 @@ def main(_):
         _require_accuracy(report, final, values.max_map_drop)
     # The sha256 in the report tells whether it belongs to the file.
     write_json(final.with_suffix(".json"), report)
-    print(_summary(report, final))
+    return report
 
 
 def _check(values):

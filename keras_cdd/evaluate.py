@@ -106,12 +106,11 @@ def _add_to_report(run, result, model, path):
     from keras_cdd.experiment.off_the_shelf import measured
     from keras_cdd.report.page import write_report
     from keras_cdd.run_folder import layout
-    from keras_cdd.run_folder.json_lines import as_line
+    from keras_cdd.run_folder.json_lines import append_record
 
     size = dict(zip(("image_height", "image_width"), model.image_size, strict=True))
     record = result | size | {"embedding_size": model.embedding_size} | measured(model, path)
-    with open(run.path / layout.EVALUATIONS, "a") as file:
-        file.write(as_line(record))
+    append_record(run.path / layout.EVALUATIONS, record)
     print(f"report: {write_report(run.path)}")
 
 

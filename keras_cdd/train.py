@@ -23,7 +23,11 @@ def main(_):
 
 def hint():
     """What a stopped run is told."""
-    return "The same command continues what was saved." if flags.FLAGS.resume else ""
+    from keras_cdd.run_folder.saved import saved_text
+
+    folder, how = flags.FLAGS.workdir, "" if flags.FLAGS.resume else ", without --noresume,"
+    saved = folder and saved_text(folder)
+    return f"{folder} has {saved}: the same command{how} continues from there." if saved else "Nothing is saved yet."
 
 
 def run():

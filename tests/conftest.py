@@ -18,6 +18,12 @@ SHARED_DIR = pathlib.Path(os.environ.get("CDD_SHARED_DIR", HERE.parent.parent / 
 
 # The files that take longest start first, so that all processes end together.
 LONGEST = (
+    "reliability/test_signals.py",
+    "reliability/test_run_kills.py",
+    "reliability/test_bad_luck.py",
+    "reliability/test_long.py",
+    "reliability/test_two_at_once.py",
+    "reliability/test_gallery.py",
     "test_android.py",
     "test_documents.py",
     "test_examples.py",

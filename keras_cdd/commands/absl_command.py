@@ -20,14 +20,13 @@ def run_command(main, sections, hint=lambda: ""):
     Args:
         main: function of the command-line arguments.
         sections: name -> dataclass with the flags of the command.
-        hint: function without arguments that returns the `hint` of `explained_errors`; called when the flags are
-            parsed. Default: no hint.
+        hint: see `explained_errors`. Default: no hint.
     """
     define_flags(sections)
     about = sys.modules[main.__module__].__doc__
 
     def guarded(argv):
-        with explained_errors(flags.FLAGS.debug, hint()):
+        with explained_errors(flags.FLAGS.debug, hint):
             return main(argv)
 
     with quiet_start():

@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import os
+import re
 import signal
 import sys
 import threading
@@ -28,33 +30,38 @@ MACHINE = frozenset(
     )
     if hasattr(errno, name)
 )
+# From Ctrl-C to the next attempt: the page of a run is drawn in that time.
+SECONDS_TO_STOP = 4
 REPORT = "This is a bug in keras_cdd: please report it in the project's issue tracker, with all the output above."
 
 
 @contextlib.contextmanager
-def explained_errors(debug, hint=""):
+def explained_errors(debug, hint=lambda: ""):
     """Prints the error of a failing command on stderr and exits.
 
-    A `UserError`, or an `OSError` whose number is in `MACHINE`, prints one line and exits with status 1. Ctrl-C and
+    A `UserError`, or an error of the machine (`MACHINE`), prints one line and exits with status 1. Ctrl-C and
     SIGTERM print one line and exit with status 130 and 143. Any other exception is a bug: it prints the traceback and
     how to report it, and exits with status 1.
 
     Args:
         debug: if True, exceptions other than Ctrl-C are raised, with their traceback.
-        hint: sentence that follows "stopped." after Ctrl-C and SIGTERM. Default: none.
+        hint: function that returns a sentence, which follows "stopped." after Ctrl-C and SIGTERM, and an error of the
+            machine. Default: none.
     """
     try:
-        with _stopped_by_sigterm():
+        with _stopped_by_signals():
             yield
     except KeyboardInterrupt as stop:
-        print(f"stopped. {hint}".rstrip(), file=sys.stderr)
+        print(f"stopped. {hint()}".rstrip(), file=sys.stderr)
         by_signal = stop.args and isinstance(stop.args[0], int)
         sys.exit(128 + (stop.args[0] if by_signal else signal.SIGINT))
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, UserError) or _of_the_machine(error):
+        if isinstance(error, UserError):
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        elif said := _of_the_machine(error):
+            print(f"error: {'; '.join(filter(None, (said, hint())))}", file=sys.stderr)
         else:
             traceback.print_exc()
             print(REPORT, file=sys.stderr)
@@ -62,22 +69,44 @@ def explained_errors(debug, hint=""):
 
 
 @contextlib.contextmanager
-def _stopped_by_sigterm():
-    """Lets a process that is asked to end clean up as after Ctrl-C; a process that ignores SIGTERM still does."""
+def _stopped_by_signals():
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt with the signal's number; a process that ignores one still does.
+
+    They raise it again until the block has ended: Python drops an exception in a callback, such as a finalizer.
+    """
+    usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    is_main = threading.current_thread() is threading.main_thread()
+    caught = [number for number, handler in usual.items() if is_main and signal.getsignal(number) is handler]
+    can_repeat = hasattr(signal, "setitimer") and is_main and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    asked = []
 
     def stop(number, frame):
-        raise KeyboardInterrupt(number)
+        if number in caught:
+            asked.append(number)
+            if can_repeat:
+                signal.setitimer(signal.ITIMER_REAL, SECONDS_TO_STOP)
+        raise KeyboardInterrupt(asked[-1])
 
-    previous = signal.getsignal(signal.SIGTERM)
-    is_main = threading.current_thread() is threading.main_thread()
-    if is_main and previous is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, stop)
+    for number in caught:
+        signal.signal(number, stop)
+    if can_repeat:
+        signal.signal(signal.SIGALRM, lambda *again: stop(asked[-1], None))
     try:
         yield
     finally:
-        if is_main and previous is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, previous)
+        if can_repeat:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        for number in caught:
+            signal.signal(number, usual[number])
 
 
 def _of_the_machine(error):
-    return isinstance(error, OSError) and error.errno in MACHINE
+    """What an error of the machine says, or None if it is another error."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        return text if error.errno in MACHINE else None
+    # TensorFlow has its own classes for them; around the text it names the operation.
+    if type(error).__module__.startswith("tensorflow.") and any(os.strerror(code) in text for code in MACHINE):
+        return re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*", "", text)
+    return None

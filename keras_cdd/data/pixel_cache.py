@@ -75,7 +75,7 @@ class PixelCache:
         return self._images.get(self._keys.get(path))
 
     def add(self, paths, images):
-        """Adds images as a pack; if the cache is full, it logs this once and adds nothing.
+        """Adds images as a pack; if the cache is full or was removed, it logs this once and adds nothing.
 
         Args:
             paths: paths of n images for which `can_hold` is True.
@@ -86,6 +86,9 @@ class PixelCache:
             return
         try:
             pack = self._write(images, b"".join(self._keys[path] for path in paths))
+        except FileNotFoundError:
+            self._stop(f"somebody has removed files of {self._root}")
+            return
         except OSError as error:
             if error.errno not in _NO_SPACE:
                 raise

@@ -54,7 +54,7 @@ def run_experiment(config, flagfile):
     dataset.validate()
     shared = config.training.strategy == "multi_worker"
     workdir = Workdir(config.run.workdir, flagfile, config.run.resume, config.named_paths, shared)
-    with contextlib.closing(workdir):
+    with contextlib.closing(workdir), workdir.explained():
         return _run(config, dataset, workdir)
 
 

@@ -60,6 +60,8 @@ class Watch:
         try:
             epochs = self.config.training.epochs
             keep_examples(self.workdir.path, epochs, self.evaluator, models, embeddings, metrics)
+        except OSError as error:
+            logging.warning("The examples of %s could not be kept (%s); the run goes on.", self.workdir.path, error)
         except Exception:
             logging.warning("The examples of %s could not be drawn; the run goes on.", self.workdir.path, exc_info=True)
         self.report.stale = True

@@ -40,6 +40,8 @@ class LiveReport:
 
             started = time.monotonic()
             write_report(self.workdir)
+        except OSError as error:
+            logging.warning("The report of %s could not be drawn (%s); the run goes on.", self.workdir, error)
         except Exception:
             logging.warning("The report of %s could not be drawn; the run goes on.", self.workdir, exc_info=True)
         self.stale = False

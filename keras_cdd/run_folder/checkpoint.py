@@ -17,7 +17,7 @@ def save_checkpoint(folder, model, variables, state):
     """Replaces the checkpoint in `folder`.
 
     Args:
-        folder: folder of the stage's checkpoint.
+        folder: folder of the stage's checkpoint; the folder that it is in is created if it is missing.
         model: `keras.Model`; saved with its architecture, so that it can be loaded after any surgery.
         variables: name -> variable (optimizer slots, queue, masks, scores).
         state: dict that can be written as JSON, such as the epoch.
@@ -25,7 +25,11 @@ def save_checkpoint(folder, model, variables, state):
     folder = pathlib.Path(folder)
     fresh, old = folder.with_name(folder.name + ".new"), _settled(folder)
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    if not folder.parent.is_dir():
+        # Not those above: a run does not make its workdir anew.
+        folder.parent.mkdir()
+        to_disk(folder.parent.parent)
+    fresh.mkdir()
     model.save(fresh / "model.keras")
     arrays = {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
     np.savez(fresh / "variables.npz", **arrays)

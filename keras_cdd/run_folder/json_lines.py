@@ -3,6 +3,8 @@
 import json
 import pathlib
 
+from keras_cdd.run_folder.writing import append_line
+
 
 def read_records(path):
     """The records of a `.jsonl` file, in order; none if there is no such file.
@@ -20,6 +22,11 @@ def read_records(path):
         except ValueError:
             continue
     return records
+
+
+def append_record(path, record):
+    """Appends a record to a `.jsonl` file, which is made if it is missing."""
+    append_line(path, json.dumps(record))
 
 
 def as_line(record):

@@ -31,13 +31,15 @@ def exported_name(precision):
 
 
 def left_behind(folder):
-    """Yields the paths of all files that an earlier run and its exports may have left; some may not exist.
+    """Yields the paths of all files that an earlier run and its exports may have left, except its settings.
+
+    Some may not exist.
 
     Args:
         folder: the workdir.
     """
     folder = pathlib.Path(folder)
-    yield from (folder / name for name in (*RUN_FILES, RANKING))
+    yield from (folder / name for name in (*RUN_FILES[1:], RANKING))
     for model in folder.glob(exported_name("*")):
         yield from (model, model.with_suffix(".json"))
     # Unfinished files of a killed process, as `writing.whole` names them.

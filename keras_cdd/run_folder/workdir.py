@@ -1,5 +1,6 @@
 """Starts or resumes a run in its workdir, and writes its files."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from keras_cdd.errors import UserError
 from keras_cdd.run_folder import layout, writing
-from keras_cdd.run_folder.json_lines import as_line, read_records
+from keras_cdd.run_folder.json_lines import append_record, as_line, read_records
 from keras_cdd.run_folder.lock import Lock
 from keras_cdd.run_folder.removing import remove_but
 
@@ -35,7 +36,7 @@ class Workdir:
     def __init__(self, path, settings, resume=True, keep=(), shared=False):
         self.path = pathlib.Path(path)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            writing.make_folder(self.path)
             (self.path / ".writable").touch()
             (self.path / ".writable").unlink()
         except OSError as error:
@@ -46,10 +47,26 @@ class Workdir:
                 self._check_settings(settings)
             else:
                 remove_but(layout.left_behind(self.path), keep)
+                # Until all else is gone for good, the settings are those of what is left.
+                writing.to_disk(self.path)
             self.write_text(layout.FLAGS, settings)
         except BaseException:
             self.close()
             raise
+
+    @contextlib.contextmanager
+    def explained(self):
+        """Turns any error of a run whose folder was removed meanwhile into one that says so.
+
+        Raises:
+            UserError: in place of that error.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self.path.is_dir():
+                raise
+            raise UserError(f"--workdir {self.path} was removed while its run went on; start it again.") from error
 
     def close(self):
         """Ends the run's hold on the folder."""
@@ -86,8 +103,7 @@ class Workdir:
 
     def append(self, name, record):
         """Appends a record to a .jsonl file, as one line."""
-        with open(self.path / name, "a") as file:
-            file.write(as_line(record))
+        append_record(self.path / name, record)
 
     def logged(self, stage):
         """Dict file name of a log -> number of records that a stage has written to it."""

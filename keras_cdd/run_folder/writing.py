@@ -1,4 +1,4 @@
-"""Writes files completely or not at all, even if the process is killed (no Keras)."""
+"""Writes files completely or not at all, even if the process is killed or the power fails (no Keras)."""
 
 import contextlib
 import json
@@ -6,13 +6,16 @@ import os
 import pathlib
 import shutil
 
+from keras_cdd.run_folder import lock
+
 
 @contextlib.contextmanager
 def whole(path):
     """Context manager that yields a temporary path, which replaces `path` if the block succeeds.
 
     The temporary file is hidden, in the same folder, and has the same suffix, because libraries choose formats by
-    suffix. It is flushed to disk before it replaces `path`. If the block fails, `path` stays unchanged.
+    suffix. It is flushed to disk before it replaces `path`. If the block fails, `path` stays unchanged. Processes that
+    write the same file take turns; what a killed one left is overwritten by the next.
 
     Args:
         path: path of a file in an existing folder.
@@ -22,13 +25,63 @@ def whole(path):
     """
     path = pathlib.Path(path)
     fresh = path.with_name(f".{path.name}.new{path.suffix}")
-    try:
-        yield fresh
-        to_disk(fresh)
-        os.replace(fresh, path)
+    with _turn(fresh):
+        try:
+            yield fresh
+            to_disk(fresh)
+            os.replace(fresh, path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+        # Now the name may be that of the next writer's file.
         to_disk(path.parent)
-    finally:
-        fresh.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _turn(fresh):
+    """Waits until no other process writes this temporary file."""
+    while True:
+        with fresh.open("ab") as file:
+            try:
+                mine = lock.fcntl is None or lock.take(file, fresh, wait=True)
+            except OSError as error:
+                if error.errno not in lock.WITHOUT_LOCKS:
+                    raise
+                mine = True
+            if mine:
+                yield
+                return
+
+
+def append_line(path, line):
+    """Appends a line to a text file, which is made if it is missing, and flushes it to disk.
+
+    It starts a line of its own even if the last one is not whole because its writer was killed.
+
+    Args:
+        path: path of a file in an existing folder.
+        line: text without a line break.
+    """
+    path = pathlib.Path(path)
+    is_new = not path.exists()
+    with path.open("ab+") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read() == b"\n" else f"\n{line}"
+        file.write(f"{line}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        to_disk(path.parent)
+
+
+def make_folder(path):
+    """Makes a folder, and those that it is in, unless it exists; a power cut does not undo that."""
+    path = pathlib.Path(path).absolute()
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        to_disk(path.parent)
 
 
 def write_bytes(path, content):

@@ -1,6 +1,8 @@
 """The output of a failing command depends on the cause: a user's mistake, the machine or a bug."""
 
 import errno
+import json
+import signal
 import subprocess
 import sys
 import types
@@ -52,23 +54,42 @@ def test_ctrl_c_ends_with_its_own_status(capsys):
 
 
 def test_a_stopped_command_says_what_it_is_told_to(capsys):
-    with pytest.raises(SystemExit), explained_errors(False, "Nothing is lost."):
+    with pytest.raises(SystemExit), explained_errors(False, lambda: "Nothing is lost."):
         raise KeyboardInterrupt
     assert capsys.readouterr().err == "stopped. Nothing is lost.\n"
 
 
+def test_a_full_disk_names_what_is_saved(capsys):
+    with pytest.raises(SystemExit), explained_errors(False, lambda: "x has it."):
+        raise OSError(errno.ENOSPC, "it is full", "x")
+    assert capsys.readouterr().err == f"error: [Errno {errno.ENOSPC}] it is full: 'x'; x has it.\n"
+
+
+@pytest.mark.parametrize("resume, how", [(True, ""), (False, ", without --noresume,")])
 @pytest.mark.parametrize(
-    "resume, said", [(True, "stopped. The same command continues what was saved.\n"), (False, "stopped.\n")]
+    "saved, what",
+    [
+        ({}, None),
+        ({"teacher": 2}, "the teacher after epoch 2"),
+        ({"teacher": 2, "teacher.keras": 0}, "the trained teacher"),
+        ({"teacher.keras": 0, "student.old": 3}, "the student after epoch 3"),
+        ({"teacher.keras": 0, "student": 4, "student.keras": 0}, "the trained student"),
+    ],
 )
-def test_only_a_run_that_resumes_is_said_to_continue(capsys, monkeypatch, resume, said):
-    values = types.SimpleNamespace(resume=resume, debug=False)
+def test_a_stopped_run_says_what_is_saved(capsys, monkeypatch, tmp_path, resume, how, saved, what):
+    for name, epoch in saved.items():
+        path = tmp_path / (name if "keras" in name else f"checkpoints/{name}/state.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"epoch": epoch}))
+    values = types.SimpleNamespace(resume=resume, debug=False, workdir=str(tmp_path))
     monkeypatch.setattr(absl_command, "define_flags", lambda sections: None)
     monkeypatch.setattr(absl_command.flags, "FLAGS", values)
     monkeypatch.setattr(absl_command.app, "run", lambda main, flags_parser: main([]))
     monkeypatch.setattr(train, "main", interrupted)
     with pytest.raises(SystemExit):
         train.run()
-    assert capsys.readouterr().err == said
+    said = f"{tmp_path} has {what}: the same command{how} continues from there." if what else "Nothing is saved yet."
+    assert capsys.readouterr().err == f"stopped. {said}\n"
 
 
 def interrupted(argv):
@@ -87,12 +108,27 @@ def test_an_optional_package_that_is_missing_is_a_user_s_mistake():
         require_packages("--precision=int8_qat", {"json": "json", "_nowhere": "a-package", "_nor_here": "another"})
 
 
-def test_sigterm_ends_a_command_as_ctrl_c_does():
-    waiting = "import time\nwith explained_errors(False):\n    print('on', flush=True)\n    time.sleep(60)"
-    code = f"from keras_cdd.commands.errors import explained_errors\n{waiting}"
+WAITING = """
+import contextlib, sys, time
+sys.modules["keras"] = None
+from keras_cdd.commands import errors
+errors.SECONDS_TO_STOP = 0.2
+with errors.explained_errors(False):
+    with {stop}:
+        print("on", flush=True)
+        time.sleep(60)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("dropped", [False, True])
+def test_sigterm_ends_a_command_as_ctrl_c_does_even_if_the_first_is_dropped(number, status, dropped):
+    stop = "contextlib.suppress(KeyboardInterrupt)" if dropped else "contextlib.nullcontext()"
+    code = WAITING.format(stop=stop)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as command:
         assert command.stdout.readline() == "on\n"
-        command.terminate()
+        command.send_signal(number)
         said = command.stderr.read()
-    assert command.returncode == 143 and said.splitlines()[-1] == "stopped." and "Traceback" not in said
+    assert command.returncode == status and said.splitlines()[-1] == "stopped." and "Traceback" not in said

@@ -32,6 +32,32 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path):
     Lock(tmp_path, "runs/mine").release()
 
 
+def test_a_file_is_held_beside_it_and_nothing_stays(tmp_path):
+    with Lock(tmp_path / "g.sqlite", "gallery g"):
+        assert [path.name for path in tmp_path.iterdir()] == [".g.sqlite.lock"]
+        Lock(tmp_path / "h.sqlite", "gallery h").release()
+        with pytest.raises(UserError, match=f"gallery g is in use by process {os.getpid()}"):
+            Lock(tmp_path / "g.sqlite", "gallery g")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="no folder for gallery g"):
+        Lock(tmp_path / "nowhere" / "g.sqlite", "gallery g")
+
+
+def test_who_waited_for_a_lock_that_was_removed_takes_the_new_one(tmp_path, monkeypatch):
+    flock, removed = lock.fcntl.flock, []
+
+    def late(file, operation):
+        flock(file, operation)
+        if not removed:
+            removed.append((tmp_path / ".lock").unlink())
+
+    monkeypatch.setattr(lock.fcntl, "flock", late)
+    first = Lock(tmp_path, "a")
+    with pytest.raises(UserError, match="in use"):
+        Lock(tmp_path, "b")
+    first.release()
+
+
 def test_a_released_folder_is_free(tmp_path):
     first = Lock(tmp_path, "a")
     with pytest.raises(UserError, match=f"b is in use by process {os.getpid()}"):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from keras_cdd.run_folder.writing import copy_file, whole, write_bytes, write_json, write_text
+from keras_cdd.run_folder.writing import append_line, copy_file, make_folder, whole, write_bytes, write_json, write_text
 
 
 def names(folder):
@@ -40,6 +40,44 @@ def test_content_reaches_the_disk_before_the_name_does(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *paths: (acts.append("replace"), replace(*paths)))
     write_text(tmp_path / "a.txt", "x")
     assert acts == ["fsync", "replace", "fsync"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="writers take turns by locks")
+def test_two_writers_of_one_file_take_turns_and_a_reader_sees_whole_files(tmp_path):
+    path, contents = tmp_path / "a.txt", [letter * 200_000 for letter in "abc"]
+    write_text(path, contents[0])
+    children = []
+    for content in contents[1:]:
+        children.append(os.fork())
+        if not children[-1]:
+            try:
+                for _ in range(20):
+                    write_text(path, content)
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+    while len(children) > 1:
+        assert path.read_text() in contents
+        children = [child for child in children if os.waitpid(child, os.WNOHANG) == (0, 0)]
+    assert os.waitpid(children[0], 0)[1] == 0
+    assert path.read_text() in contents[1:] and names(tmp_path) == ["a.txt"]
+
+
+def test_a_line_starts_anew_after_one_that_was_cut_off(tmp_path):
+    append_line(tmp_path / "a", "one")
+    with open(tmp_path / "a", "a") as file:
+        file.write("tw")
+    append_line(tmp_path / "a", "three")
+    assert (tmp_path / "a").read_text() == "one\ntw\nthree\n"
+
+
+def test_folders_are_made_once(tmp_path):
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "a" / "c").touch()
+    with pytest.raises(OSError):
+        make_folder(tmp_path / "a" / "c" / "d")
 
 
 def test_formats_are_chosen_by_the_ending(tmp_path):
