@@ -46,6 +46,7 @@ def test_one_line_says_what_is_wrong(run_python, tally, tmp_path, victim):
     whole, rng = path.read_bytes(), random.Random(victim)
     for command in COMMANDS[victim] * TIMES:
         path.write_bytes((damaged_archive if victim.endswith(".keras") else damaged)(whole, rng))
+        (tmp_path / "new.png").unlink(missing_ok=True)
         done = run_python("-c", SCRIPT, str(ROOT), *command.split(), cwd=tmp_path)
         tried += 1
         said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
