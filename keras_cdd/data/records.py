@@ -112,7 +112,7 @@ class RetrievalDataset:
 
         Raises:
             UserError: if a split is empty, a training identity has only one image (a warning if `published`), a query
-                has no camera but gallery images do, or training and test share identities.
+                has no camera but gallery images do, no query has a match, or training and test share identities.
         """
         for split in splits:
             if not getattr(self, split):
@@ -121,6 +121,7 @@ class RetrievalDataset:
             self._check_singles()
         if "query" in splits and "gallery" in splits:
             self._check_cameras()
+            self._check_matches()
         if set(splits) == set(SPLITS):
             self._check_overlap()
         return self
@@ -143,6 +144,17 @@ class RetrievalDataset:
             raise UserError(
                 f"Data set {self.name!r} has cameras in its gallery but {len(without)} queries without one, "
                 f"as {without[0]}; give every image a camera, or none."
+            )
+
+    def _check_matches(self):
+        found = collections.defaultdict(set)
+        for record in self.gallery:
+            found[record.identity].add(record.camera)
+        # Of a query's own camera only those without a camera count, see `evaluation.metrics`.
+        if not any(found[query.identity] - {query.camera} or {None, -1} & found[query.identity] for query in self.query):
+            raise UserError(
+                f"Data set {self.name!r} has no query with a match in the gallery; check identities and cameras of "
+                "both: images of the query's own camera do not count."
             )
 
     def _check_overlap(self):
