@@ -27,7 +27,9 @@ from keras_cdd.run_folder.reading import load_model
 from tests.models.torch_files import Tensor, plain, zipped
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SOURCES = sorted(path for name in ("keras_cdd", "export", "examples", "benchmarks") for path in (ROOT / name).rglob("*.py"))
+SOURCES = sorted(
+    path for name in ("keras_cdd", "export", "examples", "benchmarks") for path in (ROOT / name).rglob("*.py")
+)
 # Modules that run what a file says.
 FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml"}
 
@@ -214,7 +216,13 @@ def test_torch_files_name_number_types_only():
     assert all(np.dtype(dtype).kind in "fiubV" for dtype in DTYPES.values())
 
 
-NAMES = ["'); DROP TABLE images; --", '"; ATTACH DATABASE "x" AS y; --', "<script>alert(1)</script>", "%s{0}\\", "\u202egnp"]
+NAMES = [
+    "'); DROP TABLE images; --",
+    '"; ATTACH DATABASE "x" AS y; --',
+    "<script>alert(1)</script>",
+    "%s{0}\\",
+    "\u202egnp",
+]
 
 
 def test_names_are_text_to_the_gallery(tmp_path):

@@ -150,8 +150,8 @@ class RetrievalDataset:
         found = collections.defaultdict(set)
         for record in self.gallery:
             found[record.identity].add(record.camera)
-        # Of a query's own camera only those without a camera count, see `evaluation.metrics`.
-        if not any(found[query.identity] - {query.camera} or {None, -1} & found[query.identity] for query in self.query):
+        # As in `evaluation.metrics`: what the query's own camera took does not count, unless that is unknown.
+        if not any(found[query.identity] - ({query.camera} - {None, -1}) for query in self.query):
             raise UserError(
                 f"Data set {self.name!r} has no query with a match in the gallery; check identities and cameras of "
                 "both: images of the query's own camera do not count."

@@ -23,7 +23,25 @@ def damaged(content, rng):
     return bytes(content)
 
 
-ODD = [None, True, -1, 0, 1.5, 1e999, 10**400, 1 << 62, "", "x", "../x", "/etc/passwd", "\ud800", [], {}, [[]], {"a": 3}]
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    1e999,
+    10**400,
+    1 << 62,
+    "",
+    "x",
+    "../x",
+    "/etc/passwd",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    {"a": 3},
+]
 
 
 def odd_json(value, rng):

@@ -1,8 +1,9 @@
 """Gives invented inputs to one reader and counts what it does: `python -m tests.reliability.fuzzing READER COUNT RUNS`.
 
-Prints JSON: inputs `tried`, `used` and `refused`; `mib`, by which the largest memory grew; `slowest`, the seconds of one
-input. Each input must be used, or refused by a `UserError` of one line. Anything else ends the process with a traceback
-and the input that hypothesis found to be the smallest; a hang ends it, too. RUNS is `runs.zip` of tests/data/run_0_1_0.
+Prints JSON: inputs `tried`, `used` and `refused`; `mib`, by which the largest memory grew; `slowest`, the seconds of
+one input. Each input must be used, or refused by a `UserError` of one line. Anything else ends the process with a
+traceback and the input that hypothesis found to be the smallest; a hang ends it, too. RUNS is `runs.zip` of
+tests/data/run_0_1_0.
 """
 
 import faulthandler

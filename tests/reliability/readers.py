@@ -1,7 +1,7 @@
 """What reads strangers' files, and inputs for it.
 
-`READERS` has, by name, functions of the folder with the kept runs that return `(inputs, read)`: a strategy of hypothesis
-and a function that uses one of its values, or raises `UserError`.
+`READERS` has, by name, functions of the folder with the kept runs that return `(inputs, read)`: a strategy of
+hypothesis and a function that uses one of its values, or raises `UserError`.
 """
 
 import json
@@ -32,20 +32,46 @@ from tests.models import torch_files
 from tests.reliability.damage import damaged, damaged_archive, odd_json
 
 SEEDS = st.integers(0, 2**32 - 1)
-NAMES = [name for section in SECTIONS.values() for name in section.__dataclass_fields__] + ["debug", "flagfile", "nosuch"]
+NAMES = [name for section in SECTIONS.values() for name in section.__dataclass_fields__] + [
+    "debug",
+    "flagfile",
+    "nosuch",
+]
 VALUES = st.one_of(
-    st.sampled_from(["", "0", "-1", "nan", "inf", "1e999", "1,2", "1,,2", "true", "none", "\0", "a\nb", "é", "9" * 5000]),
+    st.sampled_from(
+        ["", "0", "-1", "nan", "inf", "1e999", "1,2", "1,,2", "true", "none", "\0", "a\nb", "é", "9" * 5000]
+    ),
     st.integers().map(str),
     st.floats().map(str),
     st.text(max_size=20),
     st.lists(st.floats(), max_size=4).map(lambda numbers: ",".join(map(str, numbers))),
 )
-FLAGS = st.builds(lambda dashes, name, equals, value: f"{dashes}{name}{equals}{value}",
-                  st.sampled_from(["--", "-", "--no", ""]), st.sampled_from(NAMES), st.sampled_from(["=", " ", ""]), VALUES)
+FLAGS = st.builds(
+    lambda dashes, name, equals, value: f"{dashes}{name}{equals}{value}",
+    st.sampled_from(["--", "-", "--no", ""]),
+    st.sampled_from(NAMES),
+    st.sampled_from(["=", " ", ""]),
+    VALUES,
+)
 # A row of a CSV, as it is or with anything in a cell.
-CELLS = st.one_of(st.sampled_from(["photos/query/0004/0004_c0_00001.png", "a.zip!/b.png", "cat", "1", "train", "query", "",
-                                   "\0!/a.png", "photos.csv!/a", "photos!/a"]),
-                  st.text(max_size=12), st.sampled_from(['"', '"a\nb"', "\0", "../x", "x" * 5000]))
+CELLS = st.one_of(
+    st.sampled_from(
+        [
+            "photos/query/0004/0004_c0_00001.png",
+            "a.zip!/b.png",
+            "cat",
+            "1",
+            "train",
+            "query",
+            "",
+            "\0!/a.png",
+            "photos.csv!/a",
+            "photos!/a",
+        ]
+    ),
+    st.text(max_size=12),
+    st.sampled_from(['"', '"a\nb"', "\0", "../x", "x" * 5000]),
+)
 
 
 def change(path, damage):
@@ -72,7 +98,9 @@ def command_line(folder):
 
 def flagfile(folder):
     path = folder / "fuzz.flags"
-    lines = st.lists(st.one_of(FLAGS, st.sampled_from(["#", "--flagfile=fuzz.flags", "--flagfile=run.flags"])), max_size=5)
+    lines = st.lists(
+        st.one_of(FLAGS, st.sampled_from(["#", "--flagfile=fuzz.flags", "--flagfile=run.flags"])), max_size=5
+    )
     texts = lines.map(lambda found: "\n".join(found).encode("utf-8", "surrogatepass"))
 
     def read(content):
@@ -85,9 +113,15 @@ def flagfile(folder):
 def csv_list(folder):
     path = folder / "fuzz.csv"
     rows = st.lists(st.lists(CELLS, min_size=3, max_size=5).map(",".join), max_size=5)
-    heads = st.sampled_from(["path,identity,camera,split", "\ufeffsplit,path,camera,identity", "path,identity", "", "\0"])
-    texts = st.builds(lambda head, body, end: end.join([head, *body]).encode("utf-8", "surrogatepass"),
-                      heads, rows, st.sampled_from(["\n", "\r\n", "\r"]))
+    heads = st.sampled_from(
+        ["path,identity,camera,split", "\ufeffsplit,path,camera,identity", "path,identity", "", "\0"]
+    )
+    texts = st.builds(
+        lambda head, body, end: end.join([head, *body]).encode("utf-8", "surrogatepass"),
+        heads,
+        rows,
+        st.sampled_from(["\n", "\r\n", "\r"]),
+    )
     content = (folder / "photos.csv").read_bytes()
 
     def read(given):
@@ -148,12 +182,27 @@ def manifest_folder(folder):
     shutil.copy(folder / "finished/model_int8.tflite", place / "model.tflite")
     shutil.copy(folder / "gallery.sqlite", place)
     sha = {name: hashlib.sha256((place / name).read_bytes()).hexdigest() for name in ("model.tflite", "gallery.sqlite")}
-    model = {"file": "model.tflite", "sha256": sha["model.tflite"], "bytes": 5, "image_height": 16, "image_width": 16,
-             "input_type": "uint8", "batch": 1, "embedding_size": 8, "output_type": "float32", "output_scale": 0.0,
-             "output_zero_point": 0}
+    model = {
+        "file": "model.tflite",
+        "sha256": sha["model.tflite"],
+        "bytes": 5,
+        "image_height": 16,
+        "image_width": 16,
+        "input_type": "uint8",
+        "batch": 1,
+        "embedding_size": 8,
+        "output_type": "float32",
+        "output_scale": 0.0,
+        "output_zero_point": 0,
+    }
     gallery = {"file": "gallery.sqlite", "sha256": sha["gallery.sqlite"], "images": 4, "embedding_type": "int8"}
-    content = {"format": "keras_cdd manifest", "version": 1, "model": model, "gallery": gallery,
-               "samples": [{"file": "samples/0.png", "identity": None}]}
+    content = {
+        "format": "keras_cdd manifest",
+        "version": 1,
+        "model": model,
+        "gallery": gallery,
+        "samples": [{"file": "samples/0.png", "identity": None}],
+    }
     (place / "manifest.json").write_text(json.dumps(content, indent=1))
     return place
 
@@ -197,8 +246,16 @@ def gallery(folder):
 def run_folder(folder):
     """The JSON files of a run, as its report reads them."""
     run = folder / "finished"
-    names = ["environment.json", "summary.json", "metrics.jsonl", "surgery.jsonl", "cuts.jsonl", "channels.json",
-             "model_int8.json", "flags.flags"]
+    names = [
+        "environment.json",
+        "summary.json",
+        "metrics.jsonl",
+        "surgery.jsonl",
+        "cuts.jsonl",
+        "channels.json",
+        "model_int8.json",
+        "flags.flags",
+    ]
     whole = {name: (run / name).read_bytes() for name in names}
 
     def read(seed):

@@ -26,10 +26,10 @@ CUT = SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.0, cut_end=1.0, sur
 RESET = CompressionConfig(compression="lasso", gradient_reset_epoch=0.0, reset_neighbours=16, queue_size=16)
 
 
-def run(photos, workdir, surgery=None, compression=None, epochs=2, batch=(4, 4), teacher=None, **training):
+def run(folder, workdir, surgery=None, compression=None, epochs=2, batch=(4, 4), teacher=None, **training):
     config = Config(
         DataConfig(
-            "folder", str(photos), image_size=(16, 16), identities_per_batch=batch[0], images_per_identity=batch[1]
+            "folder", str(folder), image_size=(16, 16), identities_per_batch=batch[0], images_per_identity=batch[1]
         ),
         NetworkConfig("tiny", width=4, stem="small", embedding_size=8),
         TrainingConfig(epochs=epochs, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01, **training),

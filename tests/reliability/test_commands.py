@@ -27,14 +27,19 @@ COMMANDS = {
         "keras_cdd.evaluate --model=finished/deploy.keras --dataset=csv --csv=photos.csv",
         "keras_cdd.train --flagfile=stopped/flags.flags",
     ],
-    "stopped/flags.flags": ["keras_cdd.train --flagfile=stopped/flags.flags --epochs=0", "keras_cdd.report --workdir=stopped"],
+    "stopped/flags.flags": [
+        "keras_cdd.train --flagfile=stopped/flags.flags --epochs=0",
+        "keras_cdd.report --workdir=stopped",
+    ],
     "finished/metrics.jsonl": ["keras_cdd.report --workdir=finished"],
     "stopped/checkpoints/student/model.keras": ["keras_cdd.train --flagfile=stopped/flags.flags --epochs=3"],
     "teacher.keras": ["keras_cdd.train --flagfile=stopped/flags.flags --epochs=3"],
 }
 TIMES = 3
 # The commands run in a folder from which `export` cannot be imported.
-SCRIPT = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+SCRIPT = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), run_name='__main__')"
+)
 
 
 @pytest.mark.parametrize("victim", COMMANDS)

@@ -18,13 +18,14 @@ from tests.reliability.readers import manifest_folder
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUNS = ROOT / "tests/data/run_0_1_0/runs.zip"
-# What Python refuses and the phone reads: its JSON reader knows more than JSON, its SQLite shows a replacement for bytes
-# that are no text, and it reads a zip from its beginning and not by the list at its end. SHA-256 hold in any case.
+# What Python refuses and the phone reads: its JSON reader knows more than JSON, its SQLite shows a replacement for
+# bytes that are no text, and it reads a zip from its beginning and not by the list at its end. SHA-256 hold in any case.
 LENIENT = ("it is no JSON", "Could not decode to UTF-8", "File name in directory")
 COUNTS = {"gallery": 2000, "manifest": 2000, "pair": 500}
 
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("java") and shutil.which("mvn")), reason="Java is missing; install it with: sudo make android-deps"
+    not (shutil.which("java") and shutil.which("mvn")),
+    reason="Java is missing; sudo make android-deps",
 )
 
 
@@ -40,7 +41,9 @@ def verdicts():
     def ask(kind, paths):
         lines = "".join(f"{kind} {path}\n" for path in paths)
         program = str(pathlib.Path(__file__).parent / "Verdicts.java")
-        done = subprocess.run([*command, program], input=lines, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            [*command, program], input=lines, capture_output=True, text=True, timeout=300, check=False
+        )
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout.splitlines()
 

@@ -125,8 +125,10 @@ HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>]]>&{{ 7*7 }
 def poisoned(value, key=""):
     """The JSON value with markup in all its texts, and in the names of sites and machines."""
     if isinstance(value, dict):
-        return {(name + HOSTILE if "/" in name or key == "versions" else name): poisoned(inner, name)
-                for name, inner in value.items()}
+        return {
+            (name + HOSTILE if "/" in name or key == "versions" else name): poisoned(inner, name)
+            for name, inner in value.items()
+        }
     if isinstance(value, list):
         return [poisoned(inner, key) for inner in value]
     fixed = not isinstance(value, str) or key in ("stage", "measure", "pictures")

@@ -1,7 +1,7 @@
 """Makes runs.zip: a tiny run that was stopped after an epoch, the same run finished, and its exports.
 
-Later versions must read it, or refuse it by name; see tests/run_folder/test_versions.py. It stays as version 0.1.0 wrote
-it; another version gets a folder of its own. The command was `python -m tests.data.run_0_1_0.make`.
+Later versions must read it, or refuse it by name; see tests/run_folder/test_versions.py. It stays as version 0.1.0
+wrote it; another version gets a folder of its own. The command was `python -m tests.data.run_0_1_0.make`.
 """
 
 import os
