@@ -121,9 +121,10 @@ class RetrievalDataset:
             self._check_singles()
         if "query" in splits and "gallery" in splits:
             self._check_cameras()
-            self._check_matches()
         if set(splits) == set(SPLITS):
             self._check_overlap()
+        if "query" in splits and "gallery" in splits:
+            self._check_matches()
         return self
 
     def _check_singles(self):
@@ -146,6 +147,15 @@ class RetrievalDataset:
                 f"as {without[0]}; give every image a camera, or none."
             )
 
+    def _check_overlap(self):
+        tested = {record.identity for record in self.query + self.gallery}
+        both = [identity for identity in self.identities if identity in tested]
+        if both:
+            raise UserError(
+                f"Data set {self.name!r} tests {len(both)} identities that it trains on, as {both[0]!r}; "
+                "use different identities for training and testing."
+            )
+
     def _check_matches(self):
         found = collections.defaultdict(set)
         for record in self.gallery:
@@ -155,13 +165,4 @@ class RetrievalDataset:
             raise UserError(
                 f"Data set {self.name!r} has no query with a match in the gallery; check identities and cameras of "
                 "both: images of the query's own camera do not count."
-            )
-
-    def _check_overlap(self):
-        tested = {record.identity for record in self.query + self.gallery}
-        both = [identity for identity in self.identities if identity in tested]
-        if both:
-            raise UserError(
-                f"Data set {self.name!r} tests {len(both)} identities that it trains on, as {both[0]!r}; "
-                "use different identities for training and testing."
             )
