@@ -41,6 +41,7 @@ def eager():
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_the_stopped_run_goes_on(kept, monkeypatch):
     """It does what is left, and ends with the widths of the run that was finished then."""
