@@ -3,6 +3,8 @@
 # make test: the tests, after make lint. make test-applications: surgery on a dozen networks of keras.applications.
 # make test-reliability: kills, damaged files, full disks and long runs, with a table of what happened; 15 minutes.
 # make lint: style, import contracts, types.
+# make lock: requirements.lock, every package with its hashes, from requirements.txt.
+# make audit: known vulnerabilities of what is installed. make sbom: the bill of materials of a release.
 # make check-mediapipe, make check-arm: compare MODELS= in MediaPipe, and on an emulated ARM processor, with LiteRT here.
 # make android: build the app, with the quickstart's model or with MODEL= and GALLERY=.
 # make android-test: run the app's tests. make android-deps: install the Debian packages for both, as root.
@@ -21,13 +23,13 @@ QUICK := runs/quickstart
 PHOTOS := runs/photos
 DATA ?= $(or $(wildcard ../shared/data/grocery),$(PHOTOS)_data)
 
-.PHONY: quickstart photos test test-applications test-reliability lint check-mediapipe check-arm android android-assets android-test android-search android-deps clean
+.PHONY: quickstart photos test test-applications test-reliability lint lock audit sbom check-mediapipe check-arm android android-assets android-test android-search android-deps clean
 
-$(VENV)/.installed: requirements.txt
+# Only files with the listed hashes, and no source packages: those would run their own scripts and fetch tools for it.
+$(VENV)/.installed: requirements.lock
 	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet -r requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --require-hashes --only-binary=:all: -r requirements.lock
 	$(VENV)/bin/python -m pip check
 	touch $@
 
@@ -71,6 +73,22 @@ lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy
+
+# For every system and both versions of Python at once.
+LOCK := build/lock
+lock: $(VENV)/.installed
+	rm -rf $(LOCK) && mkdir -p $(LOCK)
+	printf '[project]\nname = "lock"\nversion = "0"\nrequires-python = ">=3.11,<3.13"\n' >$(LOCK)/pyproject.toml
+	$(VENV)/bin/uv add --quiet --no-sync --project $(LOCK) -r requirements.txt
+	$(VENV)/bin/uv export --quiet --project $(LOCK) --no-emit-project --no-header --no-annotate --output-file requirements.lock
+
+# Asks pypi.org, so it is no part of lint, which works without a network.
+audit: $(VENV)/.installed
+	$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
+
+sbom: $(VENV)/.installed
+	mkdir -p build
+	$(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(RUN)
 
 MEDIAPIPE := build/mediapipe-venv
 

@@ -56,7 +56,7 @@ def checkout(tmp_path_factory):
     for name in ("keras_cdd", "export", "android_demo"):
         made_here = shutil.ignore_patterns("build", "target", "assets", "golden")
         shutil.copytree(ROOT / name, folder / name, ignore=made_here)
-    for name in ("Makefile", "requirements.txt"):
+    for name in ("Makefile", "requirements.lock"):
         shutil.copy(ROOT / name, folder)
     for name, replacements in SHORTER.items():
         text = (folder / name).read_text()
@@ -70,7 +70,7 @@ def checkout(tmp_path_factory):
 @pytest.fixture(scope="module")
 def build(checkout, forking_python):
     """The whole way, once: train, export, gallery, assets, compile, API check, tests, dex, package, sign, verify."""
-    environment = (f"VENV={sys.prefix}", f"RUN={forking_python}", "--assume-old=requirements.txt")
+    environment = (f"VENV={sys.prefix}", f"RUN={forking_python}", "--assume-old=requirements.lock")
     return run("make", *environment, "android", cwd=checkout)
 
 

@@ -75,7 +75,7 @@ def test_photos_is_the_whole_way(make, tmp_path):
     """Its steps and their order, without running them, which takes a quarter of an hour."""
     (tmp_path / "venv").mkdir()
     (tmp_path / "venv" / ".installed").touch()
-    done = make(["python3.11"], "--dry-run", "--assume-old=requirements.txt", "DATA=groceries", "photos")
+    done = make(["python3.11"], "--dry-run", "--assume-old=requirements.lock", "DATA=groceries", "photos")
     assert done.returncode == 0, done.stderr
     steps = [line.strip() for line in done.stdout.replace("\\\n", "").splitlines()]
     order = (

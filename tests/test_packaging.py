@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,15 @@ def test_requirements_pin_every_dependency():
     extras = PROJECT["project"]["optional-dependencies"].values()
     wanted = PROJECT["project"]["dependencies"] + [name for extra in extras for name in extra]
     assert {name.split(">")[0] for name in wanted} <= pinned
+
+
+def test_the_lock_has_every_requirement_with_hashes():
+    """`make lock` was run after the last change; pip takes nothing without a hash."""
+    wanted = re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    text = (ROOT / "requirements.lock").read_text()
+    locked = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text, re.MULTILINE))
+    assert len(wanted) > 30 and {name.replace(".", "-"): version for name, version in wanted}.items() <= locked.items()
+    assert all("--hash=sha256:" in part for part in re.split(r"\n(?=\S)", text.strip()))
 
 
 @pytest.mark.parametrize("command", PROJECT["project"]["scripts"])

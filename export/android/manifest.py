@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 import re
+import sys
 
 from keras_cdd.errors import MissingFileError, UserError
 
@@ -31,14 +32,16 @@ _WHAT = {
     },
     "gallery": {"file": "name", "sha256": "sha256", "images": "count", "embedding_type": ("int8", "float16")},
 }
+# As Java's `int`.
+_LARGEST = (1 << 31) - 1
 _RULES = {
     "name": lambda value: isinstance(value, str) and bool(_NAME.fullmatch(value)),
     "sha256": lambda value: isinstance(value, str) and bool(_SHA256.fullmatch(value)),
-    "integer": lambda value: type(value) is int,
-    "count": lambda value: type(value) is int and value > 0,
+    "integer": lambda value: type(value) is int and -_LARGEST <= value <= _LARGEST,
+    "count": lambda value: type(value) is int and 0 < value <= _LARGEST,
     # Manifests of earlier versions do not name it.
-    "batch": lambda value: value in (None, ANY_BATCH) or type(value) is int and value > 0,
-    "number": lambda value: type(value) in (int, float) and value >= 0,
+    "batch": lambda value: value in (None, ANY_BATCH) or type(value) is int and 0 < value <= _LARGEST,
+    "number": lambda value: type(value) in (int, float) and 0 <= value <= sys.float_info.max,
 }
 
 
@@ -121,12 +124,12 @@ def parse_manifest(content):
         ValueError: if the content is invalid; the message names the first invalid field.
     """
     try:
-        manifest = json.loads(content)
+        manifest = json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise ValueError("it is no JSON") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ValueError("it is no manifest")
-    if manifest.get("version") is True or manifest.get("version") != VERSION:
+    if type(manifest.get("version")) is not int or manifest["version"] != VERSION:
         raise ValueError(f"it has version {manifest.get('version')!r} and this program reads version {VERSION}")
     for part, fields in _WHAT.items():
         _check(part, manifest.get(part), fields)
@@ -138,6 +141,11 @@ def parse_manifest(content):
         if not isinstance(sample.get("identity"), str | None):
             raise ValueError("a sample's identity is no text")
     return manifest
+
+
+def _refuse(constant):
+    """Python's `json` reads NaN and Infinity, which are no JSON."""
+    raise ValueError(constant)
 
 
 def _check(part, found, fields):

@@ -6,6 +6,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 # Slots and numbers of TensorFlow Lite's metadata_schema.fbs, version 1.0, which has no separate package.
 _IDENTIFIER, _PARSER_VERSION = b"M001", "1.0.0"
+# Of what we write below and of the signature: names, input range, a batch of one or any.
+VERSION = "1"
 _RGB = 1
 _FEATURES, _IMAGE = 1, 2
 _NORMALIZATION = 1
@@ -76,7 +78,8 @@ def _metadata(name, description, input_type, batch):
     image = _tensor(builder, "image", text, _image_content(builder), _units(builder, input_type))
     vector = _tensor(builder, "embedding", EMBEDDING_TEXT, _content(builder, _FEATURES, _table(builder, {})))
     graph = _table(builder, {2: _vector(builder, [image]), 3: _vector(builder, [vector])})
-    texts = {slot: builder.CreateString(text) for slot, text in ((0, name), (1, description), (7, _PARSER_VERSION))}
+    texts = ((0, name), (1, description), (2, VERSION), (7, _PARSER_VERSION))
+    texts = {slot: builder.CreateString(text) for slot, text in texts}
     root = _table(builder, {**texts, 3: _vector(builder, [graph])})
     builder.Finish(root, _IDENTIFIER)
     return bytes(builder.Output())

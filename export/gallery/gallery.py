@@ -176,7 +176,8 @@ class Gallery:
 
     def _check_length(self):
         """Raises ValueError if the file is truncated; SQLite would read zeros where the last page is cut off."""
-        pages, size = (self._file.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size"))
+        questions = ("PRAGMA page_count", "PRAGMA page_size")
+        pages, size = (self._file.execute(question).fetchone()[0] for question in questions)
         if self.path.is_file() and self.path.stat().st_size < pages * size:
             raise ValueError("its end is missing")
 

@@ -52,7 +52,7 @@ def embed_with(package, path, images, python=None):
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             raise UserError(f"Model {path} does not run on {package}: {reason}")
-        return np.load(answer)
+        return np.load(answer, allow_pickle=False)
 
 
 def likeness(expected, found):

@@ -8,7 +8,7 @@ from absl import app, flags, logging
 from keras_cdd.commands.errors import explained_errors
 from keras_cdd.commands.installed import as_called, with_own_flagfiles
 from keras_cdd.quiet_start import quiet_start
-from keras_cdd.settings.flags import define_flags, help_text
+from keras_cdd.settings.flags import define_flags, help_text, parse_flags
 
 
 def run_command(main, sections, hint=lambda: ""):
@@ -41,7 +41,7 @@ def _parse(argv, about, sections):
         print(help_text(as_called(about), sections))
         sys.exit()
     try:
-        rest = flags.FLAGS(with_own_flagfiles(argv))
+        rest = parse_flags(with_own_flagfiles(argv))
         if len(rest) > 1:
             raise flags.Error(f"Unknown argument {rest[1]!r}; flags start with --.")
         return rest

@@ -112,7 +112,7 @@ class RetrievalDataset:
 
         Raises:
             UserError: if a split is empty, a training identity has only one image (a warning if `published`), a query
-                has no camera but gallery images do, or training and test share identities.
+                has no camera but gallery images do, no query has a match, or training and test share identities.
         """
         for split in splits:
             if not getattr(self, split):
@@ -123,6 +123,8 @@ class RetrievalDataset:
             self._check_cameras()
         if set(splits) == set(SPLITS):
             self._check_overlap()
+        if "query" in splits and "gallery" in splits:
+            self._check_matches()
         return self
 
     def _check_singles(self):
@@ -152,4 +154,15 @@ class RetrievalDataset:
             raise UserError(
                 f"Data set {self.name!r} tests {len(both)} identities that it trains on, as {both[0]!r}; "
                 "use different identities for training and testing."
+            )
+
+    def _check_matches(self):
+        found = collections.defaultdict(set)
+        for record in self.gallery:
+            found[record.identity].add(record.camera)
+        # As in `evaluation.metrics`: what the query's own camera took does not count, unless that is unknown.
+        if not any(found[query.identity] - ({query.camera} - {None, -1}) for query in self.query):
+            raise UserError(
+                f"Data set {self.name!r} has no query with a match in the gallery; check identities and cameras of "
+                "both: images of the query's own camera do not count."
             )

@@ -71,21 +71,27 @@ class PhaseLoop:
         """Trains until a rebuild is due, the backbone thaws or the stage is over; returns the number of epochs done."""
         distiller.train_head_only(epoch < self.freeze_epochs)
         end = self.freeze_epochs if epoch < self.freeze_epochs else self.epochs
+        finite = _Finite(self)
         callbacks = [
-            _Finite(self),
+            finite,
             *([self.surgeon] if self.surgeon is not None else []),
             RunLog(self, self.data.sampler.batch_size),
             _EpochEnd(self),
         ]
-        history = distiller.fit(
-            self.data.batches(start_epoch=epoch),
-            epochs=min(end, self.epochs),
-            initial_epoch=epoch,
-            steps_per_epoch=self.data.steps_per_epoch,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
+        try:
+            history = distiller.fit(
+                self.data.batches(start_epoch=epoch),
+                epochs=min(end, self.epochs),
+                initial_epoch=epoch,
+                steps_per_epoch=self.data.steps_per_epoch,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+            )
+        except UserError:
+            # Channels cannot be ranked by what is not finite; the step and the loss say more.
+            finite.check()
+            raise
         return history.epoch[-1] + 1
 
     def epoch_end(self, distiller, epoch):
@@ -160,22 +166,33 @@ class _Finite(keras.callbacks.Callback):
         self.loop = loop
 
     def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
         self.updates = _updates(self.model.optimizer)
 
     def on_epoch_end(self, epoch, logs=None):
-        last = f"the checkpoint of epoch {epoch} is the last good one" if epoch else "there is no checkpoint yet"
-        place = f"{self.loop.name} epoch {epoch + 1}"
-        rate = f"--{rate_of(self.loop.config.training, self.loop.name)}"
-        if (report := self.model.divergence.report()) is not None:
-            raise UserError(
-                f"Training has diverged in {place}, a loss is not finite since {report}; {last}. Lower "
-                f"{rate}, or raise --warmup_epochs, and start again with --noresume or in another --workdir."
-            )
+        self.check()
         if _updates(self.model.optimizer) == self.updates:
+            place, last, rate = self._words()
             raise UserError(
                 f"All steps of {place} overflowed in float16; {last}. Train without --mixed_precision, or with a lower "
                 f"{rate}, and start again with --noresume or in another --workdir."
             )
+
+    def check(self):
+        """Raises the `UserError` of a run that has diverged."""
+        if (report := self.model.divergence.report()) is not None:
+            place, last, rate = self._words()
+            raise UserError(
+                f"Training has diverged in {place}, a loss is not finite since {report}; {last}. Lower "
+                f"{rate}, or raise --warmup_epochs, and start again with --noresume or in another --workdir."
+            )
+
+    def _words(self):
+        """The place, the last good checkpoint and the flag of the learning rate."""
+        epoch = self.epoch
+        last = f"the checkpoint of epoch {epoch} is the last good one" if epoch else "there is no checkpoint yet"
+        place = f"{self.loop.name} epoch {epoch + 1}"
+        return place, last, f"--{rate_of(self.loop.config.training, self.loop.name)}"
 
 
 class _EpochEnd(keras.callbacks.Callback):

@@ -29,10 +29,19 @@ def write_report(workdir):
 
     Raises:
         FileNotFoundError: if the folder holds no run.
+        UserError: if its logs are damaged, or of another version.
     """
     run = RunFiles(workdir)
     target = run.path / layout.REPORT
-    write_text(target, render(run))
+    try:
+        page = render(run)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, jinja2.UndefinedError) as error:
+        if isinstance(error, UserError):
+            raise
+        # A log with other names or values can fail anywhere.
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"The logs of run {run.path} are damaged ({reason}); --debug shows where.") from error
+    write_text(target, page)
     return target
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cdd.errors import UserError
+from keras_cdd.run_folder.versions import KEY, VERSION, require_known
 from keras_cdd.run_folder.writing import to_disk
 
 
@@ -33,7 +34,7 @@ def save_checkpoint(folder, model, variables, state):
     model.save(fresh / "model.keras")
     arrays = {name: tf.convert_to_tensor(variable).numpy() for name, variable in variables.items()}
     np.savez(fresh / "variables.npz", **arrays)
-    (fresh / "state.json").write_text(json.dumps(state))
+    (fresh / "state.json").write_text(json.dumps({KEY: VERSION, **state}))
     for path in (*fresh.iterdir(), fresh):
         to_disk(path)
     if folder.exists():
@@ -47,20 +48,26 @@ def load_checkpoint(folder):
     """Returns `(model, name -> array, state)` of the last complete checkpoint, or None if there is none.
 
     Raises:
-        UserError: if the checkpoint cannot be read.
+        UserError: if the checkpoint cannot be read or is of another version.
     """
     folder = pathlib.Path(folder)
     _settled(folder)
     if not folder.exists():
         return None
+    require_known(folder / "state.json", f"Checkpoint {folder}", "remove it to start again")
     try:
         model = keras.saving.load_model(folder / "model.keras", compile=False)
-        with np.load(folder / "variables.npz") as archive:
+        with np.load(folder / "variables.npz", allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        return model, arrays, json.loads((folder / "state.json").read_text())
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"Checkpoint {folder} cannot be read ({reason}); remove it to start again.") from None
+        state = json.loads((folder / "state.json").read_text())
+        state.pop(KEY, None)
+        return model, arrays, state
+    except ImportError:
+        raise
+    except Exception as error:
+        # A damaged file can fail anywhere: in zipfile, json, h5py, a layer.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"Checkpoint {folder} cannot be read ({reason[:200]}); remove it to start again.") from None
 
 
 def _settled(folder):

@@ -10,6 +10,7 @@ from keras_cdd.data.registry import load_dataset
 from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.json_lines import read_records
+from keras_cdd.run_folder.versions import require_known
 from keras_cdd.settings.flags import config_from_flagfile
 
 # What tells one evaluation of `evaluations.jsonl` from another.
@@ -26,6 +27,7 @@ class RunFiles:
 
     Raises:
         MissingFileError: if the folder contains no run.
+        UserError: if the run is of another version.
     """
 
     path: pathlib.Path
@@ -36,6 +38,7 @@ class RunFiles:
         object.__setattr__(self, "path", pathlib.Path(self.path))
         if not (self.path / layout.FLAGS).is_file():
             raise MissingFileError(f"--workdir {self.path} holds no run; give the folder that a training wrote.")
+        require_known(self.path / layout.ENVIRONMENT, f"--workdir {self.path}", "train the run again")
 
     @functools.cached_property
     def config(self):

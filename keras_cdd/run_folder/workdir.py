@@ -16,6 +16,7 @@ from keras_cdd.run_folder import layout, writing
 from keras_cdd.run_folder.json_lines import append_record, as_line, read_records
 from keras_cdd.run_folder.lock import Lock
 from keras_cdd.run_folder.removing import remove_but
+from keras_cdd.run_folder.versions import KEY, VERSION, require_known
 
 
 class Workdir:
@@ -76,6 +77,7 @@ class Workdir:
     def _check_settings(self, settings):
         if not self.has(layout.FLAGS) or not any(self.has(name) for name in layout.PROGRESS):
             return  # The earlier run failed at its start; it may be started again with corrected settings.
+        require_known(self.path / layout.ENVIRONMENT, f"--workdir {self.path}", "start again with --noresume")
         before, now = _facts((self.path / layout.FLAGS).read_text()), _facts(settings)
         if before != now:
             raise UserError(
@@ -132,9 +134,13 @@ def _facts(settings):
 
 
 def environment(seed):
-    """Dict of what a result depends on besides the settings: versions, processor, cores, devices, seed, Git commit."""
+    """Dict of what a result depends on besides the settings: versions, processor, cores, devices, seed, Git commit.
+
+    Under `versions.KEY` it has the version of the folder's format.
+    """
     git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
+        KEY: VERSION,
         "versions": {
             "python": platform.python_version(),
             "keras": keras.__version__,

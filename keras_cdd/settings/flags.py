@@ -58,6 +58,29 @@ def help_text(about, sections=SECTIONS):
     return "\n".join([*lines, "", "Also --flagfile=F (a flag a line) and --debug (the whole traceback of an error)."])
 
 
+def parse_flags(argv, values=flags.FLAGS):
+    """Parses arguments, the first of which is the name of the program.
+
+    Args:
+        argv: list of text.
+        values: `absl.flags.FlagValues`; the global flags by default.
+
+    Returns:
+        `argv` without the flags.
+
+    Raises:
+        flags.Error: if a flag is unknown or has an unusable value, or if a flagfile cannot be read.
+    """
+    try:
+        return values(argv)
+    except RecursionError:
+        # absl looks for known flags of a similar name, one call a letter.
+        raise flags.Error("Unknown command line flag of a thousand letters or more.") from None
+    except (OSError, ValueError) as error:
+        # A flagfile that is no UTF-8, a folder, or a name that no file can have.
+        raise flags.Error(f"Cannot read a flagfile: {error}") from None
+
+
 def config_from_flags(values=flags.FLAGS):
     """Returns the parsed flags as a `Config`.
 
@@ -76,7 +99,7 @@ def config_from_flagfile(path):
     values = flags.FlagValues()
     define_flags(values=values)
     try:
-        values(["run", f"--flagfile={path}"])
+        parse_flags(["run", f"--flagfile={path}"], values)
     except flags.Error as error:
         raise UserError(f"The settings {path} cannot be read ({error}); train the run again.") from None
     return config_from_flags(values)

@@ -90,6 +90,19 @@ def test_a_single_pixel_is_an_image(saved):
     assert shown(saved("one.png", Image.new("RGB", (1, 1), COLOUR))) == ((1, 1), COLOUR)
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "1"])
+def test_grey_with_and_without_transparency_is_converted(saved, mode):
+    assert shown(saved("grey.png", Image.new("L", (30, 20), 255).convert(mode))) == ((20, 30), (255, 255, 255))
+
+
+@pytest.mark.parametrize("options", [{}, {"transparency": 0}])
+def test_a_palette_is_looked_up(saved, options):
+    picture = Image.new("RGB", (30, 20), COLOUR)
+    picture.paste((0, 0, 255), (0, 0, 30, 10))
+    colours = read_image(saved("palette.png", picture.convert("P", palette=Image.Palette.ADAPTIVE), **options))
+    np.testing.assert_array_equal(colours[[0, -1], 0], [(0, 0, 255), COLOUR])
+
+
 def test_transparency_is_dropped(saved):
     assert shown(saved("clear.png", Image.new("RGBA", (30, 20), (*COLOUR, 0)))) == ((20, 30), COLOUR)
 
@@ -169,6 +182,15 @@ def test_archives_in_archives_are_ignored(saved, tmp_path):
         archive.writestr("inner.zip", b"PK")
     (record,) = images_below(tmp_path / "photos.zip")
     assert shown(record.path) == ((20, 30), COLOUR)
+
+
+def test_a_gif_by_its_own_name_is_not_looked_for_but_read_where_it_is_named(saved, tmp_path):
+    frames = {"save_all": True, "append_images": [Image.new("RGB", (30, 20), "blue")]}
+    saved("cat/moving.gif", Image.new("RGB", (30, 20), "red"), **frames), saved("cat/a.png")
+    (record,) = images_below(tmp_path / "cat")
+    assert record.path.endswith("a.png")
+    (named,) = listed(tmp_path, "cat/moving.gif,cat,1,train\n").train
+    assert shown(named.path) == ((20, 30), (255, 0, 0))
 
 
 def listed(tmp_path, rows):

@@ -71,3 +71,14 @@ def test_rescaling_makes_ink_bright():
     assert (0 * scale + offset, 255 * scale + offset) == (1.0, -1.0)
     scale, offset = dataset().rescaling
     assert (0 * scale + offset, 255 * scale + offset) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("identity, camera, good", [("z", 1, False), ("y", 2, False), ("z", -1, True), ("z", 3, True)])
+def test_a_query_must_have_a_match_of_another_or_an_unknown_camera(identity, camera, good):
+    query = tuple(dataclasses.replace(record, camera=camera if camera == -1 else 1) for record in dataset().query)
+    toy = dataclasses.replace(dataset(), query=query, gallery=(ImageRecord("g", identity, camera, "gallery"),))
+    if good:
+        assert toy.validate() is toy
+    else:
+        with pytest.raises(ValueError, match="no query with a match in the gallery"):
+            toy.validate()

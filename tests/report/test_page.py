@@ -119,6 +119,45 @@ def test_names_are_text_and_not_markup(finished):
     assert any("<i>Cox</i> & " in image["alt"] for image in page.all("img"))
 
 
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>]]>&{{ 7*7 }}"
+
+
+def poisoned(value, key=""):
+    """The JSON value with markup in all its texts, and in the names of sites and machines."""
+    if isinstance(value, dict):
+        return {
+            (name + HOSTILE if "/" in name or key == "versions" else name): poisoned(inner, name)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [poisoned(inner, key) for inner in value]
+    fixed = not isinstance(value, str) or key in ("stage", "measure", "pictures")
+    return value if fixed else value + HOSTILE
+
+
+def test_no_name_of_a_strangers_run_becomes_markup(finished):
+    """Sites, identities, models, machines and settings; and the page may load nothing and run no script."""
+    before = Page(write_report(finished))
+    with open(finished / "flags.flags", "a") as file:
+        file.write(f"--data_dir={HOSTILE}\n--workdir={HOSTILE}\n")
+    record = {"model": "m.keras", "image_height": 64, "image_width": 64, "mAP": 12.25}
+    (finished / "evaluations.jsonl").write_text(json.dumps(poisoned(record)) + "\n")
+    for path in (*finished.glob("*.json"), *finished.glob("*.jsonl")):
+        texts = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+        whole = [json.loads(text) for text in texts if text.strip()[-1] == "}"]
+        path.write_text("\n".join(json.dumps(poisoned(value)) for value in whole))
+    (finished / "model_int8.tflite").rename(finished / "model_<script>alert(2)<|script>.tflite")
+    (finished / "model_int8.json").rename(finished / "model_<script>alert(2)<|script>.json")
+    after = Page(write_report(finished))
+    assert not after.all("script") and after.text.count("alert(1)") > 30 and "alert(2)" in after.text
+    assert len(after.all("img")) == len(before.all("img")) and "{{ 7*7 }}" in after.text
+    assert not [name for _, tag in after.tags for name in tag if name.startswith("on")]
+    sources = [value for _, tag in after.tags for key, value in tag.items() if key.endswith(("src", "href"))]
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    (policy,) = [tag["content"] for tag in after.all("meta") if tag.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+
+
 def test_a_run_from_before_names_shows_its_identities(finished):
     examples = examples_of(finished)
     for ranking in examples["rankings"]:

@@ -6,6 +6,7 @@ https://pytorch.org/docs/stable/notes/serialization.html
 
 import collections
 import dataclasses
+import math
 import pathlib
 import pickle
 import zipfile
@@ -71,6 +72,9 @@ class _Tensor:
         last = self.offset + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
         if min(self.offset, *self.strides, 0) < 0 or (0 not in self.shape and last >= len(flat)):
             raise pickle.UnpicklingError("a tensor reaches beyond its storage")
+        if math.prod(self.shape) > len(flat):
+            # Strides of zero would let a small file ask for any amount of memory.
+            raise pickle.UnpicklingError("a tensor has more elements than its storage")
         strides = [stride * dtype.itemsize for stride in self.strides]
         view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, strides)
         return view.astype(np.float32) if dtype == ml_dtypes.bfloat16 else view.copy()

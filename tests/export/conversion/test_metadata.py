@@ -1,11 +1,12 @@
 """The metadata of a file, and that adding them changes nothing else."""
 
+import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from export.conversion.metadata import with_metadata
+from export.conversion.metadata import VERSION, with_metadata
 from export.conversion.quantize import to_tflite
 from export.proof.runtimes import as_input
 
@@ -24,6 +25,12 @@ def metadata_bytes(content):
     model = parsed(content)
     (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
     return bytes(model.buffers[entry.buffer].data)
+
+
+def version_of(metadata):
+    """The text in the third slot of the root table."""
+    root = flatbuffers.table.Table(metadata, int.from_bytes(metadata[:4], "little"))
+    return root.String(root.Offset(4 + 2 * 2) + root.Pos)
 
 
 def test_the_function_stays_the_same(files, photos):
@@ -47,6 +54,7 @@ def test_metadata_are_a_flatbuffer_with_its_identifier(files):
     input_type, plain, described = files
     found = metadata_bytes(described)
     assert found[4:8] == b"M001"
+    assert version_of(found) == VERSION.encode()
     for text in (b"a name", b"a description", b"image", b"embedding", b"1.0.0"):
         assert text in found
     others = [entry.name for entry in parsed(plain).metadata]

@@ -19,6 +19,9 @@ public class DemoApp extends Application {
   /** One thread: tasks run in the order in which they are submitted. */
   final ExecutorService worker = Executors.newSingleThreadExecutor();
 
+  /** Reads from other apps, which may take as long as they like. */
+  final ExecutorService receiver = Executors.newCachedThreadPool();
+
   private PairStore store;
   private Pair pair;
   private Finder finder;

@@ -31,6 +31,7 @@ public final class MainActivity extends Screen {
   private static final int PICK = 1;
   private static final int TAKE = 2;
   private static final int IMPORT = 3;
+  private static final int CAMERA_MAY = Intent.FLAG_GRANT_WRITE_URI_PERMISSION | Intent.FLAG_GRANT_READ_URI_PERMISSION;
 
   @Override
   protected void onCreate(Bundle state) {
@@ -118,7 +119,7 @@ public final class MainActivity extends Screen {
 
   private void take() {
     Intent camera = new Intent(MediaStore.ACTION_IMAGE_CAPTURE).putExtra(MediaStore.EXTRA_OUTPUT, CameraProvider.PHOTO);
-    camera.addFlags(Intent.FLAG_GRANT_WRITE_URI_PERMISSION | Intent.FLAG_GRANT_READ_URI_PERMISSION);
+    camera.addFlags(CAMERA_MAY);
     CameraProvider.file(this).delete();
     ask(camera, TAKE);
   }
@@ -139,6 +140,9 @@ public final class MainActivity extends Screen {
   protected void onActivityResult(int request, int result, Intent data) {
     super.onActivityResult(request, result, data);
     Uri uri = data == null ? null : data.getData();
+    if (request == TAKE) {
+      revokeUriPermission(CameraProvider.PHOTO, CAMERA_MAY);
+    }
     if (result != Activity.RESULT_OK) {
       return;
     }

@@ -54,7 +54,7 @@ public final class ResultActivity extends Screen {
     findViewById(R.id.add).setOnClickListener(view -> askName(""));
     String kept = state == null ? null : state.getString(FILE);
     photoFile = new File(app().photos(), kept != null ? kept : UUID.randomUUID().toString());
-    background(this::search, this::showOutcome);
+    background(app().receiver, this::receive, received -> background(this::search, this::showOutcome));
     if (state != null && state.getString(NAME) != null) {
       askName(state.getString(NAME));
     }
@@ -87,9 +87,6 @@ public final class ResultActivity extends Screen {
   }
 
   private Outcome search() throws IOException {
-    if (!photoFile.isFile()) {
-      copyPhoto();
-    }
     Outcome found = new Outcome();
     found.photo = Photo.read(this, photoFile);
     found.bitmap = found.photo.bitmap();
@@ -105,24 +102,33 @@ public final class ResultActivity extends Screen {
     return found;
   }
 
-  private void copyPhoto() throws IOException {
-    photoFile.getParentFile().mkdirs();
-    try (InputStream in = openPhoto()) {
-      Files.write(in, photoFile, LARGEST_PHOTO);
-    } catch (IOException | SecurityException e) {
-      throw new InvalidFileException(getString(R.string.no_photo), e);
+  /** Copies the photo, unless that was done before this screen was recreated. */
+  private File receive() throws IOException {
+    if (!photoFile.isFile()) {
+      photoFile.getParentFile().mkdirs();
+      try (InputStream in = openPhoto()) {
+        Files.write(in, photoFile, LARGEST_PHOTO);
+      } catch (InvalidFileException e) {
+        throw e;
+      } catch (IOException | RuntimeException e) { // another app may send anything, and fail in any way
+        throw new InvalidFileException(getString(R.string.no_photo), e);
+      }
     }
+    return photoFile;
   }
 
   @SuppressWarnings("deprecation") // the typed getParcelableExtra needs API 33
   private InputStream openPhoto() throws IOException {
-    String file = getIntent().getStringExtra(FILE);
-    if (file != null && getIntent().getAction() == null) {
+    // Other apps come by the alias in the manifest; they could name a private file of this app.
+    boolean ours = ResultActivity.class.getName().equals(getIntent().getComponent().getClassName());
+    String file = ours ? getIntent().getStringExtra(FILE) : null;
+    if (file != null) {
       return new java.io.FileInputStream(file);
     }
     Uri shared = getIntent().getParcelableExtra(Intent.EXTRA_STREAM);
     Uri uri = shared != null ? shared : getIntent().getData();
-    InputStream in = uri == null ? null : getContentResolver().openInputStream(uri);
+    boolean theirs = uri != null && "content".equals(uri.getScheme()) && !CameraProvider.PHOTO.getHost().equals(uri.getHost());
+    InputStream in = theirs ? getContentResolver().openInputStream(uri) : null;
     if (in == null) {
       throw new IOException("nothing to open");
     }

@@ -9,6 +9,7 @@ import android.widget.Toast;
 import android.widget.Toolbar;
 import io.github.kerascdd.core.InvalidFileException;
 import java.util.concurrent.Callable;
+import java.util.concurrent.Executor;
 
 /** Base of all screens: a bar on top, and work in the background. */
 abstract class Screen extends Activity {
@@ -32,7 +33,11 @@ abstract class Screen extends Activity {
 
   /** Runs work in the background; its result is dropped if this screen is gone by then. */
   final <T> void background(Callable<T> work, Done<T> done) {
-    app().worker.execute(
+    background(app().worker, work, done);
+  }
+
+  final <T> void background(Executor executor, Callable<T> work, Done<T> done) {
+    executor.execute(
         () -> {
           try {
             T result = work.call();

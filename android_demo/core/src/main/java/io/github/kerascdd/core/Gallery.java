@@ -25,6 +25,7 @@ public final class Gallery implements Closeable {
   private static final String REMOVE = "DELETE FROM images WHERE id = ?";
   private static final String CHECK = "PRAGMA quick_check(1)";
   private static final int LARGEST_EMBEDDING = 1 << 16;
+  private static final int LARGEST_SIDE = 8192;
 
   /** SHA-256 of the model that made the embeddings, in hexadecimal. */
   public final String modelSha256;
@@ -45,8 +46,12 @@ public final class Gallery implements Closeable {
     Map<String, String> meta = readMeta();
     modelSha256 = meta.get("model_sha256");
     embeddingType = EmbeddingType.named(meta.get("embedding_type"));
-    embeddingSize = smallNumber(meta.get("embedding_size"));
-    if (modelSha256 == null || embeddingType == null || embeddingSize < 1) {
+    embeddingSize = number(meta, "embedding_size", LARGEST_EMBEDDING);
+    int height = number(meta, "image_height", LARGEST_SIDE);
+    int width = number(meta, "image_width", LARGEST_SIDE);
+    String other = meta.get("gallery_model_sha256");
+    boolean named = isSha256(modelSha256) && (other == null || isSha256(other));
+    if (!named || embeddingType == null || Math.min(embeddingSize, Math.min(height, width)) < 1) {
       throw damaged("its description is incomplete");
     }
     vectors = readImages();
@@ -77,9 +82,10 @@ public final class Gallery implements Closeable {
         GalleryImage image = new GalleryImage(rows.integer(0), rows.text(1), rows.text(2));
         byte[] embedding = rows.blob(3);
         double scale = rows.real(4);
-        if (image.path == null || embedding == null
+        boolean ascending = images.isEmpty() || image.id > images.get(images.size() - 1).id;
+        if (!ascending || image.path == null || embedding == null
             || embedding.length != embeddingSize * embeddingType.bytesPerValue
-            || !(Math.abs(scale / embeddingType.scaleOf(embedding) - 1) < 1e-3)) {
+            || !(Math.abs(scale / embeddingType.scaleOf(embedding) - 1) < 1e-6)) {
           throw damaged("image " + image.id + " has no valid embedding");
         }
         table.add(embedding, scale);
@@ -165,13 +171,15 @@ public final class Gallery implements Closeable {
     }
   }
 
-  private static int smallNumber(String text) {
-    try {
-      int number = Integer.parseInt(text);
-      return number <= LARGEST_EMBEDDING ? number : -1;
-    } catch (NumberFormatException e) {
-      return -1;
-    }
+  /** A number from 1 to `most`, else -1. */
+  private static int number(Map<String, String> meta, String key, int most) {
+    String text = meta.get(key);
+    int number = text != null && text.matches("[0-9]{1,9}") ? Integer.parseInt(text) : -1;
+    return number <= most ? number : -1;
+  }
+
+  private static boolean isSha256(String text) {
+    return text != null && text.matches("[0-9a-f]{64}");
   }
 
   private static InvalidFileException damaged(String how) {

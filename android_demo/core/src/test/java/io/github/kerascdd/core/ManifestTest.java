@@ -15,8 +15,16 @@ public class ManifestTest {
           + " 'gallery': {'file': 'gallery.sqlite', 'sha256': 'GALLERY', 'images': 4, 'embedding_type': 'int8'},"
           + " 'samples': [{'file': 'samples/0.png', 'identity': 'cup'}, {'file': 'samples/1.png', 'identity': null}]}";
 
+  static final String MODEL = Files.sha256(new byte[0]);
+  static final String GALLERY = Files.sha256(new byte[1]);
+
+  /** With these SHA-256. */
+  static String json(String model, String gallery) {
+    return TEXT.replace('\'', '"').replace("MODEL", model).replace("GALLERY", gallery);
+  }
+
   static String json() {
-    return TEXT.replace('\'', '"');
+    return json(MODEL, GALLERY);
   }
 
   private static void refused(String text, String reason) {
@@ -28,11 +36,11 @@ public class ManifestTest {
   public void everyPartIsRead() throws Exception {
     Manifest manifest = Manifest.parse(json());
     assertEquals("model.tflite", manifest.modelFile);
-    assertEquals("MODEL", manifest.modelSha256);
+    assertEquals(MODEL, manifest.modelSha256);
     assertEquals(64, manifest.imageHeight);
     assertEquals(48, manifest.imageWidth);
     assertEquals(32, manifest.embeddingSize);
-    assertEquals("GALLERY", manifest.gallerySha256);
+    assertEquals(GALLERY, manifest.gallerySha256);
     assertEquals("samples/0.png", manifest.samples.get(0).file);
     assertEquals("cup", manifest.samples.get(0).identity);
     assertNull(manifest.samples.get(1).identity);
@@ -47,6 +55,12 @@ public class ManifestTest {
     refused(json().replace("\"uint8\"", "\"int8\""), "uint8");
     refused(json().replace("\"image_width\": 48,", ""), "incomplete");
     refused(json().replace("\"gallery\"", "\"galerie\""), "incomplete");
+    refused(json().replace("\"image_width\": 48", "\"image_width\": \"48\""), "image_width");
+    refused(json().replace("\"image_width\": 48", "\"image_width\": 0"), "image_width");
+    refused(json().replace(MODEL, "abc"), "sha256");
+    refused(json().replace("0.0", "1e999"), "output_scale");
+    refused(json().replace("\"int8\"", "\"int4\""), "embedding_type");
+    refused(json().replace("\"cup\"", "7"), "identity");
   }
 
   @Test

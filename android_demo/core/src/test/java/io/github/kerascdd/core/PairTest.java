@@ -34,8 +34,7 @@ public class PairTest {
   }
 
   private static byte[] manifest() {
-    String text = ManifestTest.json();
-    text = text.replace("MODEL", Files.sha256(MODEL)).replace("GALLERY", Files.sha256(GALLERY));
+    String text = ManifestTest.json(Files.sha256(MODEL), Files.sha256(GALLERY));
     return text.getBytes(StandardCharsets.UTF_8);
   }
 

@@ -30,6 +30,19 @@ public final class JdbcDatabase implements Database {
     } catch (SQLException e) {
       throw damaged(e);
     }
+    if (file.length() < pragma("page_count") * pragma("page_size")) {
+      close(); // SQLite would read zeros where the last page is cut off.
+      throw new InvalidFileException("The gallery is damaged (its end is missing); build it again with export.build_gallery.");
+    }
+  }
+
+  private long pragma(String name) throws IOException {
+    try (Rows rows = query("PRAGMA " + name)) {
+      return rows.next() ? rows.integer(0) : 0;
+    } catch (IOException e) {
+      close();
+      throw e;
+    }
   }
 
   @Override

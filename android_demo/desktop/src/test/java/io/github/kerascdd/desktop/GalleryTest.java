@@ -52,7 +52,8 @@ public class GalleryTest {
           "CREATE TABLE images(id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, identity TEXT, camera TEXT,"
               + " embedding BLOB NOT NULL, scale REAL NOT NULL, thumbnail BLOB NOT NULL)");
       String[] meta = {
-        "format", "keras_cdd gallery", "version", "1", "model_sha256", "abc",
+        "format", "keras_cdd gallery", "version", "1", "model_sha256", String.format("%064d", 7),
+        "image_height", "8", "image_width", "8",
         "embedding_size", "" + SIZE, "embedding_type", type.text
       };
       for (int i = 0; i < meta.length; i += 2) {
@@ -152,6 +153,13 @@ public class GalleryTest {
     refused("incomplete");
     change("UPDATE meta SET value = 'many' WHERE key = 'embedding_size'");
     refused("incomplete");
+    write(EmbeddingType.INT8);
+    change("UPDATE meta SET value = 'abc' WHERE key = 'model_sha256'");
+    refused("incomplete");
+    write(EmbeddingType.INT8);
+    byte[] whole = Files.readAllBytes(file.toPath());
+    Files.write(file.toPath(), Arrays.copyOf(whole, whole.length - 1));
+    refused("its end is missing");
   }
 
   /** Any bytes give either a clear error or a readable gallery: no other exception, no crash, no endless loop. */

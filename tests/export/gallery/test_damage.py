@@ -1,7 +1,6 @@
-"""Thousands of damaged files are each used or refused with one line; nothing crashes or hangs."""
+"""Damage of every kind is found; `tests/reliability` tries thousands of damaged files."""
 
 import json
-import random
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from export.gallery.vector_codec import encode
 from export.gallery.vectors import GalleryVectors
 
 SIZE, IMAGES = 16, 40
-REFUSED = (ValueError, FileNotFoundError)
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +28,6 @@ def gallery_bytes(tmp_path_factory):
     return path.read_bytes()
 
 
-def damaged(content, rng):
-    """The content with flipped bits, overwritten bytes, or its end cut off."""
-    content, kind = bytearray(content), rng.randrange(4)
-    if kind == 0:
-        return bytes(content[: rng.randrange(len(content))])
-    # Half of the damage goes where the structure is described: header, tables, starts of pages.
-    start = rng.choice([0, rng.randrange(len(content) // 4096 + 1) * 4096]) if rng.random() < 0.5 else None
-    for _ in range(rng.choice([1, 1, 1, 8])):
-        place = rng.randrange(len(content)) if start is None else min(start + rng.randrange(120), len(content) - 1)
-        content[place] = content[place] ^ 1 << rng.randrange(8) if kind < 3 else rng.choice([0, 1, 127, 128, 255])
-    return bytes(content)
-
-
 def use(path):
     """The calls of a search in a gallery."""
     with Gallery(path) as gallery:
@@ -54,22 +39,6 @@ def use(path):
                 image.picture()
         gallery.labels()
         gallery.check()
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_galleries(gallery_bytes, tmp_path, seed):
-    rng, path, refused = random.Random(seed), tmp_path / "g.sqlite", 0
-    for _ in range(500):
-        path.write_bytes(damaged(gallery_bytes, rng))
-        try:
-            use(path)
-        except REFUSED as error:
-            assert "\n" not in str(error) and "g.sqlite" in str(error) or "thumbnail" in str(error), error
-            refused += 1
-        for left in tmp_path.glob("g.sqlite-*"):
-            left.unlink()
-    # The others are damaged in unused bytes, or in a text or thumbnail that is still readable.
-    assert refused > 200
 
 
 def test_every_cut_off_gallery_is_refused(gallery_bytes, tmp_path):
@@ -142,16 +111,8 @@ def test_manifests_with_odd_values():
                 )
 
 
-def test_manifests_with_damaged_bytes():
-    rng, content, refused = random.Random(0), json.dumps(MANIFEST, indent=1).encode(), 0
-    assert parse_manifest(content) == MANIFEST
-    for _ in range(3000):
-        try:
-            parse_manifest(damaged(content, rng))
-        except ValueError as error:
-            assert "\n" not in str(error)
-            refused += 1
-    assert refused > 1500
+def test_what_is_no_manifest():
+    assert parse_manifest(json.dumps(MANIFEST).encode()) == MANIFEST
     for deep in (b"[" * 100_000, b'{"a":' * 100_000, b"", b"\xff\xfe", b"null", b"[]"):
         with pytest.raises(ValueError):
             parse_manifest(deep)
