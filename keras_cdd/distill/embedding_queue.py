@@ -84,7 +84,9 @@ class EmbeddingQueue(keras.layers.Layer):
         positions = tf.range(written + first, written + count) % self.capacity
         for site, vectors in batch.items():
             rows = tf.saturate_cast(tf.stop_gradient(vectors)[first:], self.variable_dtype)
-            local(self.rows[site].value).scatter_nd_update(positions[:, None], rows)
+            variable = local(self.rows[site].value)
+            # Writes into the variable's memory; after a scatter, TensorFlow copies the variable whenever it is read.
+            variable.assign(tf.raw_ops.InplaceUpdate(x=tf.convert_to_tensor(variable), i=positions, v=rows))
         # Wraps after two rounds, so that the counter cannot overflow in a long run.
         total = written + count
         counter.assign(tf.where(total >= 2 * self.capacity, total % self.capacity + self.capacity, total))

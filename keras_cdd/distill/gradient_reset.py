@@ -1,5 +1,7 @@
 """The retrieval-guided gradient reset (CDD, section 3.3): masks the task gradient of unimportant channels."""
 
+import functools
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -29,16 +31,33 @@ def nearest_rows(queue: Tensor, filled: Tensor, batch: Tensor, neighbours: int, 
     Returns:
         int32 (N, neighbours), indices of rows, the nearest first.
     """
-    queue, batch = tf.cast(queue, tf.float32), tf.cast(batch, tf.float32)
+    queue = tf.cast(queue, tf.float32)
+    similarity = tf.matmul(tf.cast(batch, tf.float32), queue, transpose_b=True)
+    lengths = tf.math.reduce_euclidean_norm(queue, axis=-1)
+    # Both orders are those of the metric; what is the same for all rows is left out.
     if metric == "cosine":
-        units = tf.math.l2_normalize(queue, axis=-1)
-        similarity = tf.matmul(tf.math.l2_normalize(batch, axis=-1), units, transpose_b=True)
+        similarity *= 1.0 / tf.maximum(lengths, 1e-6)
     else:
-        # The negative squared distance plus the square of the image's vector, which is the same for all rows.
-        similarity = 2.0 * tf.matmul(batch, queue, transpose_b=True) - tf.reduce_sum(queue**2, axis=-1)
-    similarity = tf.where(tf.range(tf.shape(queue)[0]) < filled, similarity, similarity.dtype.min)
-    indices = tf.math.top_k(similarity, neighbours, sorted=True).indices
+        similarity = 2.0 * similarity - lengths**2
+    rows = tf.range(tf.shape(queue)[0])
+    masked = functools.partial(tf.where, rows < filled, similarity, similarity.dtype.min)
+    similarity = tf.cond(filled < tf.shape(queue)[0], masked, lambda: similarity)
+    indices = _largest(similarity, neighbours)
     return tf.where(tf.range(neighbours) < filled, indices, indices[:, :1])
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    """Like `tf.math.top_k(values, count).indices`; fast where `count` is small and the rows of `values` are long."""
+    length = values.shape[-1]
+    block = max(size for size in range(1, math.isqrt(length) + 1) if length % size == 0)
+    if length // block <= count:
+        return tf.math.top_k(values, count).indices
+    # The largest values are in the blocks with the largest maxima; the order of the blocks keeps that of equal values.
+    blocks = tf.reshape(values, [-1, length // block, block])
+    best = tf.sort(tf.math.top_k(tf.reduce_max(blocks, axis=-1), count).indices, axis=-1)
+    candidates = tf.reshape(tf.gather(blocks, best, batch_dims=1), [-1, count * block])
+    found = tf.math.top_k(candidates, count).indices
+    return tf.gather(best, found // block, batch_dims=1) * block + found % block
 
 
 def unimportant_channels(neighbours: Tensor, student: Tensor, ratio: float, alive: Tensor | None = None) -> Tensor:
@@ -58,9 +77,10 @@ def unimportant_channels(neighbours: Tensor, student: Tensor, ratio: float, aliv
     contribution = tf.where(alive, contribution, contribution.dtype.max)
     # In float64, so that the count is Python's `int(channels * ratio)` for every ratio.
     count = tf.cast(tf.reduce_sum(tf.cast(alive, tf.float64)) * ratio, tf.int32)
-    ascending = tf.argsort(contribution, axis=-1, stable=True)
-    ranks = tf.argsort(ascending, axis=-1)
-    return (ranks < count) & alive
+    limit = tf.gather(tf.sort(contribution, axis=-1), [tf.maximum(count - 1, 0)], axis=-1)
+    below, equal = contribution < limit, contribution == limit
+    left = count - tf.reduce_sum(tf.cast(below, tf.int32), axis=-1, keepdims=True)
+    return (below | (equal & (tf.cumsum(tf.cast(equal, tf.int32), axis=-1) <= left))) & alive & (count > 0)
 
 
 def reset_mask(unimportant: Tensor) -> tuple[Tensor, Tensor]:
