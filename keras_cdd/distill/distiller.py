@@ -160,6 +160,7 @@ class Distiller(keras.Model):
             teacher=teacher_record,
             gate_gradients={site: gradient / scale for site, gradient in gates.items()},
             alive={site: alive_outputs(kernel) for site, kernel in self._kernels.items()},
+            compiled=bool(self.jit_compile),
         )
         self.divergence.observe(step.number, {name: value for name, (_, value) in values.items()}, step.taken)
         for part in self._working:

@@ -16,7 +16,9 @@ from keras_cdd.distill.step_record import StepRecord
 METRICS = ("cosine", "l2")
 
 
-def nearest_rows(queue: Tensor, filled: Tensor, batch: Tensor, neighbours: int, metric: str = "cosine") -> Tensor:
+def nearest_rows(
+    queue: Tensor, filled: Tensor, batch: Tensor, neighbours: int, metric: str = "cosine", compiled: bool = False
+) -> Tensor:
     """Finds the rows of the queue that are nearest to each vector of a batch.
 
     While fewer than `neighbours` rows are filled, the nearest row takes the places of the missing ones.
@@ -27,13 +29,15 @@ def nearest_rows(queue: Tensor, filled: Tensor, batch: Tensor, neighbours: int, 
         batch: (N, C).
         neighbours: number of rows per vector, at most `capacity`.
         metric: "cosine" (the default) or "l2".
+        compiled: whether XLA compiles the call; False by default.
 
     Returns:
         int32 (N, neighbours), indices of rows, the nearest first.
     """
     queue = tf.cast(queue, tf.float32)
     similarity = tf.matmul(tf.cast(batch, tf.float32), queue, transpose_b=True)
-    lengths = tf.math.reduce_euclidean_norm(queue, axis=-1)
+    # `tf.norm` would write the squares of the whole queue to memory; the other is unknown to XLA, which writes nothing.
+    lengths = (tf.norm if compiled else tf.math.reduce_euclidean_norm)(queue, axis=-1)
     # Both orders are those of the metric; what is the same for all rows is left out.
     if metric == "cosine":
         similarity *= 1.0 / tf.maximum(lengths, 1e-6)
@@ -186,7 +190,7 @@ class GradientReset(Part):
         taught, learnt = of_all_replicas(step.teacher.convolution), of_all_replicas(step.student.indicator)
 
         def update() -> int:
-            self.update(taught, learnt, step.alive)
+            self.update(taught, learnt, step.alive, step.compiled)
             return 0
 
         if self.first_step == 0 and self.every == 1:
@@ -211,6 +215,7 @@ class GradientReset(Part):
         teacher: Mapping[str, Tensor],
         student: Mapping[str, Tensor],
         alive: Mapping[str, Tensor] | None = None,
+        compiled: bool = False,
     ) -> None:
         """Enqueues the teacher's vectors, and updates masks and counts of the student's channels.
 
@@ -218,10 +223,11 @@ class GradientReset(Part):
             teacher: site -> (N, C), pooled convolution outputs of the teacher.
             student: site -> (N, kept), pooled indicator outputs of the student.
             alive: site -> bool (kept,), False for channels that have been cut. Default: all True.
+            compiled: whether XLA compiles the call; False by default.
         """
-        self.queue.enqueue({site: teacher[site] for site in self.queue.rows})
+        self.queue.enqueue({site: teacher[site] for site in self.queue.rows}, compiled)
         for site, kept in self.kept_channels.items():
-            neighbours = tf.gather(self._retrieve(site, tf.stop_gradient(teacher[site])), kept, axis=-1)
+            neighbours = tf.gather(self._retrieve(site, tf.stop_gradient(teacher[site]), compiled), kept, axis=-1)
             living = (alive or {}).get(site)
             batch_mask, frequency = reset_mask(
                 unimportant_channels(neighbours, tf.stop_gradient(student[site]), self.ratio, living)
@@ -231,7 +237,8 @@ class GradientReset(Part):
             local(self.counts[site]).assign_add(frequency)
         local(self.updates).assign_add(1.0)
 
-    def _retrieve(self, site: str, teacher: Tensor) -> Tensor:
+    def _retrieve(self, site: str, teacher: Tensor, compiled: bool) -> Tensor:
         """The neighbours (N, k, teacher's width) in the queue of the teacher's vectors (N, teacher's width)."""
         queue = tf.convert_to_tensor(local(self.queue.rows[site].value))
-        return tf.gather(queue, nearest_rows(queue, self.queue.filled, teacher, self.neighbours, self.metric))
+        rows = nearest_rows(queue, self.queue.filled, teacher, self.neighbours, self.metric, compiled)
+        return tf.gather(queue, rows)

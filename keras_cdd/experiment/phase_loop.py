@@ -145,7 +145,7 @@ class PhaseLoop:
             "given_embeddings": self.data.teaching is not None,
         }
         distiller = Distiller(model, self.teacher, weights, parts or [], **seen)
-        distiller.compile(optimizer)
+        distiller.compile(optimizer, jit_compile=self.config.training.jit_compile)
         return distiller
 
 
@@ -173,8 +173,8 @@ class _Finite(keras.callbacks.Callback):
             )
         if _updates(self.model.optimizer) == self.updates:
             raise UserError(
-                f"All steps of {place} overflowed in float16; {last}. Train without --mixed_precision, or with a lower "
-                f"{rate}, and start again with --noresume or in another --workdir."
+                f"All steps of {place} overflowed in float16; {last}. Train with --mixed_precision=bfloat16 or none, or "
+                f"with a lower {rate}, and start again with --noresume or in another --workdir."
             )
 
 
