@@ -3,22 +3,21 @@
     python -m benchmarks.input --images=400 --rounds=5
 
 Writes JPEG files of 320x280 pixels to a temporary folder and reads them as 256x256. All rows take turns, so that other
-load on the machine affects all of them. The table shows medians, each with its ratio to the row it is compared with: by
-the clock, and by the processor time of all threads, which is the better figure on a busy machine.
+load on the machine affects all of them. The table shows medians, and how much longer a row takes than the one it is
+compared with.
 """
 
 import argparse
 import concurrent.futures
 import os
 import pathlib
-import statistics
 import tempfile
-import time
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from benchmarks.turns import in_turns, table
 from keras_cdd.data.augment import Augmentation
 from keras_cdd.data.image import load_image, resize
 from keras_cdd.data.image_store import ImageStore
@@ -51,30 +50,10 @@ ROWS = {
 
 
 def main(options):
-    clocks = (time.perf_counter, time.process_time)
     with tempfile.TemporaryDirectory() as folder:
-        tasks = make_tasks(pathlib.Path(folder), options.images)
-        seconds = {name: ([], []) for name in ROWS}
-        for turn in range(options.rounds + 1):
-            for name, (task, images) in tasks.items():
-                starts = [clock() for clock in clocks]
-                task()
-                if turn:  # The first fills caches and traces graphs.
-                    for clock, start, values in zip(clocks, starts, seconds[name], strict=True):
-                        values.append((clock() - start) / images)
-    print(f"{CORES} cores, {FILE_SIZE[1]}x{FILE_SIZE[0]} -> {SIZE[1]}x{SIZE[0]}, batch {BATCH}")
-    print(table({name: [statistics.median(values) for values in both] for name, both in seconds.items()}))
-
-
-def table(seconds):
-    """Row -> (seconds, processor seconds) an image, as text."""
-    lines = [f"{'':<46}{'images/s':>9}{'ratio':>7}{'processor ms':>14}{'ratio':>7}  compared with"]
-    for name, other in ROWS.items():
-        clock, processor = seconds[name]
-        ratios = [f"{b / a:.2f}" for a, b in zip(seconds[name], seconds[other], strict=True)] if other else ["", ""]
-        row = f"{name:<46}{1 / clock:>9.0f}{ratios[0]:>7}{1000 * processor:>14.2f}{ratios[1]:>7}  {other or ''}"
-        lines.append(row.rstrip())
-    return "\n".join(lines)
+        seconds = in_turns(make_tasks(pathlib.Path(folder), options.images), options.rounds)
+    print(f"{CORES} cores, {FILE_SIZE[1]}x{FILE_SIZE[0]} -> {SIZE[1]}x{SIZE[0]}, batch {BATCH}\n")
+    print(table(seconds, ROWS))
 
 
 def make_tasks(folder, count):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_cdd.data.colour import ColourChange
 from keras_cdd.data.crop import crop, erase
+from keras_cdd.data.draws import fold_in, split, uniform
 from keras_cdd.data.resized_crop import resized_crop
 
 
@@ -60,16 +61,16 @@ class Augmentation:
 
         Args:
             images: uint8 or float32 (N, H, W, 3) in 0..255.
-            seed: integer tensor (2,); the same seed gives the same changes.
+            seed: integer tensor (2,) or `ViewSeed`; the same seed gives the same changes.
 
         Returns:
             float32 (N, H, W, 3) in 0..255.
         """
         if self.random_crop < 1:
-            images = resized_crop(images, self.random_crop, tf.random.fold_in(seed, 1))
+            images = resized_crop(images, self.random_crop, fold_in(seed, 1))
         if self.colour.changes:
-            images = self.colour(images, tf.random.fold_in(seed, 2))
-        seeds = tf.unstack(tf.random.split(seed, 4))
+            images = self.colour(images, fold_in(seed, 2))
+        seeds = split(seed, 4)
         if self.rotation or tuple(self.scale) != (1.0, 1.0):
             return self._resampled(tf.cast(images, tf.float32), seeds)
         return tf.cast(self._cropped(images, seeds) if self.shift or self.flip or self.erasing else images, tf.float32)
@@ -104,7 +105,7 @@ class Augmentation:
 
     def _draw(self, count, seed):
         """Four tensors float32 (count,): angle in radians, factor from output to input, whole pixels right and down."""
-        angle, scale, dx, dy = tf.unstack(tf.random.stateless_uniform([4, count], seed, -1.0, 1.0))
+        angle, scale, dx, dy = tf.unstack(uniform(4, count, seed, -1.0, 1.0))
         small, large = self.scale
         scale = 1.0 / ((small + large + scale * (large - small)) / 2.0)
         dx, dy = tf.round(dx * (self.shift + 0.499)), tf.round(dy * (self.shift + 0.499))
@@ -112,7 +113,7 @@ class Augmentation:
 
     def _mirrored(self, count, seed):
         """Which images to mirror, bool (count,)."""
-        return (tf.random.stateless_uniform([count], seed) < 0.5) & self.flip
+        return (uniform(None, count, seed) < 0.5) & self.flip
 
     def _matrices(self, shape, seed, flip_seed):
         """(N, 8), projective transforms from output to input pixels: rotation about the centre, shift, mirroring."""
@@ -141,7 +142,7 @@ def _transform(images, matrices):
 def _holes(shape, probability, which, where):
     """bool (N, H) and (N, W): rows and columns of a rectangle of 2 to 25 % of the area, in randomly chosen images."""
     count, height, width, _ = tf.unstack(shape)
-    area, ratio, top, left = tf.unstack(tf.random.stateless_uniform([4, count], where))
+    area, ratio, top, left = tf.unstack(uniform(4, count, where))
     area, ratio = 0.02 + 0.23 * area, tf.exp((2.0 * ratio - 1.0) * math.log(3.0))
     high, wide = tf.minimum(tf.sqrt(area * ratio), 1.0), tf.minimum(tf.sqrt(area / ratio), 1.0)
 
@@ -150,5 +151,5 @@ def _holes(shape, probability, which, where):
         start = (start * (1.0 - length))[:, None]
         return (middle >= start) & (middle < start + length[:, None])
 
-    chosen = tf.random.stateless_uniform([count], which) < probability
+    chosen = uniform(None, count, which) < probability
     return inside(height, top, high) & chosen[:, None], inside(width, left, wide)

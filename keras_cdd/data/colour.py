@@ -6,6 +6,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_cdd.data.draws import uniform
+
 # Luma and colour difference of RGB (NTSC): a turn in the plane of the last two rows changes the hue alone.
 YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
@@ -48,13 +50,13 @@ class ColourChange:
 
         Args:
             images: uint8 or float32 (N, H, W, 3) in 0..255.
-            seed: integer tensor (2,); the same seed gives the same changes.
+            seed: integer tensor (2,) or `ViewSeed`; the same seed gives the same changes.
 
         Returns:
             float32 (N, H, W, 3) in 0..255.
         """
         images, luma = tf.cast(images, tf.float32), tf.constant(YIQ[0], tf.float32)
-        draws = tf.random.stateless_uniform([4, tf.shape(images)[0]], seed, -1.0, 1.0)
+        draws = uniform(4, tf.shape(images)[0], seed, -1.0, 1.0)
         strengths = (self.brightness, self.contrast, self.saturation)
         bright, contrast, saturation = (1.0 + strength * draws[row] for row, strength in enumerate(strengths))
         matrices = self._matrices(bright * contrast, saturation, 2.0 * math.pi * self.hue * draws[3])

@@ -6,9 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cdd.data.augment import Augmentation
+from keras_cdd.data.draws import ViewSeed
 
 
-def training_batches(store, labels, sampler, augmentation=None, seed=0, start_epoch=0, teaching=None):
+def training_batches(store, labels, sampler, augmentation=None, seed=0, start_epoch=0, teaching=None, views=0):
     """Infinite batches; an epoch has `sampler.steps_per_epoch` of them.
 
     Args:
@@ -16,7 +17,7 @@ def training_batches(store, labels, sampler, augmentation=None, seed=0, start_ep
 
     The other arguments and what is returned and raised are those of `TrainingBatches`.
     """
-    return TrainingBatches(store, labels, sampler, augmentation, seed, teaching).from_epoch(start_epoch)
+    return TrainingBatches(store, labels, sampler, augmentation, seed, teaching, views).from_epoch(start_epoch)
 
 
 class TrainingBatches:
@@ -29,42 +30,51 @@ class TrainingBatches:
         augmentation: an `Augmentation`, which takes the uint8 images, or any function of float32 images and a seed (2,)
             that keeps their shape; None by default.
         seed: seed of the augmentation, 0 by default; each step draws other random numbers.
-        teaching: (len(store), D), an embedding to learn for each image; None by default.
+        teaching: (len(store), D), an embedding to learn for each image; None by default. With `views`, (views *
+            len(store), D) of any type, a row for every view: view v of image i has row v * len(store) + i.
+        views: number of views of each image, of which every batch draws one for each of its images; the `augmentation`
+            is an `Augmentation`. Default: 0, a new change of each image in every step.
 
     Raises:
         ValueError: if the numbers of labels, or of embeddings, and images differ.
     """
 
-    def __init__(self, store, labels, sampler, augmentation=None, seed=0, teaching=None):
+    def __init__(self, store, labels, sampler, augmentation=None, seed=0, teaching=None, views=0):
         labels = np.asarray(labels, np.int32)
         if len(labels) != len(store):
             raise ValueError(
                 f"Argument `labels` must name a class for each of {len(store)} images. Received: {len(labels)}"
             )
-        follows = [labels] if teaching is None else [labels, np.asarray(teaching, np.float32)]
-        if len(follows[-1]) != len(store):
-            raise ValueError(
-                f"Argument `teaching` must hold an embedding for each of {len(store)} images. "
-                f"Received: {len(follows[-1])}"
-            )
+        if teaching is not None and len(teaching) != max(views, 1) * len(store):
+            images = f"{len(store)} images" + (f" in {views} views" if views else "")
+            raise ValueError(f"Argument `teaching` must hold an embedding for each of {images}. Received: {len(teaching)}")
+        if teaching is not None and not views:
+            teaching = np.asarray(teaching, np.float32)
+        follows = [np.empty(0, np.int32), labels, *([] if teaching is None else [teaching])]
         self._steps = sampler.steps_per_epoch
         plan = functools.lru_cache(maxsize=2)(sampler.batches)
 
         def take(epoch, step):
             positions = plan(int(epoch))[step]
-            return [store.take(positions), *(rows[positions] for rows in follows)]
+            rows = np.asarray(positions, np.int32)
+            if views:
+                drawn = np.random.default_rng([seed, epoch, step]).integers(0, views, len(positions), np.int32)
+                rows = rows + np.int32(len(store)) * drawn
+            return [store.take(positions), rows, labels[positions], *([] if teaching is None else [teaching[rows]])]
 
         # AutoGraph would take seconds to find no branches on tensors.
         @tf.autograph.experimental.do_not_convert
         def load(count):
             epoch, step = count // self._steps, count % self._steps
-            images, *others = tf.numpy_function(take, [epoch, step], [tf.uint8, *(rows.dtype for rows in follows)])
+            images, *others = tf.numpy_function(take, [epoch, step], [tf.uint8, *(array.dtype for array in follows)])
             images.set_shape([sampler.batch_size, *store.image_size, 3])
-            for other, rows in zip(others, follows, strict=True):
-                other.set_shape([sampler.batch_size, *rows.shape[1:]])
+            for other, array in zip(others, follows, strict=True):
+                other.set_shape([sampler.batch_size, *array.shape[1:]])
             return _step_seed(seed, epoch, step), images, *others
 
-        def augment(step_seed, images, *others):
+        def augment(step_seed, images, rows, *others):
+            if views:
+                return augmentation(images, view_seed(seed, rows, views * len(store))), *others
             if not isinstance(augmentation, Augmentation):
                 images = tf.cast(images, tf.float32)
             return (images if augmentation is None else augmentation(images, step_seed)), *others
@@ -114,6 +124,17 @@ def untuned(dataset):
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
+
+
+def view_seed(seed, rows, total):
+    """The `ViewSeed` of the views of a run.
+
+    Args:
+        seed: the run's.
+        rows: int (N,), rows of views as in `TrainingBatches`.
+        total: number of all views.
+    """
+    return ViewSeed(tf.constant([seed, 1], tf.int64), rows, total)
 
 
 def _step_seed(seed, epoch, step):

@@ -4,11 +4,12 @@ import dataclasses
 import functools
 
 import numpy as np
+import tensorflow as tf
 
 from keras_cdd.data.augment import Augmentation
 from keras_cdd.data.colour import ColourChange
 from keras_cdd.data.image_store import ImageStore
-from keras_cdd.data.pipeline import TrainingBatches
+from keras_cdd.data.pipeline import TrainingBatches, view_seed
 from keras_cdd.data.pk_sampler import PKSampler
 from keras_cdd.data.shuffled_sampler import ShuffledSampler
 
@@ -76,9 +77,9 @@ class TrainingData:
         return self._batches.from_epoch(start_epoch)
 
     @functools.cached_property
-    def _batches(self):
+    def augmentation(self):
         config = self.config
-        augmentation = Augmentation(
+        return Augmentation(
             shift=config.shift,
             rotation=config.rotation,
             scale=tuple(config.scale),
@@ -88,5 +89,18 @@ class TrainingData:
             random_crop=config.random_crop,
             colour=self.colour,
         )
+
+    @functools.cached_property
+    def _batches(self):
         teaching = None if self.teaching is None else self.teaching.of(self.store.records)
-        return TrainingBatches(self.store, self.labels, self.sampler, augmentation, self.seed, teaching)
+        return TrainingBatches(self.store, self.labels, self.sampler, self.augmentation, self.seed, teaching)
+
+    def of_views(self, views, teaching):
+        """`TrainingBatches` that draw from a number of views of each image, with the row of `teaching` of each."""
+        return TrainingBatches(self.store, self.labels, self.sampler, self.augmentation, self.seed, teaching, views)
+
+    def view_images(self, views, rows):
+        """float32 (N, height, width, 3), the views of the given rows (N,) as `of_views` shows them."""
+        rows = np.asarray(rows, np.int32)
+        seed = view_seed(self.seed, rows, views * len(self.store))
+        return self.augmentation(tf.constant(self.store.take(rows % len(self.store))), seed)

@@ -18,6 +18,7 @@ from keras_cdd.distill.penalty import is_regularized, penalty
 from keras_cdd.distill.site_pairs import SitePairs
 from keras_cdd.distill.step_record import StepRecord
 from keras_cdd.distill.taps import Taps
+from keras_cdd.distill.teacher_rows import TeacherRows
 from keras_cdd.layers import FeatureRecorder
 from keras_cdd.losses.table import LOSSES, Loss, LossInputs, LossWeights
 from keras_cdd.models.gated_units import gated_blocks, gated_units
@@ -50,13 +51,17 @@ class Distiller(keras.Model):
         given_embeddings: train on (images, labels, embeddings) instead, where the third are a teacher's embeddings of
             the images, (N, D), and there is no `teacher`. Of the losses that need one, those of embeddings remain.
             Default: False.
+        given_rows: train on (images, labels, rows) instead, where the third are the rows of `teacher_rows` for the
+            images; the teacher then computes nothing, and `own_losses` see its logits and its embedding. True, or the
+            `TeacherRows` of the `Distiller` before a surgery. Default: False.
 
     Attributes:
         parts: name -> `Part`.
         divergence: `Divergence` of the losses.
+        teacher_rows: `TeacherRows` of the teacher, None without `given_rows`.
 
     Raises:
-        ValueError: if there is a teacher besides `given_embeddings`, if two parts have the same name, if a part needs
+        ValueError: if there is a teacher besides `given_embeddings`, or none for `given_rows`, if two parts have the same name, if a part needs
             a teacher and there is none, or if the teacher lacks a block of the student and the feature loss has a
             weight.
     """
@@ -72,6 +77,7 @@ class Distiller(keras.Model):
         kept_channels: Mapping[str, Sequence[int]] | None = None,
         freeze_bn: bool = False,
         given_embeddings: bool = False,
+        given_rows: bool | TeacherRows = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -91,6 +97,9 @@ class Distiller(keras.Model):
         if teacher is not None:
             teacher.trainable = False
         self._compare(kept_channels)
+        if given_rows and teacher is None:
+            raise ValueError("Argument `given_rows` needs a teacher. Received: teacher=None")
+        self.teacher_rows = self._rows_of(teacher) if given_rows is True else given_rows or None
         names = ["loss", *(f"{name}_loss" for name in (*self._losses_that_count(), *self.own_losses))]
         names += ["compression_loss"] if "compression" in self.parts else []
         names += ["regularization_loss"] if is_regularized(student) else []
@@ -120,10 +129,18 @@ class Distiller(keras.Model):
             self.freezing.head_only = head_only
             self.train_function = None
 
-    def make_train_function(self, force: bool = False) -> Any:
+    def make_train_function(self, force: bool = False) -> None:
         """Like `keras.Model.make_train_function`; finished parts are not traced."""
         self._working = [part for part in self.parts.values() if not part.finished]
-        return super().make_train_function(force)
+        if self.train_function is not None and not force:
+            return
+        super().make_train_function(force)
+        if self.steps_per_execution > 1 or self.run_eagerly or self.jit_compile or tf.distribute.has_strategy():
+            return
+        # One function where Keras has two, of which the outer one takes a sixth of the time to trace both.
+        step = tf.function(lambda batches: self.train_step(next(batches)), autograph=False, reduce_retracing=True)
+        of_keras = self.train_function
+        self.train_function = lambda data: (step if isinstance(data, tf.data.Iterator) else of_keras)(data)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         return self.student(inputs, training=training)
@@ -160,6 +177,7 @@ class Distiller(keras.Model):
             teacher=teacher_record,
             gate_gradients={site: gradient / scale for site, gradient in gates.items()},
             alive={site: alive_outputs(kernel) for site, kernel in self._kernels.items()},
+            compiled=bool(self.jit_compile),
         )
         self.divergence.observe(step.number, {name: value for name, (_, value) in values.items()}, step.taken)
         for part in self._working:
@@ -170,14 +188,21 @@ class Distiller(keras.Model):
         logs = {f"{name}_loss": value for name, (_, value) in values.items()}
         return self._logs({"loss": loss, "regularization_loss": regularization, **logs})
 
-    def _teach(self, images: Tensor, embeddings: Tensor | None = None) -> tuple[Any, Any]:
+    def _teach(self, images: Tensor, given: Tensor | None = None) -> tuple[Any, Any]:
         """`(outputs, FeatureRecorder)` of the teacher; without one, the given embeddings or None, and None."""
         if self.given_embeddings:
-            return {"embedding": embeddings}, None
+            return {"embedding": given}, None
         if self.teacher is None:
             return None, None
+        if self.teacher_rows is not None:
+            return self.teacher_rows.unpacked(given)
         with FeatureRecorder() as record:
             return self._teaching(images, training=False), record
+
+    def _rows_of(self, teacher: Any) -> TeacherRows:
+        read = [site for part in self.parts.values() for site in part.reads_features]
+        read += self._pairs.names if self.weighting.feature else []
+        return TeacherRows(self._teaching, keras.tree.flatten(teacher.inputs)[0].shape[1:3], sorted(set(read)))
 
     def _compare(self, kept_channels: Mapping[str, Sequence[int]] | None) -> None:
         """Sets up which features of teacher and student are compared, and how they are recorded.

@@ -9,6 +9,8 @@ import tensorflow as tf
 from keras_cdd.annotations import Tensor
 from keras_cdd.distill.replicas import local
 
+QUEUE_DTYPES = ("float32", "float16")
+
 
 @keras.saving.register_keras_serializable("keras_cdd")
 class EmbeddingQueue(keras.layers.Layer):
@@ -36,7 +38,7 @@ class EmbeddingQueue(keras.layers.Layer):
             raise ValueError(f"Argument `capacity` must be at least 1. Received: capacity={capacity}")
         if not channels:
             raise ValueError(f"Argument `channels` must name a site. Received: channels={channels}")
-        if self.variable_dtype not in ("float32", "float16"):
+        if self.variable_dtype not in QUEUE_DTYPES:
             raise ValueError(f"Argument `dtype` must be 'float32' or 'float16'. Received: dtype={dtype!r}")
         self.capacity = capacity
         self.channels = dict(channels)
@@ -65,11 +67,12 @@ class EmbeddingQueue(keras.layers.Layer):
         """Number of rows that contain a vector, scalar int32."""
         return tf.minimum(tf.convert_to_tensor(local(self.written.value)), self.capacity)
 
-    def enqueue(self, batch: Mapping[str, Tensor]) -> None:
+    def enqueue(self, batch: Mapping[str, Tensor], compiled: bool = False) -> None:
         """Overwrites the oldest images; if N exceeds `capacity`, the last `capacity` images are stored.
 
         Args:
             batch: site -> (N, channels), for the same N images at every site.
+            compiled: whether XLA compiles the call, which lacks one of the operations; False by default.
 
         Raises:
             ValueError: if the sites differ from those of the queue, because all sites share one write position.
@@ -84,7 +87,12 @@ class EmbeddingQueue(keras.layers.Layer):
         positions = tf.range(written + first, written + count) % self.capacity
         for site, vectors in batch.items():
             rows = tf.saturate_cast(tf.stop_gradient(vectors)[first:], self.variable_dtype)
-            local(self.rows[site].value).scatter_nd_update(positions[:, None], rows)
+            variable = local(self.rows[site].value)
+            if compiled:
+                variable.scatter_nd_update(positions[:, None], rows)
+            else:
+                # Into the variable's memory; after a scatter, TensorFlow copies the variable whenever it is read.
+                variable.assign(tf.raw_ops.InplaceUpdate(x=tf.convert_to_tensor(variable), i=positions, v=rows))
         # Wraps after two rounds, so that the counter cannot overflow in a long run.
         total = written + count
         counter.assign(tf.where(total >= 2 * self.capacity, total % self.capacity + self.capacity, total))

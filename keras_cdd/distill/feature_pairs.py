@@ -18,10 +18,14 @@ class FeaturePairs:
 
     Args:
         student: model of gated blocks, with or without indicators.
+
+    Attributes:
+        names: names of the sites.
     """
 
     def __init__(self, student: keras.Model) -> None:
         self._units = {block.site(block.inner[-1]): block.inner[-1] for block in gated_blocks(student)}
+        self.names = list(self._units)
 
     def check(self, teacher: keras.Model) -> None:
         """Raises ValueError if the teacher lacks a block of the student."""

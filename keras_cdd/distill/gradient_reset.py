@@ -1,5 +1,7 @@
 """The retrieval-guided gradient reset (CDD, section 3.3): masks the task gradient of unimportant channels."""
 
+import functools
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -14,7 +16,9 @@ from keras_cdd.distill.step_record import StepRecord
 METRICS = ("cosine", "l2")
 
 
-def nearest_rows(queue: Tensor, filled: Tensor, batch: Tensor, neighbours: int, metric: str = "cosine") -> Tensor:
+def nearest_rows(
+    queue: Tensor, filled: Tensor, batch: Tensor, neighbours: int, metric: str = "cosine", compiled: bool = False
+) -> Tensor:
     """Finds the rows of the queue that are nearest to each vector of a batch.
 
     While fewer than `neighbours` rows are filled, the nearest row takes the places of the missing ones.
@@ -25,20 +29,39 @@ def nearest_rows(queue: Tensor, filled: Tensor, batch: Tensor, neighbours: int, 
         batch: (N, C).
         neighbours: number of rows per vector, at most `capacity`.
         metric: "cosine" (the default) or "l2".
+        compiled: whether XLA compiles the call; False by default.
 
     Returns:
         int32 (N, neighbours), indices of rows, the nearest first.
     """
-    queue, batch = tf.cast(queue, tf.float32), tf.cast(batch, tf.float32)
+    queue = tf.cast(queue, tf.float32)
+    similarity = tf.matmul(tf.cast(batch, tf.float32), queue, transpose_b=True)
+    # `tf.norm` would write the squares of the whole queue to memory; the other is unknown to XLA, which writes nothing.
+    lengths = (tf.norm if compiled else tf.math.reduce_euclidean_norm)(queue, axis=-1)
+    # Both orders are those of the metric; what is the same for all rows is left out.
     if metric == "cosine":
-        units = tf.math.l2_normalize(queue, axis=-1)
-        similarity = tf.matmul(tf.math.l2_normalize(batch, axis=-1), units, transpose_b=True)
+        similarity *= 1.0 / tf.maximum(lengths, 1e-6)
     else:
-        # The negative squared distance plus the square of the image's vector, which is the same for all rows.
-        similarity = 2.0 * tf.matmul(batch, queue, transpose_b=True) - tf.reduce_sum(queue**2, axis=-1)
-    similarity = tf.where(tf.range(tf.shape(queue)[0]) < filled, similarity, similarity.dtype.min)
-    indices = tf.math.top_k(similarity, neighbours, sorted=True).indices
+        similarity = 2.0 * similarity - lengths**2
+    rows = tf.range(tf.shape(queue)[0])
+    masked = functools.partial(tf.where, rows < filled, similarity, similarity.dtype.min)
+    similarity = tf.cond(filled < tf.shape(queue)[0], masked, lambda: similarity)
+    indices = _largest(similarity, neighbours)
     return tf.where(tf.range(neighbours) < filled, indices, indices[:, :1])
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    """Like `tf.math.top_k(values, count).indices`; fast where `count` is small and the rows of `values` are long."""
+    length = values.shape[-1]
+    block = max(size for size in range(1, math.isqrt(length) + 1) if length % size == 0)
+    if length // block <= count:
+        return tf.math.top_k(values, count).indices
+    # The largest values are in the blocks with the largest maxima; the order of the blocks keeps that of equal values.
+    blocks = tf.reshape(values, [-1, length // block, block])
+    best = tf.sort(tf.math.top_k(tf.reduce_max(blocks, axis=-1), count).indices, axis=-1)
+    candidates = tf.reshape(tf.gather(blocks, best, batch_dims=1), [-1, count * block])
+    found = tf.math.top_k(candidates, count).indices
+    return tf.gather(best, found // block, batch_dims=1) * block + found % block
 
 
 def unimportant_channels(neighbours: Tensor, student: Tensor, ratio: float, alive: Tensor | None = None) -> Tensor:
@@ -58,9 +81,10 @@ def unimportant_channels(neighbours: Tensor, student: Tensor, ratio: float, aliv
     contribution = tf.where(alive, contribution, contribution.dtype.max)
     # In float64, so that the count is Python's `int(channels * ratio)` for every ratio.
     count = tf.cast(tf.reduce_sum(tf.cast(alive, tf.float64)) * ratio, tf.int32)
-    ascending = tf.argsort(contribution, axis=-1, stable=True)
-    ranks = tf.argsort(ascending, axis=-1)
-    return (ranks < count) & alive
+    limit = tf.gather(tf.sort(contribution, axis=-1), [tf.maximum(count - 1, 0)], axis=-1)
+    below, equal = contribution < limit, contribution == limit
+    left = count - tf.reduce_sum(tf.cast(below, tf.int32), axis=-1, keepdims=True)
+    return (below | (equal & (tf.cumsum(tf.cast(equal, tf.int32), axis=-1) <= left))) & alive & (count > 0)
 
 
 def reset_mask(unimportant: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,7 +190,7 @@ class GradientReset(Part):
         taught, learnt = of_all_replicas(step.teacher.convolution), of_all_replicas(step.student.indicator)
 
         def update() -> int:
-            self.update(taught, learnt, step.alive)
+            self.update(taught, learnt, step.alive, step.compiled)
             return 0
 
         if self.first_step == 0 and self.every == 1:
@@ -191,6 +215,7 @@ class GradientReset(Part):
         teacher: Mapping[str, Tensor],
         student: Mapping[str, Tensor],
         alive: Mapping[str, Tensor] | None = None,
+        compiled: bool = False,
     ) -> None:
         """Enqueues the teacher's vectors, and updates masks and counts of the student's channels.
 
@@ -198,10 +223,11 @@ class GradientReset(Part):
             teacher: site -> (N, C), pooled convolution outputs of the teacher.
             student: site -> (N, kept), pooled indicator outputs of the student.
             alive: site -> bool (kept,), False for channels that have been cut. Default: all True.
+            compiled: whether XLA compiles the call; False by default.
         """
-        self.queue.enqueue({site: teacher[site] for site in self.queue.rows})
+        self.queue.enqueue({site: teacher[site] for site in self.queue.rows}, compiled)
         for site, kept in self.kept_channels.items():
-            neighbours = tf.gather(self._retrieve(site, tf.stop_gradient(teacher[site])), kept, axis=-1)
+            neighbours = tf.gather(self._retrieve(site, tf.stop_gradient(teacher[site]), compiled), kept, axis=-1)
             living = (alive or {}).get(site)
             batch_mask, frequency = reset_mask(
                 unimportant_channels(neighbours, tf.stop_gradient(student[site]), self.ratio, living)
@@ -211,7 +237,8 @@ class GradientReset(Part):
             local(self.counts[site]).assign_add(frequency)
         local(self.updates).assign_add(1.0)
 
-    def _retrieve(self, site: str, teacher: Tensor) -> Tensor:
+    def _retrieve(self, site: str, teacher: Tensor, compiled: bool) -> Tensor:
         """The neighbours (N, k, teacher's width) in the queue of the teacher's vectors (N, teacher's width)."""
         queue = tf.convert_to_tensor(local(self.queue.rows[site].value))
-        return tf.gather(queue, nearest_rows(queue, self.queue.filled, teacher, self.neighbours, self.metric))
+        rows = nearest_rows(queue, self.queue.filled, teacher, self.neighbours, self.metric, compiled)
+        return tf.gather(queue, rows)

@@ -19,6 +19,7 @@ class StepRecord:
         gate_gradients: site -> (N, channels), derivative of the batch's mean loss with respect to a factor of 1 on each
             channel of each image; empty unless a part needs it.
         alive: site -> bool (channels,), False for output channels whose indicator column is exactly zero.
+        compiled: whether XLA compiles the step; False by default.
     """
 
     number: Tensor
@@ -27,3 +28,4 @@ class StepRecord:
     teacher: Any
     gate_gradients: dict[str, Tensor]
     alive: dict[str, Tensor]
+    compiled: bool = False

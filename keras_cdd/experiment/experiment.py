@@ -30,6 +30,7 @@ from keras_cdd.experiment.surgeon import Surgeon
 from keras_cdd.experiment.watch import Watch
 from keras_cdd.losses import LOSSES
 from keras_cdd.models import cost_model
+from keras_cdd.optimization.precision import PRECISIONS
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import load_model
 from keras_cdd.run_folder.workdir import Workdir, environment
@@ -96,7 +97,7 @@ def _teaching(config):
 
 def _set_up(config):
     keras.utils.set_random_seed(config.seed)
-    keras.mixed_precision.set_global_policy("mixed_float16" if config.mixed_precision else "float32")
+    keras.mixed_precision.set_global_policy(PRECISIONS[config.mixed_precision])
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
 

@@ -1,9 +1,8 @@
 """Makes the optimizer that the settings describe."""
 
-import keras
-
 from keras_cdd.layers.embedding_head import HEAD
 from keras_cdd.optimization import OPTIMIZERS, WarmupCosine, WarmupMultiStep
+from keras_cdd.optimization.precision import with_loss_scaling
 
 # What learns at the head's rate. A linear projection does not: it starts as a PCA of the features, and follows them.
 HEAD_RATES = {"neck": HEAD, "none": HEAD, "linear": f"{HEAD}logits"}
@@ -16,7 +15,7 @@ def rate_of(config, stage):
 
 
 def make_optimizer(config, head, stage, epochs, steps_per_epoch):
-    """Makes an optimizer with its learning rate schedule, and with loss scaling in mixed precision.
+    """Makes an optimizer with its learning rate schedule, and with loss scaling in float16.
 
     Args:
         config: `TrainingConfig`.
@@ -42,4 +41,4 @@ def make_optimizer(config, head, stage, epochs, steps_per_epoch):
         global_clipnorm=config.gradient_clip or None,
         average_decay=config.ema or None,
     )
-    return keras.optimizers.LossScaleOptimizer(optimizer) if config.mixed_precision else optimizer
+    return with_loss_scaling(optimizer, config.mixed_precision)

@@ -56,7 +56,7 @@ def _require_gates(sites):
 def _reset(config, sites, teacher, steps_per_epoch):
     widths = reset_widths(sites, teacher)
     return GradientReset(
-        EmbeddingQueue(config.queue_size, widths),
+        EmbeddingQueue(config.queue_size, widths, config.queue_dtype),
         {name: sites.indicator(name).output_channels for name in widths},
         config.reset_ratio,
         config.reset_neighbours,

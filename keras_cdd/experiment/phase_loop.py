@@ -9,6 +9,7 @@ from keras_cdd.experiment.optimizers import make_optimizer, rate_of
 from keras_cdd.experiment.parts import loss_weights, make_parts
 from keras_cdd.experiment.run_log import RunLog
 from keras_cdd.experiment.shrink_loop import shrink_loop
+from keras_cdd.experiment.teacher_views import teacher_views
 from keras_cdd.experiment.training_state import TrainingState
 from keras_cdd.experiment.weight_averages import BN_BATCHES, use_averages
 from keras_cdd.models.gated_units import gated_blocks
@@ -43,6 +44,8 @@ class PhaseLoop:
         self.cut = cut
         training = config.training
         self.freeze_epochs = training.teacher_freeze_epochs if name == "teacher" else training.freeze_epochs
+        self.views = config.run.teacher_cache_views if teacher is not None else 0
+        self.batches, self.rows = data.batches, None
         self.phase = 0
         self.state = TrainingState(workdir, name)
 
@@ -61,6 +64,9 @@ class PhaseLoop:
                 self.surgeon.restore(facts["surgeon"])
             distiller = self._distiller(model)
             self.state.restore(distiller, arrays)
+        if self.views and epoch < self.epochs:
+            rows = teacher_views(self.data, self.views, self.teacher, self.rows)
+            self.batches = self.data.of_views(self.views, rows).from_epoch
         distiller = shrink_loop(distiller, self.surgeon, epoch, self.epochs, self._fit, self._operate)
         if self.config.training.ema:
             # After the last surgery: the averages of channels that leave are not zero.
@@ -80,7 +86,7 @@ class PhaseLoop:
         ]
         try:
             history = distiller.fit(
-                self.data.batches(start_epoch=epoch),
+                self.batches(start_epoch=epoch),
                 epochs=min(end, self.epochs),
                 initial_epoch=epoch,
                 steps_per_epoch=self.data.steps_per_epoch,
@@ -149,9 +155,11 @@ class PhaseLoop:
             "kept_channels": kept,
             "freeze_bn": self.config.training.freeze_bn,
             "given_embeddings": self.data.teaching is not None,
+            "given_rows": self.rows or bool(self.views),
         }
         distiller = Distiller(model, self.teacher, weights, parts or [], **seen)
-        distiller.compile(optimizer)
+        self.rows = distiller.teacher_rows
+        distiller.compile(optimizer, jit_compile=self.config.training.jit_compile)
         return distiller
 
 
@@ -174,8 +182,8 @@ class _Finite(keras.callbacks.Callback):
         if _updates(self.model.optimizer) == self.updates:
             place, last, rate = self._words()
             raise UserError(
-                f"All steps of {place} overflowed in float16; {last}. Train without --mixed_precision, or with a lower "
-                f"{rate}, and start again with --noresume or in another --workdir."
+                f"All steps of {place} overflowed in float16; {last}. Train with --mixed_precision=bfloat16 or none, or "
+                f"with a lower {rate}, and start again with --noresume or in another --workdir."
             )
 
     def check(self):

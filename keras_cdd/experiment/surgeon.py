@@ -179,7 +179,7 @@ class Surgeon(keras.callbacks.Callback):
             if needed:
                 raise UserError(
                     f"There is no evidence for --importance={name} since the last cut, because all steps overflowed in "
-                    "float16; train longer before --cut_end, or without --mixed_precision."
+                    "float16; train longer before --cut_end, or with --mixed_precision=none."
                 )
             return None
         measure = self.aim["name"].removeprefix("target_")

@@ -51,14 +51,16 @@ class MomentumSGD(WeightAverages, PathRates, keras.optimizers.SGD):
         self.update_average(variable)
 
     def _move(self, gradient, variable, learning_rate):
-        learning_rate = ops.cast(learning_rate * self.rate_factor(variable), variable.dtype)
-        gradient = ops.cast(gradient, variable.dtype) + self.coupled_weight_decay * variable
+        factor = self.rate_factor(variable)
+        learning_rate = ops.cast(learning_rate if factor == 1 else learning_rate * factor, variable.dtype)
+        gradient = ops.cast(gradient, variable.dtype) + self.coupled_weight_decay * ops.convert_to_tensor(variable)
         if self.momentum == 0:
             self.assign_sub(variable, learning_rate * gradient)
             return
         velocity = self.momentums[place_in_optimizer(self, variable)]
-        self.assign(velocity, self.momentum * velocity + gradient)
-        step = gradient + self.momentum * velocity if self.nesterov else velocity
+        moved = self.momentum * ops.convert_to_tensor(velocity) + gradient
+        self.assign(velocity, moved)
+        step = gradient + self.momentum * moved if self.nesterov else moved
         self.assign_sub(variable, learning_rate * step)
 
     def get_config(self):

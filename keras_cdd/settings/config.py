@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from keras_cdd.distill import COMPRESSIONS, STRATEGIES
+from keras_cdd.distill.embedding_queue import QUEUE_DTYPES
 from keras_cdd.distill.gradient_reset import METRICS
 from keras_cdd.layers.embedding_head import HEADS, POOLINGS
 from keras_cdd.layers.gated_block import INDICATORS
@@ -11,6 +12,7 @@ from keras_cdd.losses import LOSSES, LossWeights
 from keras_cdd.models.backbones import ALL_BACKBONES
 from keras_cdd.models.gated_resnet import STEMS
 from keras_cdd.optimization import OPTIMIZERS, SCHEDULES
+from keras_cdd.optimization.precision import PRECISIONS
 from keras_cdd.settings.rules import check_settings
 from keras_cdd.surgery.importance import IMPORTANCES
 
@@ -18,9 +20,14 @@ DEFAULT_BACKBONE = "resnet50"
 ONLY_RESNETS = "Only for backbones of gated blocks (resnet18 to resnet152)."
 
 
-def option(default, text, choices=None):
-    """A dataclass field with a default, a help text and, optionally, the allowed values (a sequence or a table)."""
-    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+def option(default, text, choices=None, switch=None):
+    """A dataclass field with a default and a help text.
+
+    Args:
+        choices: the allowed values, a sequence or a table; any by default.
+        switch: for a choice that was true or false in earlier releases: what `--no<name>` and `--<name>` stand for.
+    """
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices, "switch": switch})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,10 +132,20 @@ class TrainingConfig:
         "Decay of a moving average of the weights, such as 0.999, which becomes the trained network, with BatchNorm "
         "statistics estimated anew; 0: none.",
     )
-    mixed_precision: bool = option(False, "Compute in float16 with a scaled loss.")
+    mixed_precision: str = option(
+        "none",
+        "Compute in half precision; float16 with a scaled loss. Without a value, as in earlier releases: float16.",
+        PRECISIONS,
+        switch=("none", "float16"),
+    )
+    jit_compile: bool = option(False, "Compile the training step with XLA, anew after every surgery; for GPUs.")
     strategy: str = option("none", "Training on several devices.", STRATEGIES)
     deterministic: bool = option(False, "Deterministic kernels: runs repeat bit by bit, but are slower on GPUs.")
     seed: int = option(0, "Seed of initial weights, batches and augmentation.")
+
+    def __post_init__(self):
+        if isinstance(self.mixed_precision, bool):
+            object.__setattr__(self, "mixed_precision", ("none", "float16")[self.mixed_precision])
 
 
 def _distill_fields():
@@ -158,6 +175,7 @@ class CompressionConfig:
     reset_metric: str = option("cosine", "Metric of the neighbour search.", METRICS)
     reset_every: int = option(1, "Update the gradient masks and the queue every n steps.")
     queue_size: int = option(6000, "Number of images in the teacher's embedding queue.")
+    queue_dtype: str = option("float32", "Of the queue; float16 takes half of its memory.", QUEUE_DTYPES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +215,11 @@ class RunConfig:
     teacher_embeddings: str | None = option(
         None,
         "In place of a teacher: any model's embeddings of the training images, .npz or .parquet of path and embedding.",
+    )
+    teacher_cache_views: int = option(
+        0,
+        "The student learns from this many views of each image, for which the teacher computes once: in --cache_dir, for "
+        "all runs with this teacher and augmentation. 0: another view, and the teacher, in every step.",
     )
     student_model: str | None = option(
         None, "The student's network: a .keras file of a functional model with an `embedding`, or of a backbone."

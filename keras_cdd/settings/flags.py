@@ -29,6 +29,9 @@ def _define(name, kind, default, metadata, values):
     text, choices = metadata["help"], metadata["choices"]
     if typing.get_origin(kind) is tuple:
         flags.DEFINE_list(name, [str(value) for value in default], text, flag_values=values)
+    elif metadata.get("switch"):
+        parser, writer = _Switch(choices, metadata["switch"]), flags.ArgumentSerializer()
+        flags.DEFINE_flag(flags.Flag(parser, writer, name, default, text, boolean=True), values)
     elif choices and str in kinds:
         flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
     elif bool in kinds:
@@ -39,6 +42,17 @@ def _define(name, kind, default, metadata, values):
         flags.DEFINE_float(name, default, text, flag_values=values)
     else:
         flags.DEFINE_string(name, default, text, flag_values=values)
+
+
+class _Switch(flags.EnumParser):
+    """Of a choice that was true or false in earlier releases, whose runs and scripts remain valid."""
+
+    def __init__(self, choices, switch):
+        super().__init__(list(choices))
+        self._values = {"false": switch[0], "true": switch[1]}
+
+    def parse(self, argument):
+        return super().parse(self._values.get(argument, argument))
 
 
 def help_text(about, sections=SECTIONS):

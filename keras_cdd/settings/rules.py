@@ -38,6 +38,7 @@ NOT_NEGATIVE = (
     "surgery_every",
     "bn_reestimate",
     "eval_every",
+    "teacher_cache_views",
 )
 
 
@@ -129,3 +130,5 @@ def _check_teacher_embeddings(config):
     require(config.run.teacher is None, "--teacher_embeddings and --teacher exclude each other", config.run.teacher)
     start = config.compression.gradient_reset_epoch
     require(start < 0, "--gradient_reset_epoch needs a teacher network, not --teacher_embeddings", start)
+    views = config.run.teacher_cache_views
+    require(views == 0, "--teacher_cache_views needs a teacher network, not --teacher_embeddings", views)

@@ -57,6 +57,27 @@ def test_float16_halves_the_memory_and_stays_finite():
     np.testing.assert_array_equal(queue.rows["a"].numpy()[0], np.float16([1 / 3, 65504, -65504]))
 
 
+def test_reading_a_written_queue_copies_nothing():
+    """A scatter would make every later read a copy of the whole queue."""
+    queue = EmbeddingQueue(4, {"a": 2})
+    queue.enqueue({"a": tf.constant(numbered(1, 2))})
+    first, second = (np.from_dlpack(_Capsule(queue.rows["a"])) for _ in range(2))
+    assert first.ctypes.data == second.ctypes.data
+
+
+class _Capsule:
+    """A view of a variable's memory for NumPy."""
+
+    def __init__(self, variable):
+        self._tensor = tf.convert_to_tensor(variable)
+
+    def __dlpack__(self, **options):
+        return tf.experimental.dlpack.to_dlpack(self._tensor)
+
+    def __dlpack_device__(self):
+        return 1, 0
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_the_queue_of_a_mixed_precision_run_is_float32(dtype):
     before = keras.config.dtype_policy()

@@ -45,6 +45,21 @@ def test_nearest_rows_are_those_of_a_full_sort(rng, metric):
     np.testing.assert_array_equal(nearest_rows(queue, filled, batch, 5, metric), expected)
 
 
+def test_of_equal_rows_the_first_are_the_nearest(rng):
+    """Of 36 rows, which the search takes in blocks of 6; every vector is there six times, in several blocks."""
+    queue = np.tile(normal(rng, 6, 4), (6, 1))[rng.permutation(36)]
+    for metric in ("cosine", "l2"):
+        found = nearest_rows(queue, 36, queue[:5], 3, metric).numpy()
+        for image, rows in enumerate(found):
+            np.testing.assert_array_equal(rows, np.flatnonzero((queue == queue[image]).all(axis=1))[:3])
+
+
+def test_equal_contributions_are_marked_by_their_index(rng):
+    neighbours, student = rng.integers(0, 3, (4, 2, 12)).astype("float32"), np.ones((4, 12), "float32")
+    found = unimportant_channels(neighbours, student, 0.5).numpy()
+    np.testing.assert_array_equal(found, unimportant_in_numpy(neighbours, student, 0.5, np.ones(12)))
+
+
 def test_rows_not_yet_filled_are_nobodys_neighbours(rng):
     queue, batch = normal(rng, 6, 3), normal(rng, 2, 3)
     # Unfilled rows that would be the nearest if they were searched.

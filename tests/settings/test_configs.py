@@ -5,7 +5,7 @@ import pathlib
 import pytest
 from absl import flags
 
-from keras_cdd.settings.config import Config
+from keras_cdd.settings.config import Config, TrainingConfig
 from keras_cdd.settings.flags import config_from_flagfile, config_from_flags, define_flags, flagfile_text
 
 FLAGFILES = sorted((pathlib.Path(__file__).parents[2] / "keras_cdd" / "configs").glob("*.flags"))
@@ -59,6 +59,30 @@ def test_the_named_flagfiles_are_there():
 )
 def test_wrong_settings_are_named(arguments, rule):
     with pytest.raises(ValueError, match=rule):
+        parse(arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments, precision",
+    [
+        ([], "none"),
+        (["--mixed_precision=bfloat16"], "bfloat16"),
+        (["--mixed_precision=none"], "none"),
+        (["--mixed_precision"], "float16"),
+        (["--nomixed_precision"], "none"),
+    ],
+)
+def test_the_precision_is_a_choice_and_was_a_switch(arguments, precision, tmp_path):
+    config = parse(arguments)
+    assert config.training.mixed_precision == precision
+    assert TrainingConfig(mixed_precision=precision == "float16").mixed_precision in ("float16", "none")
+    (tmp_path / "flags.flags").write_text(flagfile_text(config))
+    assert config_from_flagfile(tmp_path / "flags.flags") == config
+
+
+@pytest.mark.parametrize("arguments", [["--mixed_precision=float8"], ["--queue_dtype=int8"]])
+def test_another_precision_is_refused(arguments):
+    with pytest.raises(flags.IllegalFlagValueError, match="float16"):
         parse(arguments)
 
 
