@@ -4,14 +4,19 @@
 hypothesis and a function that uses one of its values, or raises `UserError`.
 """
 
+import hashlib
 import json
 import os
 import random
 import shutil
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 from absl import flags
 from hypothesis import strategies as st
+from PIL import Image
+from safetensors.numpy import save_file
 
 from export.android.manifest import read_manifest
 from export.gallery.gallery import Gallery
@@ -154,8 +159,6 @@ def archive(folder):
 
 
 def image(folder):
-    from PIL import Image
-
     picture = Image.open(folder / "photos/query/0004/0004_c0_00001.png").convert("RGB")
     exif = Image.Exif()
     exif[0x112], exif[0x10E] = 6, "text"
@@ -175,8 +178,6 @@ def image(folder):
 
 def manifest_folder(folder):
     """A folder that `read_manifest` reads."""
-    import hashlib
-
     place = folder / "pair"
     place.mkdir()
     shutil.copy(folder / "finished/model_int8.tflite", place / "model.tflite")
@@ -276,9 +277,6 @@ def run_folder(folder):
 
 
 def embeddings(folder):
-    import pyarrow
-    import pyarrow.parquet
-
     rows, names = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32), [f"{n}.png" for n in range(4)]
     np.savez(folder / "e.npz", path=names, embedding=rows)
     pyarrow.parquet.write_table(pyarrow.table({"path": names, "embedding": list(rows)}), folder / "e.parquet")
@@ -295,8 +293,6 @@ def embeddings(folder):
 
 
 def weights(folder):
-    from safetensors.numpy import save_file
-
     arrays = {"conv.weight": np.ones((2, 3, 1, 1), np.float32), "conv.bias": np.ones(2, np.float32)}
     np.savez(folder / "w.npz", **arrays)
     save_file(arrays, folder / "w.safetensors")

@@ -82,7 +82,7 @@ def test_the_last_good_checkpoint_is_named_and_kept(photos, teacher, tmp_path, m
     model, _, state = load_checkpoint(tmp_path / "checkpoints/student")
     assert state["epoch"] == 1 and all(np.isfinite(weight).all() for weight in model.get_weights())
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
-    tally("bad numbers: a loss that is not finite", 1, "stopped; step, loss and last good checkpoint named")
+    tally(f"bad numbers: weights that become {value}", 1, "stopped; step, loss and last good checkpoint named")
 
 
 @pytest.fixture
@@ -106,15 +106,17 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("importance", ["fisher", "norm", "reset"])
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    "change, importance",
+    [("zeros", "fisher"), ("zeros", "reset"), ("kernels of zeros", "norm"), ("dead indicators", "norm")],
+)
 def test_a_teacher_that_knows_nothing(photos, ignorant, tmp_path, tally, change, importance):  # noqa: F811
     """Its student starts as its copy, with its dead channels, or learns from its equal embeddings."""
     surgery = SurgeryConfig(**{**vars(CUT), "importance": importance})
     compression = CompressionConfig(**{**vars(RESET), "reset_neighbours": 2})
     run(photos, tmp_path, surgery, compression, teacher=ignorant(CHANGES[change]))
     assert_sound(tmp_path)
-    tally(f"bad numbers: a teacher of {change}", 1, "trained and cut to the end, all finite")
+    tally(f"bad numbers: a teacher of {change}, importance {importance}", 1, "trained and cut to the end, all finite")
 
 
 def some(photos, folder, identities, camera=None):  # noqa: F811
@@ -134,7 +136,7 @@ def test_one_class(photos, tmp_path, tally):  # noqa: F811
 
 
 def test_batches_of_one(photos, tmp_path, tally):  # noqa: F811
-    run(some(photos, tmp_path / "two", 2), tmp_path / "run", batch=(1, 1), compression=RESET)
+    run(some(photos, tmp_path / "two", 2), tmp_path / "run", batch=(1, 1), compression=RESET, epochs=1)
     assert_sound(tmp_path / "run")
     tally("bad numbers: batches of one image, more neighbours than are queued", 1, "trained to the end, all finite")
 

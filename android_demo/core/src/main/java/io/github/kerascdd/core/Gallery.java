@@ -18,6 +18,11 @@ public final class Gallery implements Closeable {
   private static final String META = "SELECT key, value FROM meta";
   private static final String COUNT = "SELECT count(*) FROM images";
   private static final String IMAGES = "SELECT id, path, identity, embedding, scale FROM images ORDER BY id";
+  /** SQLite stores anything anywhere, and hands out numbers as texts. */
+  private static final String ODD =
+      "SELECT count(*) FROM images WHERE typeof(path) != 'text' OR typeof(identity) NOT IN ('text', 'null')"
+          + " OR typeof(camera) NOT IN ('text', 'null') OR typeof(embedding) != 'blob' OR typeof(scale) != 'real'"
+          + " OR typeof(thumbnail) != 'blob'";
   private static final String THUMBNAIL = "SELECT thumbnail FROM images WHERE id = ?";
   private static final String LAST = "SELECT max(id) FROM images";
   private static final String ADD =
@@ -76,6 +81,9 @@ public final class Gallery implements Closeable {
   }
 
   private VectorTable readImages() throws IOException {
+    if (number(ODD) > 0) {
+      throw damaged("a row holds something else than it should");
+    }
     VectorTable table = new VectorTable(embeddingType, embeddingSize, (int) number(COUNT));
     try (Database.Rows rows = database.query(IMAGES)) {
       while (rows.next()) {
