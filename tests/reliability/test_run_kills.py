@@ -166,6 +166,7 @@ def test_a_kill_while_noresume_removes_a_run_never_mixes_two(recorded, tmp_path,
     )
 
 
+@pytest.mark.usefixtures("quick")
 def test_every_state_that_a_kill_leaves_is_resumed_to_the_same_end(recorded, tmp_path, tally):
     def resume(number, left):
         write_tree(left, tmp_path / f"{number}")
@@ -174,6 +175,8 @@ def test_every_state_that_a_kill_leaves_is_resumed_to_the_same_end(recorded, tmp
         assert not done.returncode, done.stderr
         return tmp_path / f"{number}" / "run"
 
+    for left in recorded.recorder.kills:
+        recorded.state(left, tmp_path / "left")
     assert len(recorded.states) > tiny_run.EPOCHS + 4
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
         resumed = list(threads.map(resume, range(len(recorded.states)), recorded.states.values()))
