@@ -34,6 +34,7 @@ ELSEWHERE = {
     "make quickstart": "test_android.py, on a fresh checkout",
     "make photos": "a quarter of an hour, a download; its steps are those of make quickstart",
     "make test-applications": "a quarter of an hour; its tests are those of make test, on larger networks",
+    "make test-reliability": "a quarter of an hour; its tests are in tests/reliability",
     "make test": "this run",
     "make lint": "part of make test",
     "make test-reliability": "a quarter of an hour",
