@@ -18,7 +18,7 @@ PARTS = {
     "reset": ("Reset", "--rounds=7", "--queue=96 --rounds=1"),
     "ranking": ("Ranking", "--rounds=3", "--queries=50 --gallery=500 --veri 30 200 --rounds=1"),
     "step": ("Step", "--rounds=7", "--backbone=resnet18 --widths 8 --size=32 --batch=8 --queue=64 --rounds=1"),
-    "tracing": ("Surgery", "--surgeries=3", "--size=32 --surgeries=1"),
+    "tracing": ("Surgery", "--surgeries=3", "--size=32 --surgeries=1 --steps=1"),
 }
 # What decides which kernels a processor gets.
 FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_int8")
@@ -35,7 +35,7 @@ def main(options):
         # Hints of TensorFlow about processors and graphs go nowhere.
         quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [sys.executable, "-m", f"benchmarks.{script}", *arguments]
-        done = subprocess.run(command, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
         print(done.stdout, flush=True)
         if done.returncode:
             failed.append(script)

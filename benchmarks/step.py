@@ -58,7 +58,8 @@ class Step:
         widths = {site: unit.filters for site, unit in units.items()}
         self.reset = GradientReset(EmbeddingQueue(options.queue, widths), {s: range(w) for s, w in widths.items()})
         fade = ChannelFade({site: (width, width) for site, width in widths.items()})
-        parts = {"lasso + reset": [self.reset, CompressionRule("lasso", 0.004)], "Fisher + fade": [FisherScore(widths), fade]}
+        lasso = CompressionRule("lasso", 0.004)
+        parts = {"lasso + reset": [self.reset, lasso], "Fisher + fade": [FisherScore(widths), fade]}
         self.distillers = {}
         for name, own in parts.items():
             self.distillers[name] = Distiller(student, self.teacher, parts=own)

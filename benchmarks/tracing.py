@@ -2,7 +2,8 @@
 
     python -m benchmarks.tracing --surgeries=3
 
-A ResNet-18 of width 12 at 64x64 pixels that loses a tenth of its MACs in every surgery; Fisher score and fade are traced.
+A ResNet-18 of width 12 at 64x64 pixels that loses a tenth of its MACs in every surgery, with Fisher score and
+fade.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from keras_cdd.models.gated_units import gated_units
 from keras_cdd.optimization import MomentumSGD
 from keras_cdd.surgery import plan_surgery, rebuild
 
-BATCH, CLASSES, STEPS = 64, 64, 12
+BATCH, CLASSES = 64, 64
 
 
 def main(options):
@@ -40,14 +41,14 @@ def main(options):
         rebuilt = time.perf_counter()
         fit(distiller, batches, 1)
         traced, processor = time.perf_counter(), time.thread_time() - marks[0]
-        fit(distiller, batches, STEPS)
+        fit(distiller, batches, options.steps)
         found.append((rebuilt - marks[1], traced - rebuilt, processor, time.perf_counter() - traced))
     rebuilding, tracing, processor, epoch = (statistics.median(values) for values in zip(*found, strict=True))
     print("| a surgery in the quickstart | seconds | of an epoch |\n|---|---|---|")
     rows = {"rebuilding": rebuilding, "the first step, with its tracing": tracing, "both": rebuilding + tracing}
     for name, seconds in (rows | {"both, processor time of the main thread": processor}).items():
         print(f"| {name} | {seconds:.2f} | {seconds / epoch:.2f} |")
-    print(f"| an epoch of {STEPS} steps | {epoch:.2f} | 1.00 |")
+    print(f"| an epoch of {options.steps} steps | {epoch:.2f} | 1.00 |")
 
 
 def compiled(student, teacher, optimizer, parts):
@@ -64,4 +65,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=64, help="Height and width of the images.")
     parser.add_argument("--surgeries", type=int, default=3, help="Number of surgeries; medians are shown.")
+    parser.add_argument("--steps", type=int, default=12, help="Steps of an epoch.")
     main(parser.parse_args())

@@ -119,7 +119,10 @@ def test_a_run_learns_from_views_and_shrinks(photos, tmp_path, tiny_backbone):
         compression=CompressionConfig(gradient_reset_epoch=0.0, queue_size=32),
         surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.0, cut_end=1.0, pad_channels=1),
         run=RunConfig(
-            str(tmp_path / "run"), teacher=str(tmp_path / "teacher.keras"), teacher_cache_views=2, evaluate_teacher=False
+            str(tmp_path / "run"),
+            teacher=str(tmp_path / "teacher.keras"),
+            teacher_cache_views=2,
+            evaluate_teacher=False,
         ),
     )
     summary = run_experiment(config, "")
