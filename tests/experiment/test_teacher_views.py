@@ -1,7 +1,9 @@
 """Runs whose teacher computes once for a number of views of each image."""
 
 import dataclasses
+import errno
 import itertools
+import os
 
 import keras
 import numpy as np
@@ -106,6 +108,18 @@ def test_without_room_rows_stay_in_memory(photos, tmp_path, tiny_backbone, capsy
     np.testing.assert_array_equal(found[0], found[2])
     np.testing.assert_array_equal(found[1], found[2])
     assert capsys.readouterr().out.count("kept in memory") == 1
+
+
+def test_a_disk_that_fills_up_leaves_no_half_file(photos, tmp_path, tiny_backbone, monkeypatch, capsys):
+    data, teacher = data_of(photos, tmp_path), network(tiny_backbone, "none")
+    rows = Distiller(network(tiny_backbone, "both"), teacher, given_rows=True).teacher_rows
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert len(teacher_views(data, 1, teacher, rows)) == len(data.store)
+    assert "no room" in capsys.readouterr().out and not list((tmp_path / "cache" / "teachers").iterdir())
 
 
 @pytest.mark.slow
