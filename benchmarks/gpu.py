@@ -89,6 +89,7 @@ def beside_torch(backbone, precision, compiled, options):
     arguments = [f"--backbone={backbone}", f"--size={options.size}", f"--batch={options.batch}"]
     step = TorchStep(options.torch_python, *arguments, f"--precision={precision}", *["--compile"] * compiled)
     if not step.about:
+        step.close()
         return "-"
     seconds = [step() for _ in range(options.steps)]
     step.close()

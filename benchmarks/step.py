@@ -156,6 +156,7 @@ class TorchStep:
         arguments = (f"--backbone={options.backbone}", f"--size={options.size}", f"--batch={options.batch}", *more)
         found = cls(options.torch_python, *arguments)
         if not found.about:
+            found.close()
             raise SystemExit(f"error: {options.torch_python} cannot run benchmarks/torch_step.py; install torch there")
         print(found.about)
         return found
@@ -168,6 +169,7 @@ class TorchStep:
     def close(self):
         self._process.stdin.close()
         self._process.wait(60)
+        self._process.stdout.close()
 
 
 if __name__ == "__main__":
