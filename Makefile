@@ -2,6 +2,7 @@
 # make photos: the same with phone photos of groceries and an EfficientNet-Lite0 that knows ImageNet; DATA= has the photos.
 # make test: the tests, after make lint. make test-applications: surgery on a dozen networks of keras.applications.
 # make test-reliability: kills, damaged files, full disks and long runs, with a table of what happened; 15 minutes.
+# make benchmark: speeds beside what bounds them, as tables; TORCH_PYTHON= is an interpreter with torch. Ten minutes.
 # make lint: style, import contracts, types.
 # make lock: requirements.lock, every package with its hashes, from requirements.txt.
 # make audit: known vulnerabilities of what is installed. make sbom: the bill of materials of a release.
@@ -23,7 +24,7 @@ QUICK := runs/quickstart
 PHOTOS := runs/photos
 DATA ?= $(or $(wildcard ../shared/data/grocery),$(PHOTOS)_data)
 
-.PHONY: quickstart photos test test-applications test-reliability lint lock audit sbom check-mediapipe check-arm android android-assets android-test android-search android-deps clean
+.PHONY: quickstart photos test test-applications test-reliability benchmark lint lock audit sbom check-mediapipe check-arm android android-assets android-test android-search android-deps clean
 
 # Only files with the listed hashes, and no source packages: those would run their own scripts and fetch tools for it.
 $(VENV)/.installed: requirements.lock
@@ -68,6 +69,10 @@ test-applications: $(VENV)/.installed
 # Kills at every write, two processes at once, full disks, damaged and hostile files, long runs; prints what happened.
 test-reliability: $(VENV)/.installed
 	$(ONE_THREAD) $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m reliability --timeout=900 tests/reliability tests/experiment
+
+# Input, reset, ranking, steps and surgeries; nothing else should run beside it.
+benchmark: $(VENV)/.installed
+	@$(RUN) -m benchmarks.speed $(if $(TORCH_PYTHON),--torch_python=$(TORCH_PYTHON)) $(BENCHMARK_FLAGS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))

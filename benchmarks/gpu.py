@@ -2,11 +2,12 @@
 
     python -m benchmarks.gpu --torch_python=build/torch/bin/python
 
-Trains on synthetic images that come through the whole pipeline, as a run does; "waiting" is the share of the time in which
-the step waits for its batch. "teacher" trains a network alone; "student" is a step of Capacity Dynamic Distillation with
-lasso and gradient reset. Peak memory is TensorFlow's on the device. The last column is the same student's step in plain
-PyTorch (see benchmarks/step.py), "-" without `--torch_python`. It runs on a CPU as well, where nobody would wait for it:
-`--backbones resnet18 --size=32 --batch=8 --steps=2 --precisions none` shows that it works.
+Trains on synthetic images that come through the whole pipeline, as a run does; "waiting" is the share of the time that
+the step waits for its batch. "teacher" trains a network alone; "student" is a step of Capacity Dynamic Distillation
+with lasso and gradient reset. Peak memory is TensorFlow's on the device. The last column is the same student's step in
+plain PyTorch (see benchmarks/step.py), "-" without `--torch_python`. It runs on a CPU as well, where nobody would wait
+for it; `--backbones resnet18 --width=8 --size=32 --batch=8 --steps=2 --precisions none --compiled 0` shows that it
+works.
 """
 
 import argparse
@@ -88,6 +89,7 @@ def beside_torch(backbone, precision, compiled, options):
     arguments = [f"--backbone={backbone}", f"--size={options.size}", f"--batch={options.batch}"]
     step = TorchStep(options.torch_python, *arguments, f"--precision={precision}", *["--compile"] * compiled)
     if not step.about:
+        step.close()
         return "-"
     seconds = [step() for _ in range(options.steps)]
     step.close()
@@ -97,7 +99,8 @@ def beside_torch(backbone, precision, compiled, options):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbones", nargs="+", default=["resnet50", "resnet101"], help="Of gated blocks.")
-    parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=list(PRECISIONS), help="To measure.")
+    precisions = {"nargs": "+", "default": list(PRECISIONS), "choices": list(PRECISIONS)}
+    parser.add_argument("--precisions", **precisions, help="Of --mixed_precision.")
     parser.add_argument("--compiled", nargs="+", type=int, default=[0, 1], choices=(0, 1), help="Without XLA, with it.")
     parser.add_argument("--width", type=int, default=64, help="Filters of the first stage; PyTorch has 64 alone.")
     parser.add_argument("--size", type=int, default=256, help="Height and width of the images.")

@@ -2,8 +2,9 @@
 
     python -m benchmarks.ranking --rounds=3
 
-MSMT17's gallery has 82,161 images, VeRi-776's 11,579 (1,678 queries). Embeddings of an identity are near one another, and
-every query has about 8 matches by other cameras. `--queries=100000 --norerank --rounds=1` shows that memory is bounded.
+MSMT17's gallery has 82,161 images, VeRi-776's 11,579 (1,678 queries). Embeddings of an identity are near one another,
+and every query has about 8 matches by other cameras. `--queries=100000 --no-rerank --rounds=1` shows that memory is
+bounded.
 """
 
 import argparse

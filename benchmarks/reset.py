@@ -2,7 +2,8 @@
 
     python -m benchmarks.reset --queue=24000 --rounds=7
 
-33 sites with the widths of the blocks of a ResNet-101, batches of 96 images, 2 neighbours, a full queue of random vectors.
+33 sites with the widths of the blocks of a ResNet-101, batches of 96 images, 2 neighbours, a full queue of random
+vectors.
 """
 
 import argparse

@@ -58,7 +58,8 @@ class Step:
         widths = {site: unit.filters for site, unit in units.items()}
         self.reset = GradientReset(EmbeddingQueue(options.queue, widths), {s: range(w) for s, w in widths.items()})
         fade = ChannelFade({site: (width, width) for site, width in widths.items()})
-        parts = {"lasso + reset": [self.reset, CompressionRule("lasso", 0.004)], "Fisher + fade": [FisherScore(widths), fade]}
+        lasso = CompressionRule("lasso", 0.004)
+        parts = {"lasso + reset": [self.reset, lasso], "Fisher + fade": [FisherScore(widths), fade]}
         self.distillers = {}
         for name, own in parts.items():
             self.distillers[name] = Distiller(student, self.teacher, parts=own)
@@ -155,6 +156,7 @@ class TorchStep:
         arguments = (f"--backbone={options.backbone}", f"--size={options.size}", f"--batch={options.batch}", *more)
         found = cls(options.torch_python, *arguments)
         if not found.about:
+            found.close()
             raise SystemExit(f"error: {options.torch_python} cannot run benchmarks/torch_step.py; install torch there")
         print(found.about)
         return found
@@ -167,6 +169,7 @@ class TorchStep:
     def close(self):
         self._process.stdin.close()
         self._process.wait(60)
+        self._process.stdout.close()
 
 
 if __name__ == "__main__":

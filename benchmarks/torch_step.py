@@ -1,10 +1,10 @@
-"""The same kind of step in plain PyTorch, for benchmarks/step.py and benchmarks/gpu.py; needs only torch and torchvision.
+"""The same kind of step in plain PyTorch, for benchmarks/step.py and benchmarks/gpu.py; needs torch and torchvision.
 
     python benchmarks/torch_step.py --backbone=resnet50 --size=64 --batch=24
 
 Reads a line from standard input for every step and answers with its seconds; the first line that it prints says what is
-compared. A frozen teacher, a student of the same architecture, cross-entropy with smoothed labels, triplet loss with the
-hardest pairs, logit and embedding distillation, SGD with momentum: no indicators, no reset, no cuts.
+compared. A frozen teacher, a student of the same architecture, cross-entropy with smoothed labels, triplet loss with
+the hardest pairs, logit and embedding distillation, SGD with momentum: no indicators, no reset, no cuts.
 """
 
 import argparse

@@ -41,7 +41,8 @@ def table(seconds, beside, unit="images"):
     lines = [f"| {' | '.join(heads)} |", "|---|---|---|---|---|---|"]
     for name, (clock, processor) in seconds.items():
         other = beside.get(name)
-        ratios = [f"{a / b:.2f}" if b else "" for a, b in zip(seconds[name], seconds[other], strict=True)] if other else []
+        pairs = zip(seconds[name], seconds[other], strict=True) if other else ()
+        ratios = [f"{a / b:.2f}" if b else "" for a, b in pairs]
         shown = f"{1 / clock:.0f}" if unit else f"{clock:.3f}"
         cells = [name, shown, f"{1000 * processor:.2f}", *(ratios or ["", ""]), other or ""]
         lines.append(f"| {' | '.join(cells)} |")

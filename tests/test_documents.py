@@ -41,6 +41,13 @@ ELSEWHERE = {
     "make lock": "a network; test_packaging.py checks its file",
     "make audit": "a network",
     "make sbom": "half a minute for a list of packages",
+    "make benchmark": "ten minutes; tests/benchmarks runs its parts",
+    "python -m benchmarks.reset": "part of make benchmark",
+    "python -m benchmarks.ranking": "part of make benchmark",
+    "python -m benchmarks.step": "part of make benchmark",
+    "python -m benchmarks.tracing": "part of make benchmark",
+    "python -m benchmarks.input": "part of make benchmark",
+    "python -m benchmarks.gpu": "a GPU; tests/benchmarks runs it at a tiny size",
     "make check-mediapipe": "an environment of its own, a download of half a gigabyte",
     "make check-arm": "an emulator and Debian packages, a download",
     "sudo make android-deps": "root; .ci/run",
@@ -80,7 +87,6 @@ SHORT = {
     "export.android_assets": "--android_dir=none",
     "benchmarks.deployed": "--rounds=1",
     "benchmarks.students": "--budgets=0.7 --ways=shrunk",
-    "benchmarks.input": "--images=30 --rounds=1",
     "benchmarks.shrinking_epochs": "--steps=1 --rounds=1 --batch_size=8",
 }
 # These folders are the same run in the documents' commands, made by the command that names the first of them.

@@ -47,7 +47,8 @@ class TrainingBatches:
             )
         if teaching is not None and len(teaching) != max(views, 1) * len(store):
             images = f"{len(store)} images" + (f" in {views} views" if views else "")
-            raise ValueError(f"Argument `teaching` must hold an embedding for each of {images}. Received: {len(teaching)}")
+            rule = f"Argument `teaching` must hold an embedding for each of {images}"
+            raise ValueError(f"{rule}. Received: {len(teaching)}")
         if teaching is not None and not views:
             teaching = np.asarray(teaching, np.float32)
         follows = [np.empty(0, np.int32), labels, *([] if teaching is None else [teaching])]

@@ -48,12 +48,10 @@ class Distiller(keras.Model):
         kept_channels: site without an indicator -> indices of the student's channels in the uncut network, for feature
             distillation. Default: all.
         freeze_bn: BatchNorms in front of the head keep their moving statistics and normalise with them. Default: False.
-        given_embeddings: train on (images, labels, embeddings) instead, where the third are a teacher's embeddings of
-            the images, (N, D), and there is no `teacher`. Of the losses that need one, those of embeddings remain.
-            Default: False.
+        given_embeddings: train on (images, labels, embeddings) instead, the third a teacher's embeddings of the images,
+            (N, D), without a `teacher`. Of the losses that need one, those of embeddings remain. Default: False.
         given_rows: train on (images, labels, rows) instead, where the third are the rows of `teacher_rows` for the
-            images; the teacher then computes nothing, and `own_losses` see its logits and its embedding. True, or the
-            `TeacherRows` of the `Distiller` before a surgery. Default: False.
+            images; `own_losses` see logits and embedding. True, or the rows of an earlier `Distiller`. Default: False.
 
     Attributes:
         parts: name -> `Part`.
@@ -61,10 +59,12 @@ class Distiller(keras.Model):
         teacher_rows: `TeacherRows` of the teacher, None without `given_rows`.
 
     Raises:
-        ValueError: if there is a teacher besides `given_embeddings`, or none for `given_rows`, if two parts have the same name, if a part needs
-            a teacher and there is none, or if the teacher lacks a block of the student and the feature loss has a
-            weight.
+        ValueError: if there is a teacher besides `given_embeddings`, or none for `given_rows`, if two parts have the
+            same name, if a part needs a teacher and there is none, or if the teacher lacks a block of the student and
+            the feature loss has a weight.
     """
+
+    train_function: Any
 
     def __init__(
         self,
@@ -137,9 +137,9 @@ class Distiller(keras.Model):
         super().make_train_function(force)
         if self.steps_per_execution > 1 or self.run_eagerly or self.jit_compile or tf.distribute.has_strategy():
             return
-        # One function where Keras has two, of which the outer one takes a sixth of the time to trace both.
+        # Keras traces a second function around this one, which takes a sixth of the time of both.
         step = tf.function(lambda batches: self.train_step(next(batches)), autograph=False, reduce_retracing=True)
-        of_keras = self.train_function
+        of_keras: Any = self.train_function
         self.train_function = lambda data: (step if isinstance(data, tf.data.Iterator) else of_keras)(data)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:

@@ -64,7 +64,9 @@ def _largest(values: Tensor, count: int) -> Tensor:
     return tf.gather(best, found // block, batch_dims=1) * block + found % block
 
 
-def unimportant_channels(neighbours: Tensor, student: Tensor, ratio: float, alive: Tensor | None = None) -> Tensor:
+def unimportant_channels(
+    neighbours: Tensor, student: Tensor, ratio: float, alive: Tensor | None = None, compiled: bool = False
+) -> Tensor:
     """For every image and neighbour, finds the channels that contribute least to `sum |t * s|`; ties by index.
 
     Args:
@@ -72,6 +74,7 @@ def unimportant_channels(neighbours: Tensor, student: Tensor, ratio: float, aliv
         student: (N, C), pooled indicator outputs of the images.
         ratio: fraction of the living channels to call unimportant, in [0, 1); their number is rounded down.
         alive: bool (C,), False for channels that have been cut and are ignored. Default: all True.
+        compiled: whether XLA compiles the call; False by default.
 
     Returns:
         bool (N, k, C).
@@ -81,10 +84,22 @@ def unimportant_channels(neighbours: Tensor, student: Tensor, ratio: float, aliv
     contribution = tf.where(alive, contribution, contribution.dtype.max)
     # In float64, so that the count is Python's `int(channels * ratio)` for every ratio.
     count = tf.cast(tf.reduce_sum(tf.cast(alive, tf.float64)) * ratio, tf.int32)
-    limit = tf.gather(tf.sort(contribution, axis=-1), [tf.maximum(count - 1, 0)], axis=-1)
+    limit = _kth_smallest(contribution, tf.maximum(count - 1, 0), compiled)[..., None]
     below, equal = contribution < limit, contribution == limit
     left = count - tf.reduce_sum(tf.cast(below, tf.int32), axis=-1, keepdims=True)
-    return (below | (equal & (tf.cumsum(tf.cast(equal, tf.int32), axis=-1) <= left))) & alive & (count > 0)
+    ties = tf.cast(equal, tf.int32)
+    # Seldom are there more of them than places left.
+    several = tf.reduce_any(tf.reduce_sum(ties, axis=-1, keepdims=True) > left)
+    first = tf.cond(several, lambda: equal & (tf.cumsum(ties, axis=-1) <= left), lambda: equal)
+    return (below | first) & alive & (count > 0)
+
+
+def _kth_smallest(values: Tensor, k: Tensor, compiled: bool) -> Tensor:
+    """The value at place `k`, from 0, of every row in ascending order."""
+    if compiled or tf.config.list_logical_devices("GPU"):
+        # The other operation is one of processors alone.
+        return tf.gather(tf.sort(values, axis=-1), k, axis=-1)
+    return tf.raw_ops.NthElement(input=values, n=k)
 
 
 def reset_mask(unimportant: Tensor) -> tuple[Tensor, Tensor]:
@@ -230,7 +245,7 @@ class GradientReset(Part):
             neighbours = tf.gather(self._retrieve(site, tf.stop_gradient(teacher[site]), compiled), kept, axis=-1)
             living = (alive or {}).get(site)
             batch_mask, frequency = reset_mask(
-                unimportant_channels(neighbours, tf.stop_gradient(student[site]), self.ratio, living)
+                unimportant_channels(neighbours, tf.stop_gradient(student[site]), self.ratio, living, compiled)
             )
             mask = local(self.masks[site])
             mask.assign(mask * batch_mask)

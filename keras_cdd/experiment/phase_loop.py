@@ -182,8 +182,8 @@ class _Finite(keras.callbacks.Callback):
         if _updates(self.model.optimizer) == self.updates:
             place, last, rate = self._words()
             raise UserError(
-                f"All steps of {place} overflowed in float16; {last}. Train with --mixed_precision=bfloat16 or none, or "
-                f"with a lower {rate}, and start again with --noresume or in another --workdir."
+                f"All steps of {place} overflowed in float16; {last}. Train with --mixed_precision=bfloat16 or none, "
+                f"or with a lower {rate}, and start again with --noresume or in another --workdir."
             )
 
     def check(self):

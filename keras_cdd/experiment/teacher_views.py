@@ -1,11 +1,14 @@
 """The teacher's outputs for a fixed number of views of every image, computed once for all runs with one teacher."""
 
 import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
 import pathlib
 import shutil
+import time
 import uuid
 
 import keras
@@ -18,6 +21,9 @@ VERSION = 1
 BATCH = 64
 # Space that is left free on the disk.
 RESERVE_BYTES = 1 << 30
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# A file that is still being written after a day is left over from a run that was killed.
+ABANDONED_SECONDS = 24 * 3600
 
 
 def teacher_views(data, views, teacher, rows):
@@ -36,20 +42,23 @@ def teacher_views(data, views, teacher, rows):
     Returns:
         float16 (views * images, rows.width); view v of image i has row v * images + i.
     """
-    count = views * len(data.store)
-    shape, computed = (count, rows.width), _computed(data, views, rows)
     if not data.config.cache_dir:
-        return np.concatenate(list(computed))
+        return np.concatenate(list(_computed(data, views, rows)))
+    shape = views * len(data.store), rows.width
     folder = pathlib.Path(data.config.cache_dir).expanduser() / "teachers"
     path = folder / f"v{VERSION}_{_key(data, views, teacher, rows)}.npy"
     if (kept := _kept(path, shape)) is not None:
         return kept
     print(f"The teacher sees {views} views of {len(data.store)} images, once for all runs.", flush=True)
-    if not _has_room(folder, 2 * count * rows.width, data.config.cache_gib):
-        print(f"There is no room for them in {folder}: they are kept in memory, for this run.", flush=True)
-        return np.concatenate(list(computed))
-    _write(path, shape, computed)
-    return _kept(path, shape)
+    if _has_room(folder, 2 * math.prod(shape), data.config.cache_gib):
+        try:
+            _write(path, shape, _computed(data, views, rows))
+            return _kept(path, shape)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+    print(f"There is no room for them in {folder}: they are kept in memory, for this run.", flush=True)
+    return np.concatenate(list(_computed(data, views, rows)))
 
 
 def _computed(data, views, rows):
@@ -85,14 +94,21 @@ def _kept(path, shape):
 def _has_room(folder, size, gib):
     """Removes the files that were not used for longest until `size` bytes fit; whether they do."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = sorted(folder.glob("v*.npy"), key=lambda path: path.stat().st_mtime)
-    held = sum(path.stat().st_size for path in files)
-    for path in files:
-        if held + size <= gib * (1 << 30):
+    files = []
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # Another run may remove it.
+            status = path.stat()
+            if path.suffix == ".part" and time.time() - status.st_mtime > ABANDONED_SECONDS:
+                path.unlink()
+            elif path.suffix == ".npy":
+                files.append((status.st_mtime, status.st_size, path))
+    held, limit = sum(length for _, length, _ in files), gib * (1 << 30)
+    for _, length, path in sorted(files):
+        if held + size <= limit:
             break
-        held -= path.stat().st_size
-        path.unlink()
-    return held + size <= gib * (1 << 30) and size + RESERVE_BYTES <= shutil.disk_usage(folder).free
+        path.unlink(missing_ok=True)
+        held -= length
+    return held + size <= limit and size + RESERVE_BYTES <= shutil.disk_usage(folder).free
 
 
 def _write(path, shape, batches):

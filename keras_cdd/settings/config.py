@@ -218,8 +218,8 @@ class RunConfig:
     )
     teacher_cache_views: int = option(
         0,
-        "The student learns from this many views of each image, for which the teacher computes once: in --cache_dir, for "
-        "all runs with this teacher and augmentation. 0: another view, and the teacher, in every step.",
+        "The student learns from this many views of each image, for which the teacher computes once: in --cache_dir, "
+        "for all runs with this teacher and augmentation. 0: another view, and the teacher, in every step.",
     )
     student_model: str | None = option(
         None, "The student's network: a .keras file of a functional model with an `embedding`, or of a backbone."

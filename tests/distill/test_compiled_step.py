@@ -15,10 +15,8 @@ from keras_cdd.optimization import MomentumSGD
 def trained(jit_compile):
     """The variables of two steps with all parts."""
     keras.utils.set_random_seed(0)
-    networks = [
-        gated_resnet("one", width=4, image_size=(16, 16), num_classes=4, embedding_size=8, indicators=kind, stem="small")
-        for kind in ("both", "none")
-    ]
+    settings = {"width": 4, "image_size": (16, 16), "num_classes": 4, "embedding_size": 8, "stem": "small"}
+    networks = [gated_resnet("one", **settings, indicators=kind) for kind in ("both", "none")]
     units = gated_units(networks[0])
     widths = {site: unit.filters for site, unit in units.items()}
     parts = [

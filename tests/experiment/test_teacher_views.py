@@ -1,7 +1,9 @@
 """Runs whose teacher computes once for a number of views of each image."""
 
 import dataclasses
+import errno
 import itertools
+import os
 
 import keras
 import numpy as np
@@ -108,6 +110,18 @@ def test_without_room_rows_stay_in_memory(photos, tmp_path, tiny_backbone, capsy
     assert capsys.readouterr().out.count("kept in memory") == 1
 
 
+def test_a_disk_that_fills_up_leaves_no_half_file(photos, tmp_path, tiny_backbone, monkeypatch, capsys):
+    data, teacher = data_of(photos, tmp_path), network(tiny_backbone, "none")
+    rows = Distiller(network(tiny_backbone, "both"), teacher, given_rows=True).teacher_rows
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert len(teacher_views(data, 1, teacher, rows)) == len(data.store)
+    assert "no room" in capsys.readouterr().out and not list((tmp_path / "cache" / "teachers").iterdir())
+
+
 @pytest.mark.slow
 def test_a_run_learns_from_views_and_shrinks(photos, tmp_path, tiny_backbone):
     teacher = network(tiny_backbone, "none")
@@ -119,7 +133,10 @@ def test_a_run_learns_from_views_and_shrinks(photos, tmp_path, tiny_backbone):
         compression=CompressionConfig(gradient_reset_epoch=0.0, queue_size=32),
         surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.0, cut_end=1.0, pad_channels=1),
         run=RunConfig(
-            str(tmp_path / "run"), teacher=str(tmp_path / "teacher.keras"), teacher_cache_views=2, evaluate_teacher=False
+            str(tmp_path / "run"),
+            teacher=str(tmp_path / "teacher.keras"),
+            teacher_cache_views=2,
+            evaluate_teacher=False,
         ),
     )
     summary = run_experiment(config, "")

@@ -1,0 +1,42 @@
+"""Every script of `make benchmark`, and that for GPUs, at sizes whose figures mean nothing."""
+
+import argparse
+
+import pytest
+
+from benchmarks.speed import PARTS, machine
+from benchmarks.step import TorchStep
+from benchmarks.turns import in_turns, table
+
+GPU = "--backbones resnet18 --width=4 --size=32 --batch=8 --steps=1 --queue=16 --precisions none --compiled 0"
+RUNS = {script: quick for script, (_, _, quick) in PARTS.items()} | {"gpu": GPU}
+# A step of a tiny network takes less time than tracing it.
+EAGERLY = """
+import runpy, sys
+import tensorflow as tf
+tf.config.run_functions_eagerly(True)
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", RUNS)
+def test_a_script_prints_its_table(script, run_python):
+    done = run_python("-c", EAGERLY, f"benchmarks.{script}", *RUNS[script].split())
+    assert not done.returncode, done.stderr[-3000:]
+    assert done.stdout.count("\n| ") > 2 and "nan" not in done.stdout
+
+
+def test_rows_are_compared_by_their_seconds():
+    calls = []
+    tasks = {name: (lambda name=name: calls.append(name), 1) for name in ("bare", "ours")}
+    assert in_turns(tasks, 2).keys() == tasks.keys() and calls == ["bare", "ours"] * 3
+    *_, bare, ours = table({"bare": (0.5, 1.0), "ours": (1.0, 3.0)}, {"ours": "bare"}).splitlines()
+    assert bare == "| bare | 2 | 1000.00 |  |  |  |" and ours == "| ours | 1 | 3000.00 | 2.00 | 3.00 | bare |"
+    assert "processor flags" in machine()
+
+
+def test_without_torch_there_is_one_line():
+    options = argparse.Namespace(torch_python="false", backbone="resnet50", size=32, batch=4)
+    with pytest.raises(SystemExit, match="error: false cannot run .*; install torch there"):
+        TorchStep.of(options)
