@@ -37,7 +37,6 @@ ELSEWHERE = {
     "make test-reliability": "a quarter of an hour; its tests are in tests/reliability",
     "make test": "this run",
     "make lint": "part of make test",
-    "make test-reliability": "a quarter of an hour",
     "make lock": "a network; test_packaging.py checks its file",
     "make audit": "a network",
     "make sbom": "half a minute for a list of packages",
