@@ -24,6 +24,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.usefixtures("eager", "tiny_backbone"),
 ]
+# One channel of the first block has 4.6 % of the MACs.
+MOST_SAVED = 44.6
 FILES = {
     "flags.flags",
     "environment.json",
@@ -116,7 +118,7 @@ def test_a_run_leaves_its_files_and_lands_on_its_budget(whole):
     workdir, summary, _ = whole
     assert {path.name for path in workdir.iterdir()} >= FILES
     assert not [path for path in workdir.rglob("*") if {"new", "old"} & set(path.name.split("."))]
-    assert 40.0 <= summary["macs_saved"] < 41.0 and summary == json.loads((workdir / "summary.json").read_text())
+    assert 40.0 <= summary["macs_saved"] < MOST_SAVED and summary == json.loads((workdir / "summary.json").read_text())
     lines = logged(workdir, "metrics.jsonl")
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
     assert all(np.diff([line["macs"] for line in lines]) <= 0)
@@ -162,7 +164,7 @@ def test_mixed_precision_shrinks_too_and_deploys_in_float32(photos, tmp_path):
         summary = run(photos, tmp_path, None, epochs=4, mixed=True)
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    assert 40.0 <= summary["macs_saved"] < 41.0
+    assert 40.0 <= summary["macs_saved"] < MOST_SAVED
     assert all(line["output_change"] < 1e-2 for line in logged(tmp_path, "surgery.jsonl"))  # float16's resolution
     student = keras.saving.load_model(tmp_path / "student.keras")
     assert "float16" in {layer.compute_dtype for layer in student.layers}

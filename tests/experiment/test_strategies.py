@@ -42,5 +42,6 @@ def test_a_mirrored_run(tmp_path, run_python):
     assert not done.returncode, done.stderr[-3000:]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     surgeries = (tmp_path / "run" / "surgery.jsonl").read_text().splitlines()
-    assert 39 <= summary["macs_saved"] <= 42
+    # One channel of the first block has 4.6 % of the MACs.
+    assert 40 <= summary["macs_saved"] < 44.6
     assert surgeries and all(json.loads(line)["output_change"] < 1e-5 for line in surgeries)
