@@ -11,6 +11,7 @@ import json
 import os
 import runpy
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -95,6 +96,8 @@ def become(request, descriptors):
     """Turns a fork into the command, to the end of its interpreter."""
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
+    # A shell lets the programs that it starts in the background ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])

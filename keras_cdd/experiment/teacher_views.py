@@ -84,7 +84,7 @@ def _key(data, views, teacher, rows):
 def _kept(path, shape):
     """The rows in a file as a memory map, or None."""
     try:
-        rows = np.load(path, mmap_mode="r")
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
         os.utime(path)
     except (OSError, ValueError):
         return None

@@ -17,6 +17,7 @@ from keras_cdd.run_folder.json_lines import append_record, as_line, read_records
 from keras_cdd.run_folder.lock import Lock
 from keras_cdd.run_folder.removing import remove_but
 from keras_cdd.run_folder.versions import KEY, VERSION, require_known
+from keras_cdd.settings.flags import current_text
 
 
 class Workdir:
@@ -78,7 +79,7 @@ class Workdir:
         if not self.has(layout.FLAGS) or not any(self.has(name) for name in layout.PROGRESS):
             return  # The earlier run failed at its start; it may be started again with corrected settings.
         require_known(self.path / layout.ENVIRONMENT, f"--workdir {self.path}", "start again with --noresume")
-        before, now = _facts((self.path / layout.FLAGS).read_text()), _facts(settings)
+        before, now = (_facts(current_text(text)) for text in ((self.path / layout.FLAGS).read_text(), settings))
         if before != now:
             raise UserError(
                 f"--workdir {self.path} holds a run with other settings ({', '.join(sorted(before ^ now)[:6])}); "

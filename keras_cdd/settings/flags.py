@@ -110,12 +110,29 @@ def config_from_flagfile(path):
     Raises:
         UserError: if the file cannot be read or a value is invalid.
     """
-    values = flags.FlagValues()
-    define_flags(values=values)
     try:
-        parse_flags(["run", f"--flagfile={path}"], values)
+        return _config_of([f"--flagfile={path}"])
     except flags.Error as error:
         raise UserError(f"The settings {path} cannot be read ({error}); train the run again.") from None
+
+
+def current_text(text):
+    """The text of an earlier release's flagfile as this one writes it, or `text` if it holds something else.
+
+    Flags that the earlier release did not have get their defaults.
+    """
+    try:
+        return flagfile_text(_config_of(text.splitlines()))
+    except (flags.Error, UserError):
+        return text
+
+
+def _config_of(arguments):
+    values = flags.FlagValues()
+    define_flags(values=values)
+    _, *others = parse_flags(["run", *arguments], values)
+    if others:
+        raise flags.Error(f"no flag: {others[0]}")
     return config_from_flags(values)
 
 

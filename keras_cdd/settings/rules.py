@@ -119,6 +119,9 @@ def _check_together(config):
     network = run.student_init != "pretrained" or run.teacher is None or run.student_model or config.network.backbone
     require(network, rule, run.teacher)
     _check_teacher_embeddings(config)
+    training = config.training
+    rule = "--jit_compile and --deterministic exclude each other: Keras compiles no deterministic steps"
+    require(not (training.jit_compile and training.deterministic), rule, "both")
     network = run.student_model is None or run.teacher is not None or config.network.backbone or not run.pretrained
     require(network, "--pretrained needs a --backbone beside --student_model", run.pretrained)
 

@@ -55,6 +55,7 @@ def test_the_named_flagfiles_are_there():
         (["--student=static"], "kept_filters"),
         (["--student_init=pretrained"], "pretrained"),
         (["--importance=reset"], "gradient_reset_epoch"),
+        (["--jit_compile", "--deterministic"], "exclude"),
     ],
 )
 def test_wrong_settings_are_named(arguments, rule):
