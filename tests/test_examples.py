@@ -83,9 +83,12 @@ def test_teacher_embeddings(tmp_path):
 
 def test_the_notebook_ends_with_a_file_for_the_phone(tmp_path, forking_python):
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    # The notebook takes photos that are there already.
+    write_synthetic(tmp_path / "photos", train_identities=16, train_images=8, test_identities=8, test_images=4)
+    photos = f"--dataset=folder --data_dir={tmp_path}/photos"
     places = {
         "runs/quickstart": str(tmp_path),
-        "--flagfile=keras_cdd/configs/quickstart.flags": SMALL_AND_SHORT,
+        "--flagfile=keras_cdd/configs/quickstart.flags": f"{SMALL_AND_SHORT} {photos}",
         "sys.executable": repr(str(forking_python)),
         # What so short a training loses or gains in int8 is chance.
         "--precision=int8": "--precision=int8 --max_map_drop=100",
