@@ -4,9 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from .vector_codec import decode, lengths
-
-TOLERANCE = 1e-6
+from .vector_codec import decode, misfit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +35,7 @@ class GalleryVectors:
 
         Raises:
             ValueError: if the file is damaged: a blob does not hold `size` numbers, or a scaled row does not have
-                length 1. A flipped bit changes that length, unless it only changes a sign.
+                length 1.
         """
         ids, blobs, scales = zip(*rows, strict=True) if rows else ((), (), ())
         wanted = decode(b"", embedding_type, size).itemsize * size
@@ -46,8 +44,7 @@ class GalleryVectors:
         if any(not isinstance(scale, float) for scale in scales):
             raise ValueError("a scale is no number")
         vectors = cls(np.array(ids, np.int64), decode(b"".join(blobs), embedding_type, size), np.array(scales))
-        with np.errstate(all="ignore"):
-            wrong = ~(np.abs(lengths(vectors.stored) * vectors.scales - 1) < TOLERANCE)
+        wrong = misfit(vectors.stored, vectors.scales)
         if wrong.any():
             raise ValueError(f"the embedding of image {ids[wrong.argmax()]} does not fit its scale")
         return vectors
