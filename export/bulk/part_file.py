@@ -85,6 +85,14 @@ def read_format(path):
         return PartFormat.from_json(pyarrow.parquet.read_metadata(path).metadata[ABOUT])
 
 
+def count_rows(path):
+    """Number of images in a file."""
+    import pyarrow.parquet
+
+    with _explained(path):
+        return pyarrow.parquet.read_metadata(path).num_rows
+
+
 def read_batches(path, part_format, part):
     """Reads a file as what `embedded_batches` yielded when it was written.
 

@@ -4,7 +4,7 @@ import pathlib
 
 from keras_cdd.errors import MissingFileError, UserError
 
-from .part_file import read_batches, read_format, require_pyarrow
+from .part_file import count_rows, read_batches, read_format, require_pyarrow
 from .part_format import SUFFIX
 
 
@@ -41,6 +41,10 @@ class PartFolder:
                 "export.embed that made them: it writes what is missing."
             )
         self.sha256 = self.format.gallery.model_sha256
+
+    def __len__(self):
+        """Number of images that could be read and embedded."""
+        return sum(count_rows(self.path / self.format.name(part)) for part in range(self.format.parts))
 
     def batches(self):
         """Yields the `EmbeddedBatch`es of all images, one file in memory at a time."""
