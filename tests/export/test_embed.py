@@ -65,7 +65,7 @@ def test_holds_what_the_model_gives(tiny_tflite, folder, tmp_path, capsys):
     assert np.sum(stored * expected, axis=1).min() > 0.999
     assert {(row["identity"], row["camera"]) for row in rows} == {(f"id{n}", None) for n in (0, 1, 2, 4, 5, 6, 7)}
     assert all(row["thumbnail"].startswith(b"\xff\xd8") and row["model_sha256"] == model.sha256 for row in rows)
-    assert str(table.schema.field("embedding").type) == "fixed_size_list<element: int8>[8]"
+    assert str(found["part-00000-of-00003.parquet"].schema.field("embedding").type) == "fixed_size_list<element: int8>[8]"
     # A trainer takes them as a teacher's.
     first = tmp_path / "out/part-00000-of-00003.parquet"
     assert EmbeddingFile(first).embedding_size == 8
