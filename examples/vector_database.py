@@ -44,14 +44,18 @@ def main(embeddings, engine, server=None):
             rows.append(timed(lambda query=query: ranked_again(vectors, query, answered[-1][0])))
     loading = ", ".join(f"{what} {value:.1f} s" for what, value in seconds.items())
     print(f"{engine}: {len(vectors):,} x {vectors.stored.shape[1]}, {loading}")
-    alone, again = (
-        statistics.mean(len(set(found[0][:TOP_K]) & set(right[0])) / len(right[0]) for found, right in zip(x, exact))
-        for x in (answered, rows)
-    )
+    alone, again = recall(answered, exact), recall(rows, exact)
     print(f"recall@{TOP_K}: {alone:.4f}; its {CANDIDATES} candidates ranked again: {again:.4f}")
-    names = {engine: answered, "ranking again": rows, "exact search": exact}
-    print("ms a query: " + ", ".join(f"{name} {1000 * statistics.median(x[1] for x in y):.2f}" for name, y in names.items()))
+    times = {engine: answered, "ranking again": rows, "exact search": exact}
+    medians = {name: 1000 * statistics.median(seconds for _, seconds in pairs) for name, pairs in times.items()}
+    print("ms a query: " + ", ".join(f"{name} {median:.2f}" for name, median in medians.items()))
     return alone, again
+
+
+def recall(found, right):
+    """The mean part of the right rows that is among the first that were found; both lists of `(rows, seconds)`."""
+    pairs = zip(found, right, strict=True)
+    return statistics.mean(len(set(rows[:TOP_K]) & set(best)) / len(best) for (rows, _), (best, _) in pairs)
 
 
 def read(embeddings):
@@ -103,8 +107,8 @@ def pgvector(images, vectors, server):
         base.execute("CREATE INDEX ON images USING hnsw (embedding halfvec_cosine_ops)")
         seconds["index"] = time.perf_counter() - start
         base.execute("SET hnsw.ef_search = 100")
-        question = f"SELECT id FROM images ORDER BY embedding <=> %s LIMIT {CANDIDATES}"
-        yield seconds, lambda query: [row for (row,) in base.execute(question, [HalfVector(query)]).fetchall()]
+        question = "SELECT id FROM images ORDER BY embedding <=> %s LIMIT %s"
+        yield seconds, lambda query: [row for (row,) in base.execute(question, [HalfVector(query), CANDIDATES])]
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ from .plain_command import CommandParser, run_light
 def command_parser():
     parser = CommandParser(__doc__)
     add_options(parser)
-    parser.add_argument("--shard", default="0/1", help="Which of how many parts of the work, from 0. Default: 0/1, all.")
-    parser.add_argument("--strict_data", action="store_true", help="Stop at an unreadable image instead of skipping it.")
+    parser.add_argument("--shard", default="0/1", help="Share of the work, from 0/n to n-1/n. Default: 0/1, all.")
+    parser.add_argument("--strict_data", action="store_true", help="Stop at an unreadable image, not skip it.")
     return parser
 
 

@@ -1,1 +1,1 @@
-"""Embeddings of many images as Parquet files, by any number of processes; needs only NumPy, Pillow, pyarrow, a runtime."""
+"""Embeddings of many images as Parquet files, by any number of processes (NumPy, Pillow, pyarrow, a runtime)."""

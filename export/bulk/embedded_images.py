@@ -23,7 +23,7 @@ class EmbeddedImages:
     def __init__(self, folder, model=None):
         made = folder.format.gallery
         if model and model.sha256 != made.model_sha256:
-            raise UserError(f"Another model, {made.model_file}, made the embeddings in {folder.path}, not {model.path}.")
+            raise UserError(f"{folder.path} was embedded with another model, {made.model_file}, than {model.path}.")
         self.source, self.embedding_type = folder.format.source, made.embedding_type
         self._folder = folder
 

@@ -82,7 +82,7 @@ def read_format(path):
     import pyarrow.parquet
 
     with _explained(path):
-        return PartFormat.from_json(pyarrow.parquet.read_metadata(path).metadata[ABOUT])
+        return PartFormat.from_json((pyarrow.parquet.read_metadata(path).metadata or {}).get(ABOUT, "null"))
 
 
 def count_rows(path):
@@ -158,4 +158,4 @@ def _explained(path):
         yield
     except (OSError, ValueError, TypeError, LookupError, pa.ArrowException) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"Embeddings {path} cannot be used: {reason[:200]}; remove the file and embed again.") from error
+        raise UserError(f"Embeddings {path} cannot be used: {reason[:200]}; remove it and embed again.") from error

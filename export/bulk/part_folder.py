@@ -30,15 +30,15 @@ class PartFolder:
         self.path = pathlib.Path(path)
         found = existing(self.path)
         if not found:
-            raise MissingFileError(f"There are no embeddings in {path}; python -m export.embed --output={path} makes them.")
+            raise MissingFileError(f"There are no embeddings in {path}; export.embed --output={path} makes them.")
         self.format = read_format(self.path / found[0])
         for name in found[1:]:
             self.format.require_same(read_format(self.path / name), self.path / name)
         missing = [name for name in map(self.format.name, range(self.format.parts)) if name not in found]
         if missing:
             raise UserError(
-                f"The embeddings in {path} lack {len(missing)} of {self.format.parts} files, as {missing[0]}; repeat the "
-                "export.embed that made them: it writes what is missing."
+                f"The embeddings in {path} lack {len(missing)} of {self.format.parts} files, as {missing[0]}; repeat "
+                "export.embed as it made them: it writes what is missing."
             )
         self.sha256 = self.format.gallery.model_sha256
 

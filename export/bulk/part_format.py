@@ -84,7 +84,7 @@ class PartFormat:
         """
         mine, theirs = self.gallery, other.gallery
         if mine.model_sha256 != theirs.model_sha256:
-            what = f"were made by another model, {theirs.model_file}: its SHA-256 differs from that of {mine.model_file}"
+            what = f"were made by another model, {theirs.model_file}, than {mine.model_file}: their SHA-256 differ"
         elif self.list_sha256 != other.list_sha256:
             what = f"are of another list, {other.images} images of {other.source}; this one has {self.images}"
         elif mine.embedding_type != theirs.embedding_type:
@@ -93,7 +93,7 @@ class PartFormat:
             what = f"were made with --rows={other.rows} --batch_size={other.batch_size}"
         else:
             return
-        raise UserError(f"The embeddings in {place} {what}. Repeat the command that made them, or choose another folder.")
+        raise UserError(f"The embeddings in {place} {what}. Repeat the command as it was, or choose another folder.")
 
 
 def list_digest(records):

@@ -39,6 +39,6 @@ def lengths(stored):
 
 
 def misfit(stored, scales):
-    """Which rows do not have length 1 once scaled, bool (N,): a flipped bit changes that, unless it only changes a sign."""
+    """Which scaled rows do not have length 1, bool (N,); a flipped bit changes that, unless it only changes a sign."""
     with np.errstate(all="ignore"):
         return ~(np.abs(lengths(stored) * scales - 1) < TOLERANCE)

@@ -257,7 +257,7 @@ def test_a_keras_file_builds_and_searches_as_a_command(teacher, tiny_tflite, fol
         (["--output=g", "--images=x", "--model=m", "--batch_size=0"], "--batch_size must be positive. Received: 0"),
         (["--output=g", "--from=x", "--csv=y"], "--csv and --from were both given"),
         (["--output=g", "--from=x", "--embedding_type=int8"], "that of the embeddings in --from"),
-        (["--output=g", "--from=nix"], "no embeddings in nix; python -m export.embed --output=nix makes them"),
+        (["--output=g", "--from=nix"], "no embeddings in nix; export.embed --output=nix makes them"),
         (["--output=g.sqlite", "--images=nix", "--model=m.tflite"], "no folder or zip archive nix"),
         (["--output=g.sqlite", "--images=nix.zip!/a", "--model=m.tflite"], "no archive nix.zip"),
         (["--output=g.sqlite", f"--images={os.path.dirname(__file__)}", "--model=m.tflite"], "no images in"),

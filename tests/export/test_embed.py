@@ -34,7 +34,8 @@ def folder(tmp_path, photos):
 
 
 def embed(model, output, *more, rows=8):
-    main(command_parser().parse_args([f"--model={model}", f"--output={output}", f"--rows={rows}", "--batch_size=4", *more]))
+    flags = [f"--model={model}", f"--output={output}", f"--rows={rows}", "--batch_size=4", *more]
+    main(command_parser().parse_args(flags))
 
 
 def build(output, *more):
@@ -65,9 +66,9 @@ def test_holds_what_the_model_gives(tiny_tflite, folder, tmp_path, capsys):
     assert np.sum(stored * expected, axis=1).min() > 0.999
     assert {(row["identity"], row["camera"]) for row in rows} == {(f"id{n}", None) for n in (0, 1, 2, 4, 5, 6, 7)}
     assert all(row["thumbnail"].startswith(b"\xff\xd8") and row["model_sha256"] == model.sha256 for row in rows)
-    assert str(found["part-00000-of-00003.parquet"].schema.field("embedding").type) == "fixed_size_list<element: int8>[8]"
-    # A trainer takes them as a teacher's.
     first = tmp_path / "out/part-00000-of-00003.parquet"
+    assert str(found[first.name].schema.field("embedding").type) == "fixed_size_list<element: int8>[8]"
+    # A trainer takes them as a teacher's.
     assert EmbeddingFile(first).embedding_size == 8
 
 
@@ -100,7 +101,7 @@ def test_a_killed_shard_goes_on(tiny_tflite, folder, tmp_path, monkeypatch, caps
     writes[1].write_bytes(b"PAR1 half a file")
     assert list(tables(tmp_path / "out")) == ["part-00000-of-00003.parquet"]
     before = (tmp_path / "out/part-00000-of-00003.parquet").stat().st_mtime_ns
-    with pytest.raises(UserError, match="lack 2 of 3 files, as part-00001-of-00003.parquet; repeat the export.embed"):
+    with pytest.raises(UserError, match="lack 2 of 3 files, as part-00001-of-00003.parquet; repeat export.embed"):
         build(tmp_path / "g.sqlite", f"--from={tmp_path / 'out'}")
     assert not (tmp_path / "g.sqlite").exists()
     embed(tiny_tflite, tmp_path / "out", *flags)
@@ -148,7 +149,7 @@ def test_a_teacher_embeds_for_its_student(network, tiny_tflite, folder, tmp_path
     embed(teacher, tmp_path / "out", *flags)
     build(tmp_path / "g.sqlite", f"--from={tmp_path / 'out'}", f"--query_model={tiny_tflite}")
     assert (tmp_path / "g.sqlite").read_bytes() == (tmp_path / "direct.sqlite").read_bytes()
-    with pytest.raises(UserError, match="Another model, teacher.keras, made the embeddings in .*out, not .*tflite"):
+    with pytest.raises(UserError, match="out was embedded with another model, teacher.keras, than .*tflite"):
         build(tmp_path / "g.sqlite", f"--from={tmp_path / 'out'}", f"--model={tiny_tflite}")
 
 
@@ -157,7 +158,7 @@ def test_output_of_something_else_is_refused(tiny_tflite, folder, tmp_path):
     embed(tiny_tflite, output, *flags, "--shard=1/3")
     other.write_bytes(tiny_tflite.read_bytes() + bytes(16))
     before = {path: path.read_bytes() for path in output.iterdir()}
-    with pytest.raises(UserError, match="made by another model, model_int8.tflite: its SHA-256 differs from that of m"):
+    with pytest.raises(UserError, match="another model, model_int8.tflite, than m.tflite: their SHA-256 differ"):
         embed(other, output, *flags)
     with pytest.raises(UserError, match="are int8, not --embedding_type=float16"):
         embed(tiny_tflite, output, *flags, "--embedding_type=float16")
@@ -175,6 +176,7 @@ def test_damaged_files_are_named(tiny_tflite, folder, tmp_path):
     path = output / "part-00001-of-00003.parquet"
     table = pyarrow.parquet.read_table(path)
     for changed, message in (
+        (table.replace_schema_metadata(None), "it holds no embeddings of this program"),
         (table.slice(1), "it has 3 rows and not one for each of its 8 images"),
         (table.set_column(4, "scale", pyarrow.array(np.full(4, 0.1))), "12.png does not fit its scale"),
     ):
@@ -182,7 +184,7 @@ def test_damaged_files_are_named(tiny_tflite, folder, tmp_path):
         with pytest.raises(UserError, match=f"part-00001-of-00003.parquet cannot be used: .*{message}"):
             list(PartFolder(output).batches())
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(UserError, match="part-00001-of-00003.parquet cannot be used: .*; remove the file and embed again"):
+    with pytest.raises(UserError, match="part-00001-of-00003.parquet cannot be used: .*; remove it and embed again"):
         embed(tiny_tflite, output, f"--images={folder}")
 
 
