@@ -97,7 +97,7 @@ def work_list(records, part_format, folder, parts):
 
 
 class _SharedModel:
-    """An `EmbeddingModel` and its lock: the threads of a worker share it, whose interpreter does one thing at a time."""
+    """An `EmbeddingModel` and its lock: threads of a worker share it, whose interpreter does one thing at a time."""
 
     def __init__(self, path):
         self.model, self.lock = EmbeddingModel(path), threading.Lock()
