@@ -25,7 +25,7 @@ def main(options):
     check_options(options)
     from keras_cdd.commands.installed import require_packages
 
-    require_packages("embed_beam", {"apache_beam": "apache-beam==2.77.0"})
+    require_packages("embed_beam", {"apache_beam": "-r requirements-beam.txt"})
     model, records, part_format = prepare(options)
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions

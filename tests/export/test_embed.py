@@ -1,5 +1,6 @@
 """Embedding into Parquet files: shards, kills, odd images, foreign output, and the gallery made of the files."""
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from export import build_gallery
+from export import build_gallery, embed_beam
 from export.bulk import part_file, shard
 from export.bulk.part_folder import PartFolder
 from export.embed import command_parser, main
@@ -228,3 +229,12 @@ def test_without_pyarrow_one_line_says_so(tiny_tflite, folder, tmp_path, monkeyp
     monkeypatch.setattr(found, "find_spec", lambda name: None if name == "pyarrow" else pathlib)
     with pytest.raises(UserError, match="not installed; run pip install pyarrow==25.0.0"):
         embed(tiny_tflite, tmp_path / "out", f"--images={folder}")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("apache_beam") is not None, reason="Apache Beam is installed")
+def test_without_beam_one_line_says_so(tiny_tflite, folder, tmp_path):
+    flags = [f"--model={tiny_tflite}", f"--images={folder}", f"--output={tmp_path}", "--", "--runner=FlinkRunner"]
+    options = embed_beam.command_parser().parse_args(flags)
+    assert options.beam == ["--runner=FlinkRunner"]
+    with pytest.raises(UserError, match="not installed; run pip install -r requirements-beam.txt"):
+        embed_beam.main(options)
