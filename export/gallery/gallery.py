@@ -127,7 +127,7 @@ class Gallery:
     def vectors(self):
         """All embeddings as `GalleryVectors`."""
         with self._explained():
-            rows = self._file.execute("SELECT id, embedding, scale FROM images ORDER BY id").fetchall()
+            rows = self._file.execute("SELECT id, embedding, scale FROM images ORDER BY id")
             return GalleryVectors.from_rows(rows, self.format.embedding_type, self.format.embedding_size)
 
     def images(self, ids):

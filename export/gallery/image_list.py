@@ -10,6 +10,16 @@ from keras_cdd.data.records import ImageRecord
 from keras_cdd.errors import MissingFileError, UserError
 
 
+def listed_images(root=None, csv=None):
+    """The `ImageRecord`s of a folder or, without `root`, of a CSV list; of those with the same path the last one.
+
+    Args:
+        root, csv: what `images_below` and `images_in_csv` take.
+    """
+    records = images_below(root) if root else images_in_csv(csv)
+    return list({record.path: record for record in records}.values())
+
+
 def images_in_csv(csv, split="gallery"):
     """Reads the `ImageRecord`s of a CSV list `path,identity,camera,split`.
 

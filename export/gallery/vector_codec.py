@@ -3,7 +3,7 @@
 import numpy as np
 
 STORED = {"int8": np.dtype("i1"), "float16": np.dtype("<f2")}
-BLOCK = 4096
+BLOCK, TOLERANCE = 4096, 1e-6
 
 
 def encode(unit, embedding_type):
@@ -36,3 +36,9 @@ def lengths(stored):
         block = stored[start : start + BLOCK].astype(np.float64)
         parts.append(np.sqrt(np.einsum("nd,nd->n", block, block)))
     return np.concatenate(parts)
+
+
+def misfit(stored, scales):
+    """Which scaled rows do not have length 1, bool (N,); a flipped bit changes that, unless it only changes a sign."""
+    with np.errstate(all="ignore"):
+        return ~(np.abs(lengths(stored) * scales - 1) < TOLERANCE)

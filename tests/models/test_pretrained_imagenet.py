@@ -107,7 +107,11 @@ def pixels():
 @pytest.mark.parametrize(
     ("name", "module"),
     # Preprocessing: x / 127.5 - 1; in the network, learnt; BGR less the mean.
-    [("mobilenet_v2", "mobilenet_v2"), ("efficientnet_b0", "efficientnet"), ("vgg16", "vgg16")],
+    [
+        pytest.param("mobilenet_v2", "mobilenet_v2", marks=pytest.mark.applications),
+        pytest.param("efficientnet_b0", "efficientnet", marks=pytest.mark.applications),
+        ("vgg16", "vgg16"),
+    ],
 )
 def test_stock_networks_see_what_their_weights_were_trained_on(monkeypatch, tmp_path, name, module):
     source = stand_in(monkeypatch, tmp_path, getattr(keras.applications, APPLICATIONS[name]))

@@ -9,6 +9,7 @@ import ctypes
 import dataclasses
 import errno
 import fcntl
+import gc
 import os
 import pathlib
 import platform
@@ -103,6 +104,8 @@ def require_watching():
         pytest.skip(f"calls of the system are not watched on {platform.system()} {MACHINE}")
     child = os.fork()
     if not child:
+        # What libraries with threads of their own have left may not be collected in a fork.
+        gc.disable()
         try:
             _listener()
         except OSError:

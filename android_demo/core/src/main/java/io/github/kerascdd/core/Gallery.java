@@ -123,10 +123,9 @@ public final class Gallery implements Closeable {
 
   /** The k images most similar to a unit vector, best first, ties ordered by id. */
   public List<Match> search(float[] query, int k) {
-    double[] similarities = vectors.similarities(query);
     List<Match> matches = new ArrayList<>();
-    for (int row : VectorTable.topK(similarities, k)) {
-      matches.add(new Match(images.get(row), similarities[row]));
+    for (int row : vectors.nearest(query, k)) {
+      matches.add(new Match(images.get(row), vectors.similarity(query, row)));
     }
     return matches;
   }

@@ -56,18 +56,62 @@ public final class VectorTable {
     size--;
   }
 
-  /** Cosine similarity of every row to a unit vector. */
-  public double[] similarities(float[] query) {
+  /**
+   * The k rows most similar to a unit vector, best first; ties in the order of the rows.
+   *
+   * <p>Among int8 rows, a first pass in integers leaves out those that its rounding cannot bring among the best. The
+   * result is that of comparing all.
+   */
+  public int[] nearest(float[] query, int k) {
+    check(query);
+    int[] rows = type == EmbeddingType.INT8 && k > 0 && k < size ? candidates(query, k) : null;
+    double[] similarities = new double[rows == null ? size : rows.length];
+    for (int i = 0; i < similarities.length; i++) {
+      similarities[i] = similarity(query, rows == null ? i : rows[i]);
+    }
+    int[] best = topK(similarities, k);
+    for (int i = 0; rows != null && i < best.length; i++) {
+      best[i] = rows[best[i]];
+    }
+    return best;
+  }
+
+  /** Cosine similarity of a row to a unit vector. */
+  public double similarity(float[] query, int row) {
+    return (type == EmbeddingType.INT8 ? int8Product(query, row) : float16Product(query, row)) * scales[row];
+  }
+
+  private void check(float[] query) {
     if (query.length != dimension) {
       throw new IllegalArgumentException(
           "Argument `query` must have " + dimension + " values. Received: " + query.length);
     }
-    double[] result = new double[size];
+  }
+
+  /** Ascending rows, among them the k most similar. */
+  private int[] candidates(float[] query, int k) {
+    IntegerQuery rough = new IntegerQuery(query);
+    // The best k so far, ascending; a row this far below the least of them is none of the best.
+    double[] best = new double[k];
+    Arrays.fill(best, Double.NEGATIVE_INFINITY);
+    int[] rows = new int[16];
+    int found = 0;
     for (int row = 0; row < size; row++) {
-      float product = type == EmbeddingType.INT8 ? int8Product(query, row) : float16Product(query, row);
-      result[row] = product * scales[row];
+      double similarity = rough.product(stored, row * dimension) * rough.step * scales[row];
+      if (similarity < best[0] - 2 * rough.error) {
+        continue;
+      }
+      if (found == rows.length) {
+        rows = Arrays.copyOf(rows, 2 * found);
+      }
+      rows[found++] = row;
+      int place = 0;
+      for (; place + 1 < k && best[place + 1] < similarity; place++) {
+        best[place] = best[place + 1];
+      }
+      best[place] = Math.max(best[place], similarity);
     }
-    return result;
+    return Arrays.copyOf(rows, found);
   }
 
   // Four independent sums, so that the processor need not wait for each addition.
