@@ -19,17 +19,20 @@ def cut_record(plan, importance, costs, measure):
     Returns:
         Dict of `measure`; `log10_range`, the ends of 40 equal bins of the decimal logarithm of the values (importance
         per million MACs, thousand parameters or millisecond); `kept` and `removed`, channels per bin; and `line`, the
-        value that separates kept from removed channels. None if all channels were removed before.
+        value that separates kept from removed channels. None if all channels were removed before or cost nothing.
     """
     values, kept = [], []
     for site, worth in importance.items():
         alive = worth > 0
         stays = np.isin(np.arange(len(worth)), plan.cuts[site].outputs)
-        values.append(worth[alive] / _cost_of_one(costs, site, plan.kept_filters, measure) * UNITS[measure])
+        cost = _cost_of_one(costs, site, plan.kept_filters, measure)
+        if cost <= 0:
+            continue  # No budget ranks what costs nothing.
+        values.append(worth[alive] / cost * UNITS[measure])
         kept.append(stays[alive])
-    values, kept = np.concatenate(values), np.concatenate(kept)
-    if not len(values):
+    if not sum(map(len, values)):
         return None
+    values, kept = np.concatenate(values), np.concatenate(kept)
     logarithms = np.log10(values)
     lowest, highest = np.floor(10 * logarithms.min()) / 10, np.ceil(10 * logarithms.max()) / 10
     ends = (lowest, max(highest, lowest + 0.1))

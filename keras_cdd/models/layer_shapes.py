@@ -12,7 +12,8 @@ from keras_cdd.models.terms import Width, Widths
 L = keras.layers
 
 LAYER_PRECISIONS = ("int8", "float32")
-# Widths at which a layer is timed, as fractions of the uncut one, and what they are multiples of.
+# Widths at which a layer is timed, as fractions of the uncut one; the larger ones are multiples, for which kernels are
+# made.
 FRACTIONS = (1, 1 / 2, 1 / 4, 1 / 8)
 MULTIPLE = 8
 
@@ -60,7 +61,8 @@ def _counts(width: Width, full: Widths) -> list[int]:
     count = width(full)
     if not width.sites:
         return [count]
-    return sorted({min(count, math.ceil(count * part / MULTIPLE) * MULTIPLE) for part in FRACTIONS})
+    parts = [math.ceil(count * part) for part in FRACTIONS]
+    return sorted({part if part < MULTIPLE else min(count, -(-part // MULTIPLE) * MULTIPLE) for part in parts})
 
 
 def layer_shape(call: Call, kernel: keras.Variable) -> LayerShape | None:

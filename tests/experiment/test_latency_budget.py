@@ -13,7 +13,7 @@ from keras_cdd.models.layer_shapes import LayerShape
 from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig, SurgeryConfig, TrainingConfig
 from tests.experiment.same_run import assert_same_run, logged
 
-EPOCHS = 3
+EPOCHS = 2
 LAYERS = [(LayerShape((3, 3), (1, 1), (4, 4)), 8, outputs) for outputs in (8, 16)]
 
 
@@ -54,7 +54,7 @@ def test_a_run_lands_on_its_milliseconds_and_resumes_with_the_same_times(
             ),
             NetworkConfig(tiny_backbone, **network),
             TrainingConfig(epochs=EPOCHS, warmup_epochs=0.0, learning_rate=0.01, deterministic=True),
-            surgery=SurgeryConfig(target_ms=target, num_cuts=3, cut_start=0.0, cut_end=2.0, pad_channels=1),
+            surgery=SurgeryConfig(target_ms=target, num_cuts=2, cut_start=0.0, cut_end=1.5, pad_channels=1),
             run=RunConfig(str(folder), teacher=str(tmp_path / "teacher.keras"), evaluate_teacher=False),
         )
         return run_experiment(config, "")
