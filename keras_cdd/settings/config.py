@@ -54,6 +54,9 @@ class DataConfig:
     contrast: float = option(0.0, "Augmentation: largest change of the contrast, as a fraction.")
     saturation: float = option(0.0, "Augmentation: largest change of the saturation, as a fraction.")
     hue: float = option(0.0, "Augmentation: largest turn of the hue; 0.5 is half of the colour circle.")
+    augment_on_device: bool = option(
+        False, "Send uint8 images to the device that trains and change them there, by what the processor has drawn."
+    )
     strict_data: bool = option(False, "Stop at an unreadable image instead of reporting and skipping it.")
     cache_dir: str | None = option(
         "~/.cache/keras_cdd", "Folder for decoded images that do not fit into memory; empty to decode them every epoch."

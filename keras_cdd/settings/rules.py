@@ -122,6 +122,11 @@ def _check_together(config):
     rule = "--student_init=pretrained beside --teacher needs --backbone, the network of the weights"
     network = run.student_init != "pretrained" or run.teacher is None or run.student_model or config.network.backbone
     require(network, rule, run.teacher)
+    data = config.data
+    compiled = config.training.jit_compile and data.augment_on_device
+    rule = "--jit_compile with --augment_on_device takes no --rotation, --scale or --random_crop"
+    resamples = (data.rotation, *data.scale, data.random_crop)
+    require(not compiled or resamples == (0.0, 1.0, 1.0, 1.0), rule, resamples)
     _check_teacher_embeddings(config)
     network = run.student_model is None or run.teacher is not None or config.network.backbone or not run.pretrained
     require(network, "--pretrained needs a --backbone beside --student_model", run.pretrained)
