@@ -23,14 +23,15 @@ def test_a_run_is_the_same_wherever_images_are_changed(photos, tiny_backbone, tm
     )
     records = []
     for on_device in (False, True):
+        workdir = tmp_path / str(on_device)
         config = Config(
             dataclasses.replace(data, augment_on_device=on_device),
             NetworkConfig(tiny_backbone, width=8, embedding_size=8, stem="small"),
             TrainingConfig(epochs=1, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01, deterministic=True),
             # The teacher learns from new changes, the student from views.
-            run=RunConfig(str(tmp_path / str(on_device)), student="heavy", teacher_cache_views=2, evaluate_teacher=False),
+            run=RunConfig(str(workdir), student="heavy", teacher_cache_views=2, evaluate_teacher=False),
         )
         run_experiment(config, "")
-        records.append(logged(tmp_path / str(on_device), "metrics.jsonl"))
+        records.append(logged(workdir, "metrics.jsonl"))
     for record, other in zip(*records, strict=True):
         assert record["loss"] == pytest.approx(other["loss"], rel=1e-4)
