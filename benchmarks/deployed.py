@@ -3,7 +3,8 @@
 `python -m benchmarks.deployed --workdir=runs/x` compares the teacher in float32 with every model_*.tflite that
 `export.to_tflite` wrote to this folder. `python -m benchmarks.deployed --geometry` builds a ResNet-50 for 224x224
 pixels with random weights, removes 65 % of its MACs in groups of `--round_to` channels (as this flag does in training;
-integer kernels compute in such groups), and compares the int8 student with the float32 teacher.
+integer kernels compute in such groups), and compares the int8 student with the float32 teacher. It also prints the sum
+of the measured times of the student's layers, which `--target_ms` limits, beside the least time of the whole file.
 """
 
 import dataclasses
@@ -40,11 +41,12 @@ class BenchmarkFlags:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A file and its mAP in percent, None if it has none."""
+    """A file; its mAP in percent and the sum of its layers' times, None if it has none."""
 
     name: str
     path: pathlib.Path
     m_ap: float | None = None
+    layers_ms: float | None = None
 
 
 def main(_):
@@ -56,7 +58,11 @@ def main(_):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         rows = geometry_rows(folder, values.round_to) if values.geometry else run_rows(values, folder)
-        print(table(rows, medians_ms([row.path for row in rows], values.rounds)))
+        times = times_ms([row.path for row in rows], values.rounds)
+        print(table(rows, [statistics.median(taken) for taken in times]))
+        for row, taken in zip(rows, times, strict=True):
+            if row.layers_ms is not None:
+                print(f"{row.name}: {row.layers_ms:.2f} ms by its layers, {min(taken):.2f} ms at least as a whole")
     found = [name for name in DOT_PRODUCTS if name in _processor_flags()]
     print(f"{platform.machine()}, 8-bit dot products: {', '.join(found) or 'none, so int8 gains size but no speed'}")
 
@@ -92,7 +98,8 @@ def geometry_rows(folder, round_to):
 
     keras.utils.set_random_seed(0)
     teacher = keras_cdd.fuse(keras_cdd.gated_resnet(**GEOMETRY, indicators="none"))
-    student = keras_cdd.fuse(_slim(keras_cdd.gated_resnet(**GEOMETRY, indicators="both"), round_to))
+    slim = _slim(keras_cdd.gated_resnet(**GEOMETRY, indicators="both"), round_to)
+    student = keras_cdd.fuse(slim)
     macs = [keras_cdd.count_macs(model) for model in (teacher, student)]
     print(f"MACs: teacher {macs[0]:,}, student {macs[1]:,} ({100 * (1 - macs[1] / macs[0]):.1f} % removed)")
     images = np.random.default_rng(0).integers(0, 256, (8, *GEOMETRY["image_size"], 3), np.uint8)
@@ -103,7 +110,8 @@ def geometry_rows(folder, round_to):
     }
     rows = []
     for name, content in contents.items():
-        rows.append(Row(name, folder / f"{name.replace(' ', '_')}.tflite"))
+        layers_ms = _sum_of_layers(slim, name.split()[1]) if name.startswith("student") else None
+        rows.append(Row(name, folder / f"{name.replace(' ', '_')}.tflite", layers_ms=layers_ms))
         rows[-1].path.write_bytes(content())
     return rows
 
@@ -130,6 +138,15 @@ def _slim(heavy, round_to):
     return keras_cdd.rebuild(heavy, keras_cdd.plan_surgery(heavy))
 
 
+def _sum_of_layers(gated, precision):
+    """What `--target_ms` would limit."""
+    from keras_cdd.evaluation.layer_latency import layers_ms
+    from keras_cdd.models.cost import graph_costs
+    from keras_cdd.models.graph import embedding_graph
+
+    return graph_costs(embedding_graph(gated), times=lambda layers: layers_ms(layers, precision)).total("ms")
+
+
 def _kept_macs(heavy, plan):
     """The fraction of MACs that a plan keeps if whole filters are removed."""
     from keras_cdd.models import cost_model
@@ -138,8 +155,8 @@ def _kept_macs(heavy, plan):
     return costs.macs(plan.kept_filters) / costs.macs(costs.full_widths)
 
 
-def medians_ms(paths, rounds):
-    """Median milliseconds of each file for one image on one thread; the files take turns, so all see the same load."""
+def times_ms(paths, rounds):
+    """Milliseconds of each file for one image on one thread; the files take turns, so all see the same load."""
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter
 
@@ -156,7 +173,7 @@ def medians_ms(paths, rounds):
             start = time.perf_counter()
             interpreter.invoke()
             taken.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(taken) for taken in times]
+    return times
 
 
 def table(rows, milliseconds):

@@ -9,7 +9,8 @@ import tensorflow as tf
 from keras_cdd.data.colour import ColourChange
 from keras_cdd.data.crop import crop, erase
 from keras_cdd.data.draws import fold_in, split, uniform
-from keras_cdd.data.resized_crop import resized_crop
+from keras_cdd.data.gathered import gathered, in_hole
+from keras_cdd.data.resized_crop import crop_boxes, resized_crop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,22 +67,62 @@ class Augmentation:
         Returns:
             float32 (N, H, W, 3) in 0..255.
         """
+        return self.applied(images, self.drawn(tf.shape(images), seed))
+
+    @tf.autograph.experimental.do_not_convert
+    def drawn(self, shape, seed):
+        """What happens to the images of a batch: dict name -> tensor with an entry for every image.
+
+        Args:
+            shape: that of the batch, (N, H, W, 3).
+            seed: as in `__call__`.
+        """
+        drawn = {}
         if self.random_crop < 1:
-            images = resized_crop(images, self.random_crop, fold_in(seed, 1))
+            drawn["box"] = crop_boxes(shape[0], self.random_crop, fold_in(seed, 1))
         if self.colour.changes:
-            images = self.colour(images, fold_in(seed, 2))
+            drawn["colour"] = self.colour.drawn(shape[0], fold_in(seed, 2))
         seeds = split(seed, 4)
         if self.rotation or tuple(self.scale) != (1.0, 1.0):
-            return self._resampled(tf.cast(images, tf.float32), seeds)
-        return tf.cast(self._cropped(images, seeds) if self.shift or self.flip or self.erasing else images, tf.float32)
-
-    def _cropped(self, images, seeds):
-        """Shifts, mirrors and erases in NumPy, which is one node of the graph."""
-        shape = tf.shape(images)
-        _, _, right, down = self._draw(shape[0], seeds[0])
-        changes = [tf.cast(down, tf.int32), tf.cast(right, tf.int32), self._mirrored(shape[0], seeds[1])]
+            drawn["matrix"] = self._matrices(shape, seeds[0], seeds[1])
+        elif self.shift or self.flip or self.erasing:
+            _, _, right, down = self._draw(shape[0], seeds[0])
+            drawn |= {"down": tf.cast(down, tf.int32), "right": tf.cast(right, tf.int32)}
+            drawn["mirrored"] = self._mirrored(shape[0], seeds[1])
         if self.erasing:
-            changes += _holes(shape, self.erasing, seeds[2], seeds[3])
+            drawn["hole_rows"], drawn["hole_columns"] = _holes(shape, self.erasing, seeds[2], seeds[3])
+        return drawn
+
+    @tf.autograph.experimental.do_not_convert
+    def applied(self, images, drawn, on_device=False):
+        """Changes a batch as `drawn` says.
+
+        Args:
+            images: as in `__call__`.
+            drawn: what `drawn` returned.
+            on_device: whether all is computed in TensorFlow, as an accelerator needs it. By default, NumPy shifts,
+                mirrors and erases, which is faster on a processor.
+        """
+        if on_device:
+            images = tf.cast(images, tf.float32)
+        if "box" in drawn:
+            images = resized_crop(images, drawn["box"])
+        if "colour" in drawn:
+            images = self.colour.applied(images, drawn["colour"])
+        if "matrix" in drawn:
+            images = self._resampled(tf.cast(images, tf.float32), drawn)
+        elif "down" in drawn:
+            moves = [drawn["down"], drawn["right"], drawn["mirrored"]]
+            hole = [drawn[name] for name in ("hole_rows", "hole_columns") if name in drawn]
+            move = self._gathered if on_device else self._cropped
+            images = move(images, moves, hole)
+        return tf.cast(images, tf.float32)
+
+    def _gathered(self, images, moves, hole):
+        return gathered(images, *moves, self.background, hole)
+
+    def _cropped(self, images, moves, hole):
+        """Shifts, mirrors and erases in NumPy, which is one node of the graph."""
 
         def change(images, down, right, mirrored, *hole):
             background = np.array(self.background, images.dtype)
@@ -90,17 +131,16 @@ class Augmentation:
                 erase(changed, *hole, background)
             return changed
 
-        changed = tf.numpy_function(change, [images, *changes], images.dtype, stateful=False)
+        changed = tf.numpy_function(change, [images, *moves, *hole], images.dtype, stateful=False)
         return tf.ensure_shape(changed, images.shape)
 
-    def _resampled(self, images, seeds):
+    def _resampled(self, images, drawn):
         """Shifts, mirrors, rotates and scales by bilinear resampling, then erases."""
         # Relative to the background, because the transform fills borders with a single value, 0.
         images = images - tf.constant(self.background, tf.float32)
-        images = _transform(images, self._matrices(tf.shape(images), seeds[0], seeds[1]))
-        if self.erasing:
-            rows, columns = _holes(tf.shape(images), self.erasing, seeds[2], seeds[3])
-            images = tf.where((rows[:, :, None] & columns[:, None, :])[..., None], 0.0, images)
+        images = _transform(images, drawn["matrix"])
+        if "hole_rows" in drawn:
+            images = tf.where(in_hole(drawn["hole_rows"], drawn["hole_columns"]), 0.0, images)
         return images + tf.constant(self.background, tf.float32)
 
     def _draw(self, count, seed):

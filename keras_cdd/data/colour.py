@@ -55,8 +55,15 @@ class ColourChange:
         Returns:
             float32 (N, H, W, 3) in 0..255.
         """
-        images, luma = tf.cast(images, tf.float32), tf.constant(YIQ[0], tf.float32)
-        draws = uniform(4, tf.shape(images)[0], seed, -1.0, 1.0)
+        return self.applied(images, self.drawn(tf.shape(images)[0], seed))
+
+    def drawn(self, count, seed):
+        """float32 (count, 4) in -1..1: how much of each strength an image gets."""
+        return tf.transpose(uniform(4, count, seed, -1.0, 1.0))
+
+    def applied(self, images, drawn):
+        """Changes the colours of a batch as `drawn` says."""
+        images, luma, draws = tf.cast(images, tf.float32), tf.constant(YIQ[0], tf.float32), tf.unstack(drawn, axis=1)
         strengths = (self.brightness, self.contrast, self.saturation)
         bright, contrast, saturation = (1.0 + strength * draws[row] for row, strength in enumerate(strengths))
         matrices = self._matrices(bright * contrast, saturation, 2.0 * math.pi * self.hue * draws[3])

@@ -32,6 +32,8 @@ class TrainingBatches:
         seed: seed of the augmentation, 0 by default; each step draws other random numbers.
         teaching: (len(store), D), an embedding to learn for each image; None by default. With `views`, (views *
             len(store), D) of any type, a row for every view: view v of image i has row v * len(store) + i.
+        on_device: whether the batches have uint8 images and what happens to them, for `Augmentation.applied` on the
+            device that trains; the `augmentation` is an `Augmentation`. Default: False.
         views: number of views of each image, of which every batch draws one for each of its images; the `augmentation`
             is an `Augmentation`. Default: 0, a new change of each image in every step.
 
@@ -39,7 +41,9 @@ class TrainingBatches:
         ValueError: if the numbers of labels, or of embeddings, and images differ.
     """
 
-    def __init__(self, store, labels, sampler, augmentation=None, seed=0, teaching=None, views=0):
+    def __init__(
+        self, store, labels, sampler, augmentation=None, seed=0, teaching=None, views=0, on_device=False
+    ):
         labels = np.asarray(labels, np.int32)
         if len(labels) != len(store):
             raise ValueError(
@@ -75,7 +79,9 @@ class TrainingBatches:
 
         def augment(step_seed, images, rows, *others):
             if views:
-                return augmentation(images, view_seed(seed, rows, views * len(store))), *others
+                step_seed = view_seed(seed, rows, views * len(store))
+            if on_device:
+                return {"images": images, **augmentation.drawn(tf.shape(images), step_seed)}, *others
             if not isinstance(augmentation, Augmentation):
                 images = tf.cast(images, tf.float32)
             return (images if augmentation is None else augmentation(images, step_seed)), *others
@@ -88,7 +94,8 @@ class TrainingBatches:
 
         Returns:
             A `tf.data.Dataset` of float32 images (P * K, height, width, 3) in 0..255, int32 labels (P * K,)
-            and with `teaching` float32 embeddings (P * K, D).
+            and with `teaching` float32 embeddings (P * K, D). With `on_device`, in place of the images a dict of uint8
+            `images` and what `Augmentation.drawn` returned.
         """
         # NumPy holds the interpreter lock, so only TensorFlow's part runs in parallel.
         batches = tf.data.Dataset.counter(start=start_epoch * self._steps).map(self._load)

@@ -70,11 +70,15 @@ class TrainingData:
         positions = np.linspace(0, len(self.store) - 1, min(count, len(self.store))).round().astype(int)
         return self.store.take(positions)
 
-    def batches(self, start_epoch=0):
+    def batches(self, start_epoch=0, on_device=False):
         """Infinite `tf.data.Dataset` of (images, labels) from an epoch on, see `TrainingBatches`; with `teaching` of
-        (images, labels, embeddings).
+        (images, labels, embeddings). With `on_device`, `augmented` makes the images.
         """
-        return self._batches.from_epoch(start_epoch)
+        return (self._device_batches if on_device else self._batches).from_epoch(start_epoch)
+
+    def augmented(self, batch):
+        """The images of a batch that comes as uint8 with what happens to them."""
+        return self.augmentation.applied(batch["images"], batch, on_device=True)
 
     @functools.cached_property
     def augmentation(self):
@@ -92,12 +96,23 @@ class TrainingData:
 
     @functools.cached_property
     def _batches(self):
-        teaching = None if self.teaching is None else self.teaching.of(self.store.records)
-        return TrainingBatches(self.store, self.labels, self.sampler, self.augmentation, self.seed, teaching)
+        return self._made(self._taught)
 
-    def of_views(self, views, teaching):
+    @functools.cached_property
+    def _device_batches(self):
+        return self._made(self._taught, on_device=True)
+
+    @property
+    def _taught(self):
+        return None if self.teaching is None else self.teaching.of(self.store.records)
+
+    def of_views(self, views, teaching, on_device=False):
         """`TrainingBatches` that draw from a number of views of each image, with the row of `teaching` of each."""
-        return TrainingBatches(self.store, self.labels, self.sampler, self.augmentation, self.seed, teaching, views)
+        return self._made(teaching, views=views, on_device=on_device)
+
+    def _made(self, teaching, **options):
+        given = (self.store, self.labels, self.sampler, self.augmentation, self.seed, teaching)
+        return TrainingBatches(*given, **options)
 
     def view_images(self, views, rows):
         """float32 (N, height, width, 3), the views of the given rows (N,) as `of_views` shows them."""

@@ -52,6 +52,7 @@ class Distiller(keras.Model):
             (N, D), without a `teacher`. Of the losses that need one, those of embeddings remain. Default: False.
         given_rows: train on (images, labels, rows) instead, where the third are the rows of `teacher_rows` for the
             images; `own_losses` see logits and embedding. True, or the rows of an earlier `Distiller`. Default: False.
+        augment: function that makes the images in the step, of what a batch has in their place. Default: None.
 
     Attributes:
         parts: name -> `Part`.
@@ -78,14 +79,15 @@ class Distiller(keras.Model):
         freeze_bn: bool = False,
         given_embeddings: bool = False,
         given_rows: bool | TeacherRows = False,
+        augment: Callable[[Any], Tensor] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if given_embeddings and teacher is not None:
             raise ValueError("Argument `given_embeddings` stands for a teacher. Received: a `teacher`, too")
         self.given_embeddings = given_embeddings
-        self.student = student
-        self.teacher = teacher
+        self.augment = augment
+        self.student, self.teacher = student, teacher
         self.weighting = weights or LossWeights()
         self.own_losses = own_losses or {}
         self.parts = _by_name(parts, teacher)
@@ -151,6 +153,7 @@ class Distiller(keras.Model):
 
     def train_step(self, data: tuple[Tensor, ...]) -> dict[str, Tensor]:
         images, labels, *given = data
+        images = images if self.augment is None else self.augment(images)
         taught, teacher_record = self._teach(images, *given)
         with_gates = any(part.needs_gates for part in self._working)
         learn = self._taps if self._taps is not None and (with_gates or self._compared) else self.student
@@ -162,7 +165,7 @@ class Distiller(keras.Model):
             values = self._loss_values(labels, outputs, taught, pairs)
             regularization = penalty(self.student)
             loss = sum(weight * value for weight, value in values.values()) + regularization
-            scale = self._loss_scale() / tf.distribute.get_strategy().num_replicas_in_sync
+            scale = self.optimizer.scale_loss(tf.constant(1.0)) / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = loss * scale
         variables = self.freezing.trained()
         gradients, gates = tape.gradient(scaled, [variables, record.gates])
@@ -273,9 +276,6 @@ class Distiller(keras.Model):
     def _gone(self) -> Mapping[str, Any]:
         """Site -> variable (channels,), 1 for channels that only zeros in all that reads them keep from an effect."""
         return getattr(self.parts.get("fade"), "gone", {})
-
-    def _loss_scale(self) -> Tensor:
-        return self.optimizer.scale_loss(tf.constant(1.0))
 
     def _logs(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
         if "compression" in self.parts:

@@ -3,7 +3,7 @@
 import numpy as np
 
 BINS = 40
-UNITS = {"macs": 1e6, "params": 1e3, "norm": 1.0}
+UNITS = {"macs": 1e6, "params": 1e3, "ms": 1.0, "norm": 1.0}
 
 
 def cut_record(plan, importance, costs, measure):
@@ -13,23 +13,26 @@ def cut_record(plan, importance, costs, measure):
         plan: `SurgeryPlan` of the cut.
         importance: site -> (channels,), zero for channels that were removed before.
         costs: `CostModel` of the model before the cut.
-        measure: "macs" or "params": the values are importance per cost, which is what a budget ranks by; "norm": the
-            values are the importances.
+        measure: "macs", "params" or "ms": the values are importance per cost, which is what a budget ranks by; "norm":
+            the values are the importances.
 
     Returns:
         Dict of `measure`; `log10_range`, the ends of 40 equal bins of the decimal logarithm of the values (importance
-        per million MACs or per thousand parameters); `kept` and `removed`, channels per bin; and `line`, the value
-        that separates kept from removed channels. None if all channels were removed before.
+        per million MACs, thousand parameters or millisecond); `kept` and `removed`, channels per bin; and `line`, the
+        value that separates kept from removed channels. None if all channels were removed before or cost nothing.
     """
     values, kept = [], []
     for site, worth in importance.items():
         alive = worth > 0
         stays = np.isin(np.arange(len(worth)), plan.cuts[site].outputs)
-        values.append(worth[alive] / _cost_of_one(costs, site, plan.kept_filters, measure) * UNITS[measure])
+        cost = _cost_of_one(costs, site, plan.kept_filters, measure)
+        if cost <= 0:
+            continue  # No budget ranks what costs nothing.
+        values.append(worth[alive] / cost * UNITS[measure])
         kept.append(stays[alive])
-    values, kept = np.concatenate(values), np.concatenate(kept)
-    if not len(values):
+    if not sum(map(len, values)):
         return None
+    values, kept = np.concatenate(values), np.concatenate(kept)
     logarithms = np.log10(values)
     lowest, highest = np.floor(10 * logarithms.min()) / 10, np.ceil(10 * logarithms.max()) / 10
     ends = (lowest, max(highest, lowest + 0.1))
@@ -47,8 +50,7 @@ def _cost_of_one(costs, site, widths, measure):
     """Cost of one more channel at a site, given the widths after the cut."""
     if measure == "norm":
         return 1.0
-    total = costs.macs if measure == "macs" else costs.params
-    return total({**widths, site: widths[site] + 1}) - total(widths)
+    return costs.total(measure, {**widths, site: widths[site] + 1}) - costs.total(measure, widths)
 
 
 def _between(kept, removed):

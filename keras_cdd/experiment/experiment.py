@@ -21,6 +21,7 @@ from keras_cdd.experiment.common_ground import (
 )
 from keras_cdd.experiment.given_models import load_teacher
 from keras_cdd.experiment.latency import latency_ms
+from keras_cdd.experiment.latency_table import latency_table
 from keras_cdd.experiment.networks import indicated, make_heavy_student, make_teacher, student_architecture
 from keras_cdd.experiment.parts import loss_weights
 from keras_cdd.experiment.phase_loop import PhaseLoop
@@ -66,9 +67,10 @@ def _run(config, dataset, workdir):
     watch = Watch(config, dataset, workdir)
     with watch.report, STRATEGIES[config.training.strategy]().scope():
         started = time.perf_counter()
-        teacher = _teacher(config, data, workdir, watch)
+        times = latency_table(config, workdir)
+        teacher = _teacher(config, data, workdir, watch, times)
         taught = time.perf_counter()
-        student = _student(config, data, workdir, watch, teacher)
+        student = _student(config, data, workdir, watch, teacher, times)
         deploy = fuse(student)
         workdir.save_model("deploy.keras", deploy)
         learnt = time.perf_counter()
@@ -102,7 +104,7 @@ def _set_up(config):
         tf.config.experimental.enable_op_determinism()
 
 
-def _teacher(config, data, workdir, watch):
+def _teacher(config, data, workdir, watch, times):
     """The teacher: given by `--teacher`, loaded from the workdir, or trained now; None with `--teacher_embeddings`."""
     if config.run.teacher_embeddings is not None:
         return None
@@ -116,7 +118,7 @@ def _teacher(config, data, workdir, watch):
     student = indicated(student_architecture(config, data.dataset, fresh)[0], config)
     require_indicators(config, student)
     if config.run.student == "cdd":
-        Surgeon(config, student, data.steps_per_epoch)
+        Surgeon(config, student, data.steps_per_epoch, times=times)
     elif config.run.student == "static":
         StaticCut(student, config.run.kept_filters, config.surgery.residual)
     teacher = PhaseLoop("teacher", config, data, workdir, config.training.teacher_epochs, watch).run(fresh)
@@ -128,7 +130,7 @@ def _loaded_teacher(path, config, dataset):
     return load_teacher(path, tuple(config.data.image_size), dataset.num_identities)
 
 
-def _student(config, data, workdir, watch, teacher):
+def _student(config, data, workdir, watch, teacher, times):
     """The student: loaded from the workdir, or trained and shrunk now."""
     if workdir.has("student.keras"):
         return load_model(workdir / "student.keras", "Model", "remove it to train it again")
@@ -137,7 +139,7 @@ def _student(config, data, workdir, watch, teacher):
     config = _agreed(config, student, teacher, data.teaching)
     if config.run.student == "cdd":
         log = functools.partial(workdir.append, layout.CUTS)
-        surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut)
+        surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut, times)
     elif config.run.student == "static":
         cut = StaticCut(student, config.run.kept_filters, config.surgery.residual)
         student = cut.applied(student, random=config.run.student_init == "random")
@@ -188,8 +190,7 @@ def _summary(models, metrics, workdir):
     """The summary; savings compare the deployed model with the deployed form of the heavy student."""
     summary = {}
     for name, model in models.items():
-        macs, params = deployed_cost(model)
-        summary[name] = {"num_params": params, "macs": macs}
+        summary[name] = deployed_cost(model)
         if name in metrics:
             summary[name] = metrics[name].as_percent() | summary[name]
     if workdir.has(layout.CHANNELS):

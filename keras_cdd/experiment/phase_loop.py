@@ -1,5 +1,7 @@
 """The phase loop: fit -> plan -> rebuild -> fit, with a checkpoint after every epoch."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -45,7 +47,8 @@ class PhaseLoop:
         training = config.training
         self.freeze_epochs = training.teacher_freeze_epochs if name == "teacher" else training.freeze_epochs
         self.views = config.run.teacher_cache_views if teacher is not None else 0
-        self.batches, self.rows = data.batches, None
+        self.on_device = config.data.augment_on_device
+        self.batches, self.rows = functools.partial(data.batches, on_device=self.on_device), None
         self.phase = 0
         self.state = TrainingState(workdir, name)
 
@@ -66,7 +69,7 @@ class PhaseLoop:
             self.state.restore(distiller, arrays)
         if self.views and epoch < self.epochs:
             rows = teacher_views(self.data, self.views, self.teacher, self.rows)
-            self.batches = self.data.of_views(self.views, rows).from_epoch
+            self.batches = self.data.of_views(self.views, rows, self.on_device).from_epoch
         distiller = shrink_loop(distiller, self.surgeon, epoch, self.epochs, self._fit, self._operate)
         if self.config.training.ema:
             # After the last surgery: the averages of channels that leave are not zero.
@@ -156,6 +159,7 @@ class PhaseLoop:
             "freeze_bn": self.config.training.freeze_bn,
             "given_embeddings": self.data.teaching is not None,
             "given_rows": self.rows or bool(self.views),
+            "augment": self.data.augmented if self.on_device else None,
         }
         distiller = Distiller(model, self.teacher, weights, parts or [], **seen)
         self.rows = distiller.teacher_rows

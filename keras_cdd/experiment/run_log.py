@@ -37,7 +37,7 @@ class RunLog(keras.callbacks.Callback):
             size = shutil.get_terminal_size()
             self.bar = tqdm.tqdm(
                 total=self.params["steps"],
-                desc=f"{self._place()}: {self._cost(*deployed_cost(self.model.student, self.stage.surgeon))}",
+                desc=f"{self._place()}: {self._cost(deployed_cost(self.model.student, self.stage.surgeon))}",
                 bar_format="{desc} |{bar}| {n_fmt}/{total_fmt}{postfix}",
                 leave=False,
                 ncols=size.columns - 1,
@@ -58,7 +58,7 @@ class RunLog(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.started
         watch, stage = self.stage.watch, self.stage
         watch.time_left.epoch_took(stage.name, epoch, seconds)
-        macs, params = deployed_cost(self.model.student, self.stage.surgeon)
+        cost = deployed_cost(self.model.student, self.stage.surgeon)
         record = {
             "stage": stage.name,
             "epoch": epoch + 1,
@@ -66,8 +66,7 @@ class RunLog(keras.callbacks.Callback):
             **{name: float(value) for name, value in logs.items()},
             **watch.accuracy(stage.name, epoch + 1, self.model.student),
             "learning_rate": float(self.model.optimizer.learning_rate),
-            "num_params": params,
-            "macs": macs,
+            **cost,
             "training_macs": count_macs(self.model.student, deployed=False),
             "seconds": round(seconds, 3),
             "images_per_second": round(self.steps * self.batch_size / seconds, 1),
@@ -76,7 +75,7 @@ class RunLog(keras.callbacks.Callback):
         self._tensorboard(record)
         accuracy = f"mAP {record['mAP']:.2f}, " if "mAP" in record else ""
         print(
-            f"{self._place()}: loss {record['loss']:.3f}, {accuracy}{self._cost(macs, params)}, "
+            f"{self._place()}: loss {record['loss']:.3f}, {accuracy}{self._cost(cost)}, "
             f"{record['images_per_second']:.0f} images/s, {self._left(epoch + 1)}",
             flush=True,
         )
@@ -91,16 +90,18 @@ class RunLog(keras.callbacks.Callback):
     def _place(self):
         return f"{self.stage.name} {self.epoch + 1}/{self.stage.epochs} phase {self.stage.phase}"
 
-    def _cost(self, macs, params):
+    def _cost(self, cost):
         """The cost that the budget limits, now and at the end; the current MACs without a budget."""
-        surgeon = self.stage.surgeon
+        surgeon, macs = self.stage.surgeon, cost["macs"] / 1e6
         if surgeon is None or surgeon.schedule is None:
-            return f"{macs / 1e6:.2f} M MACs"
-        costs, target = surgeon.channels(self.model.student).costs, surgeon.schedule.target
-        if surgeon.aim["name"] == "target_macs":
-            return f"{macs / 1e6:.2f} -> {target * costs.macs(costs.full_widths) / 1e6:.2f} M MACs"
-        goal = target * costs.params(costs.full_widths)
-        return f"{macs / 1e6:.2f} M MACs, {params / 1e3:.1f} -> {goal / 1e3:.1f} k parameters"
+            return f"{macs:.2f} M MACs"
+        costs = surgeon.channels(self.model.student).costs
+        goal = surgeon.schedule.target * costs.total(surgeon.unit, costs.full_widths)
+        if surgeon.unit == "macs":
+            return f"{macs:.2f} -> {goal / 1e6:.2f} M MACs"
+        if surgeon.unit == "ms":
+            return f"{macs:.2f} M MACs, {cost['ms']:.3g} -> {goal:.3g} ms"
+        return f"{macs:.2f} M MACs, {cost['num_params'] / 1e3:.1f} -> {goal / 1e3:.1f} k parameters"
 
     def _left(self, epoch, fraction=0.0, elapsed=0.0):
         seconds = self.stage.watch.time_left.seconds(self.stage.name, epoch, fraction, elapsed)
@@ -108,8 +109,14 @@ class RunLog(keras.callbacks.Callback):
 
 
 def deployed_cost(model, surgeon=None):
-    """(MACs, parameters) of the deployed form, without the channels that are exactly zero in a model that is cut."""
+    """Dict of `num_params` and `macs` of the deployed form, of a model that is cut without the channels that are zero.
+
+    With a budget in milliseconds it has `ms`, too.
+    """
     if surgeon is None:
-        return count_macs(model), count_params(model)
+        return {"num_params": count_params(model), "macs": count_macs(model)}
     plan = surgeon.without_zeros(model)
-    return plan.macs[1], plan.params[1]
+    cost = {"num_params": plan.params[1], "macs": plan.macs[1]}
+    if surgeon.unit == "ms":
+        cost["ms"] = round(surgeon.channels(model).costs.total("ms", plan.kept_filters), 6)
+    return cost

@@ -8,6 +8,7 @@ from keras_cdd.experiment.cut_record import cut_record
 from keras_cdd.models import count_macs
 from keras_cdd.models.sites import cut_sites
 from keras_cdd.surgery import rebuild, silence
+from keras_cdd.surgery.budget import floor, share_of_ms
 from keras_cdd.surgery.channels import Channels
 from keras_cdd.surgery.importance import IMPORTANCES, importance_of, only_living
 from keras_cdd.surgery.plan_surgery import plan_for
@@ -26,18 +27,23 @@ class Surgeon(keras.callbacks.Callback):
         log: function that is called with the record of every cut, see `cut_record`; None (the default) logs nothing.
         measure: function that is called with the student before and after every cut for a budget and returns a dict
             name -> number. The record of the cut gets them as `<name>_before` and `<name>_after`. Default: none.
+        times: `LatencyTable` of a budget in milliseconds; None (the default) for other budgets.
+
+    Attributes:
+        unit: what the budget limits, "macs", "params" or "ms"; None without a budget.
 
     Raises:
         ValueError: if the budget is below the floor; the message states the floor.
     """
 
-    def __init__(self, config, student, steps_per_epoch, log=None, measure=lambda student: {}):
+    def __init__(self, config, student, steps_per_epoch, log=None, measure=lambda student: {}, times=None):
         super().__init__()
         self.config = config.surgery
         self.steps_per_epoch = steps_per_epoch
         self.log = log
         self.measure = measure
-        self.aim = {}
+        self.times = times
+        self.unit = None
         self.schedule = None
         # Record of the cut whose channels are fading out.
         self.under_way = None
@@ -49,13 +55,14 @@ class Surgeon(keras.callbacks.Callback):
         costs = self.channels(student).costs
         self.full_costs = {"macs": costs.macs(costs.full_widths), "num_params": costs.params(costs.full_widths)}
         if config.has_budget:
-            name = "target_macs" if self.config.target_macs is not None else "target_params"
-            target = getattr(self.config, name)
-            self._plan(student, **{name: target}, round_to=self.config.round_to)
-            self.aim = {"name": name}
+            self.unit, target = config.budget
+            if self.unit == "ms":
+                self.full_costs["ms"] = costs.total("ms", costs.full_widths)
+                target = share_of_ms(costs, target)
+            self._plan(student, budget=(self.unit, target), round_to=self.config.round_to)
             self.schedule = CutSchedule(
                 target=target,
-                floor=_floor(self.channels(student).costs, name, self.config.round_to),
+                floor=floor(costs, self.unit, self.config.round_to),
                 first_step=round(config.cut_start * steps_per_epoch),
                 last_step=max(1, round(config.cut_end * steps_per_epoch)),
                 cuts=self.config.num_cuts,
@@ -88,7 +95,7 @@ class Surgeon(keras.callbacks.Callback):
         """The `Channels` of the student; kept until another student comes."""
         if self._known[0] is not student:
             found = self._sites(student).with_full_widths(self.full_widths)
-            self._known = (student, Channels(student, found))
+            self._known = (student, Channels(student, found, self.times))
         return self._known[1]
 
     def _plan(self, student, **aim):
@@ -130,9 +137,8 @@ class Surgeon(keras.callbacks.Callback):
         if importance is None:
             return
         channels, round_to = self.channels(student), self.config.round_to if final else 1
-        plan = self._plan(student, **{self.aim["name"]: kept}, round_to=round_to, importance=importance)
-        unit = self.aim["name"].removeprefix("target_")
-        record = cut_record(plan, only_living(importance, channels.living()), channels.costs, unit)
+        plan = self._plan(student, budget=(self.unit, kept), round_to=round_to, importance=importance)
+        record = cut_record(plan, only_living(importance, channels.living()), channels.costs, self.unit)
         before = {f"{name}_before": value for name, value in self.measure(student).items()}
         self.under_way = (record or {}) | before
         if steps:
@@ -182,8 +188,7 @@ class Surgeon(keras.callbacks.Callback):
                     "float16; train longer before --cut_end, or with --mixed_precision=none."
                 )
             return None
-        measure = self.aim["name"].removeprefix("target_")
-        norms = self.channels(distiller.student).comparable(measure) if gatherer is None else {}
+        norms = self.channels(distiller.student).comparable(self.unit) if gatherer is None else {}
         return importance_of(name, norms, evidence)
 
     def wants_rebuild(self, distiller, epoch):
@@ -235,8 +240,3 @@ def _embeddings(outputs):
     if isinstance(outputs, dict) and "embedding" in outputs:
         outputs = outputs["embedding"]
     return np.concatenate([keras.ops.convert_to_numpy(x).ravel() for x in keras.tree.flatten(outputs)])
-
-
-def _floor(costs, name, round_to):
-    total = costs.macs if name == "target_macs" else costs.params
-    return total({site: min(round_to, width) for site, width in costs.widths.items()}) / total(costs.full_widths)

@@ -52,9 +52,10 @@ class TimeLeft:
     def _share(self, epoch):
         """Approximate fraction of its MACs that the student still has in an epoch."""
         config = self.config
-        if config.run.student != "cdd" or not config.has_budget:
-            return 1.0
+        # What milliseconds are of the heavy student's time is not known here.
         target = config.surgery.target_macs or config.surgery.target_params
+        if config.run.student != "cdd" or target is None:
+            return 1.0
         duration = max(config.cut_end - config.cut_start, 1e-9)
         cut = min(max((epoch - config.cut_start) / duration, 0.0), 1.0)
         return 1.0 - cut * (1.0 - target)

@@ -8,15 +8,27 @@ class ConvShape:
     """One convolution of a deployed (fused) block.
 
     Attributes:
-        area: kernel height times width.
-        positions: output height times width.
+        kernel: kernel height, and width.
+        stride: the stride along both sides.
+        size: (height, width) of the output.
         inputs, outputs: number of channels.
     """
 
-    area: int
-    positions: int
+    kernel: int
+    stride: int
+    size: tuple[int, int]
     inputs: int
     outputs: int
+
+    @property
+    def area(self) -> int:
+        """Kernel height times width."""
+        return self.kernel**2
+
+    @property
+    def positions(self) -> int:
+        """Output height times width."""
+        return self.size[0] * self.size[1]
 
     @property
     def macs(self) -> int:

@@ -201,10 +201,12 @@ class GatedBlock(keras.layers.Layer):
         for unit in [*self.inner, self.last]:
             shape = unit.compute_output_shape(shape)
             outputs = unit.filters if unit.indicator is None else unit.indicator.kept
-            shapes.append(ConvShape(self.GEOMETRY[unit.name] ** 2, shape[1] * shape[2], channels, outputs))
+            stride = self.stride if unit.name == self.stride_on else 1
+            shapes.append(ConvShape(self.GEOMETRY[unit.name], stride, shape[1:3], channels, outputs))
             channels = outputs
         if self.shortcut is not None:
-            shapes.append(ConvShape(1, shape[1] * shape[2], self.shortcut.conv.kernel.shape[2], self.outer_filters))
+            inputs = self.shortcut.conv.kernel.shape[2]
+            shapes.append(ConvShape(1, self.stride, shape[1:3], inputs, self.outer_filters))
         return shapes
 
     def get_config(self) -> dict[str, Any]:

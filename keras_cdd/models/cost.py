@@ -1,69 +1,26 @@
-"""Counts parameters and MACs as papers state them: products with kernels in the deployed form."""
+"""Counts parameters and MACs as papers state them: products with kernels in the deployed form; sums times."""
 
-import dataclasses
-import functools
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import keras
 
+from keras_cdd.errors import UserError
 from keras_cdd.layers import GatedBlock
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.models.call import Call
+from keras_cdd.models.costs import CostModel
 from keras_cdd.models.folding import Folding, foldings
 from keras_cdd.models.graph import Graph, embedding_graph, graph_of
+from keras_cdd.models.layer_shapes import LayerShape, LayerTimes, TimedLayer, layer_shape
 from keras_cdd.models.multiply_adds import kernel_uses, multiply_adds, uncounted
 from keras_cdd.models.terms import ONE, Term, Width, simplified
+from keras_cdd.models.time_terms import time_terms
 
 if TYPE_CHECKING:
     from keras_cdd.models.sites import Sites
 
 STATISTICS = ("moving_mean", "moving_variance", "seed_generator_state")
-
-
-@dataclasses.dataclass(frozen=True)
-class CostModel:
-    """The cost of a network as a function of the widths that surgery can change.
-
-    Attributes:
-        macs_terms, params_terms: tuples of `Term`; their sums are the MACs and the parameters.
-        widths: site -> number of channels now.
-        full_widths: site -> number of channels in the uncut network.
-        uncounted: name of a layer -> class, of layers with weights whose MACs are not known and count as 0.
-    """
-
-    macs_terms: tuple[Term, ...]
-    params_terms: tuple[Term, ...]
-    widths: dict[str, int]
-    full_widths: dict[str, int]
-    uncounted: dict[str, str] = dataclasses.field(default_factory=dict)
-
-    def params(self, widths: Mapping[str, int] | None = None) -> int:
-        return sum(term(widths or self.widths) for term in self.params_terms)
-
-    def macs(self, widths: Mapping[str, int] | None = None) -> int:
-        return sum(term(widths or self.widths) for term in self.macs_terms)
-
-    def cost_at(self, site: str, widths: Mapping[str, int] | None = None) -> tuple[int, int]:
-        """(MACs, parameters) of all layers that make or read a site's channels."""
-        macs, params = self._terms_of[site]
-        return sum(term(widths or self.widths) for term in macs), sum(term(widths or self.widths) for term in params)
-
-    def of_one_channel(self, site: str, widths: Mapping[str, int] | None = None) -> tuple[int, int]:
-        """(MACs, parameters) that one channel less at a site saves, now or at other widths."""
-        at = widths or self.widths
-        now, less = (self.cost_at(site, {**at, site: at[site] - gone}) for gone in (0, 1))
-        return now[0] - less[0], now[1] - less[1]
-
-    @functools.cached_property
-    def _terms_of(self) -> dict[str, tuple[list[Term], list[Term]]]:
-        found: dict[str, tuple[list[Term], list[Term]]] = {site: ([], []) for site in self.widths}
-        for measure, terms in enumerate((self.macs_terms, self.params_terms)):
-            for term in terms:
-                for site in term.sites:
-                    found[site][measure].append(term)
-        return found
 
 
 def cost_model(model: keras.Model, classifier: bool = False, sites: "Sites | None" = None) -> CostModel:
@@ -85,15 +42,23 @@ def cost_model(model: keras.Model, classifier: bool = False, sites: "Sites | Non
     return graph_costs(_counted(model, classifier), sites)
 
 
-def graph_costs(graph: Graph, sites: "Sites | None" = None) -> CostModel:
-    """The `CostModel` of everything in a graph; see `cost_model`."""
+def graph_costs(graph: Graph, sites: "Sites | None" = None, times: LayerTimes | None = None) -> CostModel:
+    """The `CostModel` of everything in a graph; see `cost_model`.
+
+    With `times`, which measures layers, it has a time as well: the sum of those of all layers with kernels.
+
+    Raises:
+        UserError: if `times` is given and a layer is none that can be timed.
+    """
     counting = _Counting(graph, sites)
+    timed = [] if times is None else time_terms(counting.timed_layers(), counting.full_widths, times)
     return CostModel(
         macs_terms=simplified(counting.macs),
         params_terms=simplified(counting.params),
         widths=counting.widths,
         full_widths=counting.full_widths,
         uncounted=counting.uncounted,
+        ms_terms=simplified(timed) if timed else (),
     )
 
 
@@ -106,6 +71,8 @@ class _Counting:
         self._in_blocks: dict[tuple[int, int], str] = {}
         self.macs: list[Term] = []
         self.params: list[Term] = []
+        # Layers, or the names of those that cannot be timed.
+        self._timed: list[TimedLayer | str] = []
         self.widths = {} if sites is None else {name: site.channels for name, site in sites.items()}
         self.full_widths = {} if sites is None else {name: site.full_channels for name, site in sites.items()}
         self.uncounted: dict[str, str] = {}
@@ -123,10 +90,29 @@ class _Counting:
                 self._layer(call, found.get(id(call)), is_new)
                 self.uncounted |= {graph.names[id(layer)]: type(inner).__name__ for inner in uncounted(call)}
 
+    def timed_layers(self) -> list[TimedLayer]:
+        """All layers with kernels.
+
+        Raises:
+            UserError: if one of them is no convolution or dense layer of the usual kind.
+        """
+        if strange := [name for name in self._timed if isinstance(name, str)]:
+            raise UserError(
+                "Only plain and depthwise 2D convolutions and dense layers can be timed; give a budget of MACs. "
+                f"Received: {', '.join(strange)}"
+            )
+        return [layer for layer in self._timed if isinstance(layer, TimedLayer)]
+
     def _layer(self, call: Call, folding: Folding | None, is_new: bool) -> None:
         layer = call.operation
         for kernel, times in kernel_uses(call):
             self.macs.append(Term(times) if kernel is None else self._term(kernel, folding, times))
+            shape = None if kernel is None else layer_shape(call, kernel)
+            if kernel is None or shape is None:
+                self._timed.append(f"{layer.name} ({type(layer).__name__})")
+            else:
+                *_, inputs, outputs = self._lengths(kernel, folding)
+                self._timed.append(TimedLayer(shape, inputs, inputs if shape.is_depthwise else outputs))
         if not is_new:
             return
         weights = [weight for weight in layer.weights if weight.name not in STATISTICS]
@@ -140,19 +126,23 @@ class _Counting:
 
     def _term(self, weight: keras.Variable, folding: Folding | None = None, positions: int = 1) -> Term:
         """The elements of a weight, times positions, at the widths that folded indicators give it."""
-        lengths = [self._width(weight, axis) for axis in range(len(weight.shape))]
-        if folding is not None and weight is folding.mixing_kernel:
-            into, out = folding.axes
-            lengths[into] = lengths[into] if folding.inputs is None else self._width(folding.inputs, -2)
-            lengths[out] = lengths[out] if folding.outputs is None else self._width(folding.outputs, -1)
         factor, sides = positions, []
-        for length in lengths:
+        for length in self._lengths(weight, folding):
             if length.sites:
                 sides.append(length)
             else:
                 factor *= length.constant
         left, right = (*sides, ONE, ONE)[:2]
         return Term(factor, left, right)
+
+    def _lengths(self, weight: keras.Variable, folding: Folding | None) -> list[Width]:
+        """The length of every axis of a weight."""
+        lengths = [self._width(weight, axis) for axis in range(len(weight.shape))]
+        if folding is not None and weight is folding.mixing_kernel:
+            into, out = folding.axes
+            lengths[into] = lengths[into] if folding.inputs is None else self._width(folding.inputs, -2)
+            lengths[out] = lengths[out] if folding.outputs is None else self._width(folding.outputs, -1)
+        return lengths
 
     def _bias(self, kernel: keras.Variable, folding: Folding) -> Term:
         """The bias of a folded layer, an entry per output channel."""
@@ -176,6 +166,8 @@ class _Counting:
             maker = unit.conv if unit.indicator is None else unit.indicator
             inputs, outputs = self._width(unit.conv.kernel, 2), self._width(maker.kernel, 3)
             self.macs.append(Term(shape.positions * shape.area, inputs, outputs))
+            timed = LayerShape((shape.kernel,) * 2, (shape.stride,) * 2, shape.size)
+            self._timed.append(TimedLayer(timed, inputs, outputs))
             if is_new:
                 self.params += [Term(shape.area, inputs, outputs), Term(1, outputs)]
 

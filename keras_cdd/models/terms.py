@@ -27,13 +27,13 @@ ONE = Width(1)
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """`factor * left * right`: MACs or parameters of one weight."""
+    """`factor * left * right`: MACs or parameters of one weight, or a part of the time of one layer."""
 
-    factor: int
+    factor: float
     left: Width = ONE
     right: Width = ONE
 
-    def __call__(self, widths: Widths) -> int:
+    def __call__(self, widths: Widths) -> float:
         return self.factor * self.left(widths) * self.right(widths)
 
     @property

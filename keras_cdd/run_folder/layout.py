@@ -10,6 +10,7 @@ CUTS = "cuts.jsonl"
 LOGS = (METRICS, SURGERY, CUTS)
 TEACHER, STUDENT, DEPLOY = "teacher.keras", "student.keras", "deploy.keras"
 CHANNELS = "channels.json"
+LATENCY = "latency.json"
 SUMMARY = "summary.json"
 # Models that `keras_cdd.evaluate --workdir` measured on the run's protocol.
 EVALUATIONS = "evaluations.jsonl"
@@ -20,7 +21,7 @@ TENSORBOARD = "tensorboard"
 
 # Any of these shows that a run got further than writing its settings.
 PROGRESS = (*LOGS, TEACHER, CHANNELS, STUDENT, DEPLOY, SUMMARY, CHECKPOINTS, TENSORBOARD)
-RUN_FILES = (FLAGS, ENVIRONMENT, *PROGRESS, EVALUATIONS, EXAMPLES, REPORT)
+RUN_FILES = (FLAGS, ENVIRONMENT, LATENCY, *PROGRESS, EVALUATIONS, EXAMPLES, REPORT)
 # Written by `export.search --show` in the quickstart; outdated when the run starts again.
 RANKING = "ranking.png"
 

@@ -11,6 +11,7 @@ from keras_cdd.layers.gated_block import INDICATORS
 from keras_cdd.losses import LOSSES, LossWeights
 from keras_cdd.models.backbones import ALL_BACKBONES
 from keras_cdd.models.gated_resnet import STEMS
+from keras_cdd.models.layer_shapes import LAYER_PRECISIONS
 from keras_cdd.optimization import OPTIMIZERS, SCHEDULES
 from keras_cdd.optimization.precision import PRECISIONS
 from keras_cdd.settings.rules import check_settings
@@ -53,6 +54,9 @@ class DataConfig:
     contrast: float = option(0.0, "Augmentation: largest change of the contrast, as a fraction.")
     saturation: float = option(0.0, "Augmentation: largest change of the saturation, as a fraction.")
     hue: float = option(0.0, "Augmentation: largest turn of the hue; 0.5 is half of the colour circle.")
+    augment_on_device: bool = option(
+        False, "Send uint8 images to the device that trains and change them there, by what the processor has drawn."
+    )
     strict_data: bool = option(False, "Stop at an unreadable image instead of reporting and skipping it.")
     cache_dir: str | None = option(
         "~/.cache/keras_cdd", "Folder for decoded images that do not fit into memory; empty to decode them every epoch."
@@ -184,6 +188,10 @@ class SurgeryConfig:
 
     target_macs: float | None = option(None, "Budget: fraction of the heavy student's MACs to keep.")
     target_params: float | None = option(None, "Budget: fraction of the heavy student's parameters to keep.")
+    target_ms: float | None = option(
+        None, "Budget: milliseconds of the deployed student's layers in LiteRT, as measured on one thread here."
+    )
+    target_ms_precision: str = option("int8", "Precision of the layers that --target_ms measures.", LAYER_PRECISIONS)
     importance: str = option("fisher", "Importance score that ranks the channels.", IMPORTANCES)
     importance_threshold: float | None = option(
         None, "Without a budget: after the last epoch, remove channels whose norm is below this."
@@ -289,8 +297,14 @@ class Config:
         return self.run.teacher_embeddings is None or any(weights)
 
     @property
+    def budget(self):
+        """`(measure, value)` of the budget, "macs" or "params" with a fraction or "ms" with milliseconds; or None."""
+        given = [(name, getattr(self.surgery, f"target_{name}")) for name in ("macs", "params", "ms")]
+        return next(((name, value) for name, value in given if value is not None), None)
+
+    @property
     def has_budget(self):
-        return self.surgery.target_macs is not None or self.surgery.target_params is not None
+        return self.budget is not None
 
     @property
     def cut_start(self):

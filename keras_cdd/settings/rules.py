@@ -94,8 +94,12 @@ def _check_ranges(values):
 
 
 def _check_together(config):
-    budgets = [config.surgery.target_macs, config.surgery.target_params]
-    require(None in budgets, "--target_macs and --target_params exclude each other", budgets)
+    surgery = config.surgery
+    budgets = [surgery.target_macs, surgery.target_params, surgery.target_ms]
+    require(budgets.count(None) > 1, "--target_macs, --target_params and --target_ms exclude each other", budgets)
+    require(surgery.target_ms is None or surgery.target_ms > 0, "--target_ms must be positive", surgery.target_ms)
+    single = surgery.target_ms is None or config.training.strategy != "multi_worker"
+    require(single, "--target_ms measures one machine, so it has no --strategy=multi_worker", surgery.target_ms)
     cuts = (config.cut_start, config.cut_end)
     rule = "--cut_start and --cut_end must follow each other within the run's epochs"
     require(0 <= cuts[0] <= cuts[1] <= config.training.epochs, rule, cuts)
@@ -118,6 +122,11 @@ def _check_together(config):
     rule = "--student_init=pretrained beside --teacher needs --backbone, the network of the weights"
     network = run.student_init != "pretrained" or run.teacher is None or run.student_model or config.network.backbone
     require(network, rule, run.teacher)
+    data = config.data
+    compiled = config.training.jit_compile and data.augment_on_device
+    rule = "--jit_compile with --augment_on_device takes no --rotation, --scale or --random_crop"
+    resamples = (data.rotation, *data.scale, data.random_crop)
+    require(not compiled or resamples == (0.0, 1.0, 1.0, 1.0), rule, resamples)
     _check_teacher_embeddings(config)
     training = config.training
     rule = "--jit_compile and --deterministic exclude each other: Keras compiles no deterministic steps"

@@ -28,7 +28,7 @@ def least_important_first(
         costs: `CostModel`.
         importance: site -> (channels,) non-negative, larger matters more.
         target: fraction of the uncut network to keep, 0 < target <= 1.
-        measure: "macs" or "params".
+        measure: "macs", "params" or "ms".
         round_to: widths become multiples of this (or stay whole).
 
     Returns:
@@ -39,17 +39,36 @@ def least_important_first(
     """
     if not 0 < target <= 1:
         raise ValueError(f"A budget is a fraction of the heavy student, above 0 and at most 1. Received: {target}")
-    total = costs.macs if measure == "macs" else costs.params
-    full = total(costs.full_widths)
-    lowest = {site: min(round_to, width) for site, width in costs.widths.items()}
-    if total(lowest) > target * full:
+    full, lowest = costs.total(measure, costs.full_widths), floor(costs, measure, round_to)
+    if lowest > target:
+        left, whole, aim = f"{lowest:.4f}", measure, f"{target}"
+        if measure == "ms":
+            left, whole, aim = f"{lowest * full:.4g}", f"{full:.4g} ms", f"{target * full:.4g}"
         raise UserError(
-            f"The budget is out of reach: {lowest_words(round_to)} still costs {total(lowest) / full:.4f} of the "
-            f"heavy student's {measure}. Received: target_{measure}={target}"
+            f"The budget is out of reach: {lowest_words(round_to)} still costs {left} of the heavy student's {whole}. "
+            f"Received: target_{measure}={aim}"
         )
     ranking = {site: np.argsort(importance[site], kind="stable") for site in costs.widths}
     widths = _widths_within(costs, importance, target * full, measure, round_to)
     return {site: np.sort(ranking[site][len(ranking[site]) - width :]) for site, width in widths.items()}
+
+
+def floor(costs: "CostModel", measure: str, round_to: int = 1) -> float:
+    """The fraction of the uncut network's cost that no budget can go below."""
+    lowest = {site: min(round_to, width) for site, width in costs.widths.items()}
+    return costs.total(measure, lowest) / costs.total(measure, costs.full_widths)
+
+
+def share_of_ms(costs: "CostModel", target_ms: float) -> float:
+    """A budget in milliseconds as a fraction of the uncut network's time.
+
+    Raises:
+        UserError: if the uncut network takes no longer than that.
+    """
+    full = costs.total("ms", costs.full_widths)
+    if target_ms >= full:
+        raise UserError(f"The heavy student takes {full:.4g} ms; nothing is to cut. Received: target_ms={target_ms:g}")
+    return target_ms / full
 
 
 def lowest_words(round_to: int) -> str:
@@ -65,8 +84,7 @@ def _widths_within(
     lowest = np.minimum(round_to, full)
     # What is worth nothing leaves in any case.
     widths = np.maximum([int(np.sum(importance[site] > 0)) for site in costs.widths], lowest)
-    total = costs.macs if measure == "macs" else costs.params
-    excess = total(dict(zip(costs.widths, widths.tolist(), strict=True))) - budget
+    excess = costs.total(measure, dict(zip(costs.widths, widths.tolist(), strict=True))) - budget
     while excess > 0:
         steps = np.where(widths % round_to, widths % round_to, round_to)
         saved = slopes.saved(widths, steps)
@@ -116,7 +134,7 @@ class _Slopes:
     """What the channels of every site cost beside the others' widths; terms are rows, sites columns."""
 
     def __init__(self, costs: "CostModel", measure: str) -> None:
-        terms = costs.macs_terms if measure == "macs" else costs.params_terms
+        terms = costs.terms(measure)
         columns = {site: column for column, site in enumerate(costs.widths)}
         self._factors = np.array([term.factor for term in terms], float)
         self._constants = np.array([(term.left.constant, term.right.constant) for term in terms], float).T

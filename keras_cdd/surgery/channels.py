@@ -6,8 +6,10 @@ import keras
 import numpy as np
 
 from keras_cdd.layers import GatedBlock
-from keras_cdd.models.cost import CostModel, graph_costs
+from keras_cdd.models.cost import graph_costs
+from keras_cdd.models.costs import CostModel
 from keras_cdd.models.graph import embedding_graph
+from keras_cdd.models.layer_shapes import LayerTimes
 from keras_cdd.models.sites import ADDED, MADE, Site, Sites, Slot
 from keras_cdd.surgery.importance import Values, norm_importance, relative, surviving_importance
 
@@ -18,16 +20,18 @@ class Channels:
     Args:
         model: functional Keras model or built `Sequential`.
         sites: its `Sites`, all or some.
+        times: what measures layers, for a cost in milliseconds; None (the default) for costs without.
     """
 
-    def __init__(self, model: keras.Model, sites: Sites) -> None:
+    def __init__(self, model: keras.Model, sites: Sites, times: LayerTimes | None = None) -> None:
         self.sites = sites
         self._model = model
+        self._times = times
 
     @functools.cached_property
     def costs(self) -> CostModel:
         """The `CostModel` of the deployed form over the widths of the sites."""
-        return graph_costs(embedding_graph(self._model), self.sites)
+        return graph_costs(embedding_graph(self._model), self.sites, self._times)
 
     def dense_kernels(self) -> dict[str, np.ndarray]:
         """Site -> (inputs, channels): kernels of the dense indicators."""
@@ -53,18 +57,18 @@ class Channels:
         emptied because its channels cost much.
 
         Args:
-            measure: "macs" or "params".
+            measure: "macs", "params" or "ms".
         """
         blocks = any(isinstance(operation, GatedBlock) for operation in self.sites.graph.operations)
         if blocks and all(site.input_slots for site in self.sites.values()):
             return relative(self.norms())
-        column, living, norms = 0 if measure == "macs" else 1, self.living(), self.norms()
+        living, norms = self.living(), self.norms()
         # Channels that have left count neither as channels nor as costs: a rebuild changes no ranking.
         widths = {site: max(1, int(alive.sum())) for site, alive in living.items()}
         values = surviving_importance({site: norms[site][alive] for site, alive in living.items()})
         found = {site: np.zeros(len(alive)) for site, alive in living.items()}
         for site, alive in living.items():
-            found[site][alive] = values[site] * self.costs.of_one_channel(site, widths)[column]
+            found[site][alive] = values[site] * self.costs.of_one_channel(site, measure, widths)
         return found
 
     def living(self) -> dict[str, np.ndarray]:

@@ -60,32 +60,36 @@ def plan_surgery(
     if importance is not None:
         found = found.only(_fitting(importance, found))
     channels = Channels(model, found.with_full_widths(full_widths or {}))
-    return plan_for(channels, target_macs, target_params, importance_threshold, round_to, importance, residual)
+    aims = {"target_macs": target_macs, "target_params": target_params, "importance_threshold": importance_threshold}
+    given = {name: value for name, value in aims.items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"Surgery takes one aim. Received: {given}")
+    budgets = (("macs", target_macs), ("params", target_params))
+    budget = next(((measure, kept) for measure, kept in budgets if kept is not None), None)
+    return plan_for(channels, budget, importance_threshold, round_to, importance, residual)
 
 
 def plan_for(
     channels: Channels,
-    target_macs: float | None = None,
-    target_params: float | None = None,
+    budget: tuple[str, float] | None = None,
     importance_threshold: float | None = None,
     round_to: int = 1,
     importance: Mapping[str, np.ndarray] | None = None,
     residual: bool = False,
 ) -> SurgeryPlan:
-    """`plan_surgery` for a model whose sites are known; `importance` has them all."""
-    aims = {"target_macs": target_macs, "target_params": target_params, "importance_threshold": importance_threshold}
-    given = {name: value for name, value in aims.items() if value is not None}
-    if len(given) > 1:
-        raise ValueError(f"Surgery takes one aim. Received: {given}")
+    """`plan_surgery` for a model whose sites are known; `importance` has them all.
+
+    A `budget` is "macs", "params" or "ms" and the fraction of the uncut network's to keep.
+    """
     if not channels.sites:
         raise UserError(
             f"Surgery finds no channels that can leave in {channels.sites.graph.name}; `keras_cdd.sites` says why."
         )
     living = channels.living()
-    if target_macs is not None or target_params is not None:
-        measure = "macs" if target_macs is not None else "params"
+    if budget is not None:
+        measure, target = budget
         worth = only_living(importance or channels.comparable(measure), living, TINY)
-        kept = least_important_first(channels.costs, worth, next(iter(given.values())), measure, round_to)
+        kept = least_important_first(channels.costs, worth, target, measure, round_to)
     else:
         worth = only_living(importance or channels.norms(), living, TINY)
         threshold = TINY if importance_threshold is None else importance_threshold

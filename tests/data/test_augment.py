@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_cdd.data.augment import Augmentation
+from keras_cdd.data.colour import ColourChange
 
 BLUE = (10, 20, 200)
 
@@ -147,3 +148,24 @@ def test_erasing_paints_one_rectangle_of_the_background():
 def test_impossible_strengths_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         Augmentation(**options)
+
+
+CHANGES = {
+    "nothing": {},
+    "crops": {"shift": 3, "flip": True, "erasing": 0.5},
+    "far crops": {"shift": 20, "flip": True},
+    "resampling": {"shift": 2, "flip": True, "rotation": 20.0, "scale": (0.8, 1.2), "erasing": 0.5},
+    "all": {"shift": 2, "erasing": 0.5, "random_crop": 0.5, "colour": ColourChange(0.2, 0.2, 0.2, 0.1)},
+}
+
+
+@pytest.mark.parametrize("options", CHANGES.values(), ids=CHANGES)
+def test_a_device_makes_the_same_images_of_what_was_drawn(options):
+    augmentation, batch = Augmentation(background=BLUE, **options), images().astype("uint8")
+    drawn = augmentation.drawn(batch.shape, tf.constant((1, 2)))
+    assert all(len(entry) == len(batch) for entry in drawn.values())
+    found = augmentation.applied(tf.constant(batch), drawn, on_device=True)
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, changed(batch, **options), atol=1e-3)
+    if "matrix" not in drawn and "box" not in drawn:
+        np.testing.assert_array_equal(found, changed(batch, **options))

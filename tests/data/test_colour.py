@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_cdd.data.augment import Augmentation
 from keras_cdd.data.colour import YIQ, ColourChange
 from keras_cdd.data.records import ImageRecord, RetrievalDataset
-from keras_cdd.data.resized_crop import resized_crop
+from keras_cdd.data.resized_crop import crop_boxes, resized_crop
 from keras_cdd.data.training_data import TrainingData
 from keras_cdd.settings.config import DataConfig
 
@@ -84,7 +84,7 @@ def ramp(count, side=33):
 
 
 def test_a_crop_is_a_rectangle_of_its_area_inside_the_image():
-    result = resized_crop(ramp(256), 0.3, tf.constant(SEED)).numpy()
+    result = resized_crop(ramp(256), crop_boxes(256, 0.3, tf.constant(SEED))).numpy()
     high, wide = result[:, -1, 0, 0] - result[:, 0, 0, 0], result[:, 0, -1, 1] - result[:, 0, 0, 1]
     area, ratio = high * wide / 32**2, high / wide
     assert 0.2999 < area.min() < 0.35 and 0.95 < area.max() <= 1.0001

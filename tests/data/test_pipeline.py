@@ -64,6 +64,19 @@ def test_a_resumed_run_sees_the_batches_of_the_uninterrupted_one():
     assert any((a != b).any() for (a, _), (b, _) in zip(whole, other, strict=True))
 
 
+def test_the_device_gets_uint8_images_and_what_happens_to_them():
+    store, sampler = ImageStore(TOY.train, SIZE), PKSampler(TOY.labels, 3, 2, seed=1)
+    crops = Augmentation(shift=2, flip=True, erasing=0.5)
+    for views in (0, 3):
+        here, there = (
+            TrainingBatches(store, TOY.labels, sampler, crops, seed=5, views=views, on_device=on_device).from_epoch(1)
+            for on_device in (False, True)
+        )
+        for (images, labels), (batch, same_labels) in zip(here.take(3), there.take(3), strict=True):
+            assert batch["images"].dtype == tf.uint8 and (labels.numpy() == same_labels.numpy()).all()
+            np.testing.assert_array_equal(images, crops.applied(batch["images"], batch, on_device=True))
+
+
 def test_batches_from_any_epoch_share_their_graphs():
     calls = []
 

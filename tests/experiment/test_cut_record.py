@@ -1,5 +1,7 @@
 """The record of the importances at a cut."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,12 @@ def test_channels_that_were_gone_before_do_not_count(student):
     importance = {site: np.where(np.arange(len(values)) > 0, 2.0, 0.0) for site, values in importance.items()}
     record = cut_record(plan, importance, cost_model(student), "norm")
     assert sum(record["kept"]) == sum(len(values) - 1 for values in importance.values()) and not sum(record["removed"])
+
+
+def test_sites_that_cost_nothing_are_not_in_a_ranking_by_cost(student):
+    importance = {site: np.ones(k.shape[1]) for site, k in indicator_kernels(student).items()}
+    costs, free = cost_model(student), next(iter(importance))
+    left = tuple(term for term in costs.macs_terms if free not in term.sites)
+    record = cut_record(plan_surgery(student), importance, dataclasses.replace(costs, macs_terms=left), "macs")
+    assert sum(record["kept"]) == sum(costs.widths.values()) - costs.widths[free]
+    assert cut_record(plan_surgery(student), importance, dataclasses.replace(costs, macs_terms=()), "macs") is None

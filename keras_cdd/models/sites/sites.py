@@ -119,7 +119,7 @@ class Sites(Mapping[str, Site]):
         column = f"{'indicator':>11}" if is_gated else ""
         lines = [f"{'site':<{width}}{'channels':>8}{'MACs a channel':>16}{column}  leaves with it"]
         for name, site in self.items():
-            macs = "-" if costs is None else f"{costs.of_one_channel(name)[0]:,}"
+            macs = "-" if costs is None else f"{costs.of_one_channel(name):,}"
             others = [layer for layer in site.layers if layer != name]
             column = f"{kinds[name]:>11}" if is_gated else ""
             lines.append(f"{name:<{width}}{site.channels:>8}{macs:>16}{column}  {_some(others)}")
