@@ -10,6 +10,7 @@ from keras_cdd.models.gated_units import gated_blocks
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
 from keras_cdd.models.pretrained.same_names import steady_names
 from keras_cdd.models.pretrained.weights import file_weights
+from keras_cdd.settings.config import GATED_INDICATOR
 
 
 def make_teacher(config, dataset, sample=None):
@@ -99,7 +100,8 @@ def student_architecture(config, dataset, teacher, sample=None):
     if teacher is not None and source is not teacher and same_architecture(source, teacher):
         source = teacher
     plain = with_training_outputs(flat(source), dataset.num_identities)
-    heavy = with_indicators(plain, config.network.indicators)
+    kind = GATED_INDICATOR if config.network.indicator == "none" else config.network.indicator
+    heavy = with_indicators(plain, config.network.indicators, kind)
     if not heavy.trainable_variables:
         # Copied from a frozen teacher. Not `heavy.trainable = True`: it is, so Keras would do nothing.
         for layer in heavy.layers:
