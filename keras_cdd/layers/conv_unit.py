@@ -18,13 +18,13 @@ class ConvUnit(keras.layers.Layer):
         stride: stride of the convolution; padding is symmetric at every stride, as in torch.
         kept: channels at the indicator as indices into the uncut layer, `{"inputs": [...], "outputs": [...]}`; `{}`
             for an uncut indicator, None for no indicator.
-        indicator, use_bias, epsilon, momentum: see `GatedBottleneck`.
+        use_bias, epsilon, momentum, indicator: see `GatedBottleneck`.
         **kwargs: of `keras.layers.Layer`.
 
     Input and output shape: (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), filters or kept outputs).
     """
 
-    def __init__(self, filters, kernel_size, stride, kept, indicator, use_bias, epsilon, momentum, **kwargs):
+    def __init__(self, filters, kernel_size, stride, kept, use_bias, epsilon, momentum, indicator="dense", **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.margin = (kernel_size - 1) // 2 if stride > 1 else 0

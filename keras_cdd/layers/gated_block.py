@@ -131,10 +131,10 @@ class GatedBlock(keras.layers.Layer):
             self.GEOMETRY.get(name, 1),
             stride,
             kept,
-            self.indicator,
             use_bias=self.use_bias,
             epsilon=self.epsilon,
             momentum=self.momentum,
+            indicator=self.indicator,
             dtype=self.dtype_policy,
             name=name,
         )
