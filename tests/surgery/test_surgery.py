@@ -1,5 +1,7 @@
 """Surgery's invariants, on tiny networks of all kinds."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -70,9 +72,11 @@ def test_keeping_everything_is_the_identity(indicators, indicator):
     np.testing.assert_array_equal(rebuild(model, plan)(images()), model(images()))
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("indicator, whole_filters", [("dense", True), ("dense", False), ("diagonal", True)])
-def test_the_slim_run_follows_the_silenced_one(name, indicator, whole_filters):
+@pytest.mark.parametrize(
+    "name, whole_filters, indicator",
+    [*itertools.product(OPTIMIZERS, [True, False], ["dense"]), ("adamw", True, "diagonal")],
+)
+def test_the_slim_run_follows_the_silenced_one(name, whole_filters, indicator):
     """Same outputs after the surgery, and the same weights several steps later, momentum included."""
     model, optimizer = tiny(indicator=indicator), OPTIMIZERS[name]()
     optimizer.build(model.trainable_variables)
