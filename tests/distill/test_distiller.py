@@ -14,6 +14,7 @@ from keras_cdd.distill import (
     GradientReset,
     reestimate_batch_norm,
 )
+from keras_cdd.distill.feature_pairs import FeaturePairs
 from keras_cdd.layers import FeatureRecorder, GatedBasicBlock, GatedBottleneck
 from keras_cdd.losses import (
     LossWeights,
@@ -97,6 +98,21 @@ def test_every_loss_is_logged_and_weighted():
     parts = ("identity", "triplet", "logit", "feature", "embedding", "relation")
     total = sum(getattr(weights, name) * history[f"{name}_loss"][0] for name in parts)
     assert history["loss"][0] == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("indicator", ["dense", "diagonal"])
+def test_channels_that_have_left_have_no_features_on_either_side(indicator):
+    student, teacher = network(indicator=indicator), network("none")
+    site, unit = next(iter(gated_units(student).items()))
+    stays = np.arange(4) != 1
+    unit.indicator.kernel.assign(unit.indicator.kernel * (np.outer(stays, stays) if indicator == "dense" else stays))
+    pairs, records = FeaturePairs(student), []
+    for model in (teacher, student):
+        with FeatureRecorder() as record:
+            model(images())
+        records.append(record)
+    for side in pairs(*records, {}):
+        np.testing.assert_array_equal(np.any(side[pairs.names.index(site)] != 0, axis=0), stays)
 
 
 def test_a_teacher_alone_learns():
