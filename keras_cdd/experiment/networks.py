@@ -114,7 +114,8 @@ def student_architecture(config, dataset, teacher, sample=None):
 
 
 def _require_indicators_of_kind(source, kind):
-    others = [site for site, unit in gated_units(source).items() if not isinstance(unit.indicator, INDICATOR_KINDS[kind])]
+    wanted = INDICATOR_KINDS[kind]
+    others = [site for site, unit in gated_units(source).items() if not isinstance(unit.indicator, wanted)]
     if others:
         raise UserError(
             f"The student starts with indicators of another kind at {others[0]} than --indicator={kind}; give the kind "

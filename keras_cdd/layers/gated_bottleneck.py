@@ -34,8 +34,8 @@ class GatedBottleneck(GatedBlock):
     Input and output shape: (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), outer_filters).
 
     Raises:
-        ValueError: if `indicators` or `indicator` is unknown, `filters` or `stride` is below 1, `kept_filters`, `kept_channels` or
-            `outer_filters` does not fit the block, or an identity shortcut does not fit its input.
+        ValueError: if `indicators` or `indicator` is unknown, `filters` or `stride` is below 1, `kept_filters`,
+            `kept_channels` or `outer_filters` does not fit the block, or an identity shortcut does not fit its input.
     """
 
     GEOMETRY = {"conv1": 1, "conv2": 3, "conv3": 1}

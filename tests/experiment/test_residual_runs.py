@@ -63,11 +63,12 @@ def run(photos, folder, student_model, **settings):
 @pytest.mark.parametrize("kind, indicator", [("stock", "dense"), ("stock", "diagonal"), ("gated", "diagonal")])
 def test_compression_and_reset_act_on_indicators_of_both_kinds(kind, indicator, photos, own_model, tmp_path):
     surgery = SurgeryConfig(target_macs=0.5, importance="reset", num_cuts=2, cut_start=0.5, cut_end=2.0)
+    backbone, student_model = (None, own_model) if kind == "stock" else ("tiny", None)
     summary = run(
         photos,
         tmp_path,
-        own_model if kind == "stock" else None,
-        network=NetworkConfig(None if kind == "stock" else "tiny", 8, indicator=indicator, stem="small", embedding_size=8),
+        student_model,
+        network=NetworkConfig(backbone, width=8, indicator=indicator, stem="small", embedding_size=8),
         compression=CompressionConfig(compression="lasso", gradient_reset_epoch=0.0, queue_size=32),
         training=TrainingConfig(epochs=3, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01),
         surgery=surgery,
