@@ -1,6 +1,7 @@
 """ResNets of gated blocks at any depth and width, with the retrieval head."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -76,7 +77,7 @@ def gated_resnet(
         if value not in allowed:
             raise ValueError(f"Argument `{argument}` must be one of {allowed}. Received: {argument}={value!r}")
     block, depths = BACKBONES[backbone]
-    options = {"indicators": indicators, "indicator": indicator, "stride_on": stride_on}
+    options: dict[str, Any] = {"indicators": indicators, "indicator": indicator, "stride_on": stride_on}
 
     # === Functional Model ===
     image = keras.Input((*image_size, 3), name="image")
