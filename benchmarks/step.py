@@ -6,6 +6,7 @@ A part is timed as a graph of its own, or as the difference of two. "lasso + res
 gradient reset (the paper's), "Fisher + fade" one that scores channels and fades some out (the default). The PyTorch row
 needs an interpreter with torch and torchvision, in an environment of its own: `python -m venv build/torch` and
 `build/torch/bin/pip install torch torchvision`; torchvision has no thin ResNet-50. All rows take turns.
+`--indicators none dense diagonal` adds what the indicators themselves cost.
 """
 
 import argparse
@@ -17,13 +18,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.turns import in_turns
+from benchmarks import turns
 from keras_cdd.data import ImageStore, PKSampler
 from keras_cdd.data.augment import Augmentation
 from keras_cdd.data.datasets import synthetic
 from keras_cdd.data.pipeline import training_batches
 from keras_cdd.distill import ChannelFade, CompressionRule, Distiller, EmbeddingQueue, FisherScore, GradientReset
 from keras_cdd.layers import FeatureRecorder
+from keras_cdd.layers.indicator_kinds import INDICATOR_KINDS
 from keras_cdd.models import gated_resnet
 from keras_cdd.models.gated_units import gated_units
 from keras_cdd.optimization import MomentumSGD
@@ -38,11 +40,15 @@ def main(options):
         tasks = Step(width, options).tasks()
         if torch is not None:
             tasks[TORCH] = (torch, 1)
-        seconds = {name: clock for name, (clock, _) in in_turns(tasks, options.rounds).items()}
+        seconds = {name: clock for name, (clock, _) in turns.in_turns(tasks, options.rounds).items()}
         print(f"\n{options.backbone}, width {width}, {options.size}x{options.size}, batch {options.batch}\n")
         print(table(seconds))
         if torch is not None:
             torch.close()
+        if options.indicators:
+            print("\nSteps of the student alone, by its indicators\n")
+            found = turns.in_turns(steps_alone(width, options), options.rounds)
+            print(turns.table(found, dict.fromkeys(found, next(iter(found))), unit=None))
 
 
 class Step:
@@ -100,6 +106,20 @@ class Step:
             data = (self.images, self.labels)
             parts[f"whole step, {name}"] = graph(lambda d=distiller, data=data: d.train_step(data)["loss"])
         return {name: (run, 1) for name, run in parts.items()}
+
+
+def steps_alone(width, options):
+    """Kind of indicator -> a step of a student without a teacher, in which nothing is scored or cut."""
+    steps = {}
+    for kind in options.indicators:
+        keras.utils.set_random_seed(0)
+        indicators = {"indicators": "none"} if kind == "none" else {"indicator": kind}
+        student = gated_resnet(options.backbone, width, (options.size, options.size), CLASSES, 512, **indicators)
+        distiller = Distiller(student)
+        distiller.compile(MomentumSGD(1e-4))
+        data = next(iter(batches(options)))
+        steps[kind] = (graph(lambda d=distiller, data=data: d.train_step(data)["loss"]), 1)
+    return steps
 
 
 def graph(function):
@@ -179,6 +199,8 @@ if __name__ == "__main__":
     parser.add_argument("--size", type=int, default=64, help="Height and width of the images.")
     parser.add_argument("--batch", type=int, default=24, help="Images of a step, a multiple of 4.")
     parser.add_argument("--queue", type=int, default=6_000, help="Images in the queue of the reset.")
+    kinds = ["none", *INDICATOR_KINDS]
+    parser.add_argument("--indicators", nargs="+", default=[], choices=kinds, help="Also steps with these indicators.")
     parser.add_argument("--torch_python", help="Interpreter with torch and torchvision.")
     parser.add_argument("--rounds", type=int, default=7, help="Turns of each row.")
     main(parser.parse_args())

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_cdd.annotations import Tensor
-from keras_cdd.layers import FeatureRecorder
+from keras_cdd.layers import ChannelIndicator, FeatureRecorder
 from keras_cdd.models.gated_units import gated_blocks, units_by_site
 
 
@@ -14,7 +14,8 @@ class FeaturePairs:
     """Pairs the outputs of each block's last inner convolution, before its indicator (CDD, section 3.2).
 
     Called with the `FeatureRecorder`s of teacher and student, it returns two lists of (N, C), one pair per block, where
-    C is the number of filters that the student still has. Filters whose indicator row is zero are 0 on both sides.
+    C is the number of filters that the student still has. Filters whose indicator row, or factor, is zero are 0 on both
+    sides.
 
     Args:
         student: model of gated blocks, with or without indicators.
@@ -41,7 +42,8 @@ class FeaturePairs:
         for site, unit in self._units.items():
             theirs, ours = teacher.convolution[site], student.convolution[site]
             if unit.indicator is not None:
-                alive = tf.cast(alive_inputs(unit.indicator.kernel), tf.float32)
+                alive_filters = alive_inputs if isinstance(unit.indicator, ChannelIndicator) else alive_outputs
+                alive = tf.cast(alive_filters(unit.indicator.kernel), tf.float32)
                 theirs = tf.gather(theirs, unit.indicator.input_channels, axis=-1) * alive
                 ours = ours * alive
             taught.append(theirs)

@@ -1,15 +1,18 @@
 """Makes the teacher and the student that the settings describe."""
 
+from keras_cdd.errors import UserError
 from keras_cdd.experiment.given_models import flat, load_student_model, with_training_outputs
 from keras_cdd.experiment.pca_head import start_by_pca
 from keras_cdd.experiment.weight_paths import weights_by_layer
 from keras_cdd.layers.embedding_head import is_in_head
+from keras_cdd.layers.indicator_kinds import INDICATOR_KINDS
 from keras_cdd.models import gate_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
 from keras_cdd.models.backbones import STOCK_BACKBONES
-from keras_cdd.models.gated_units import gated_blocks
+from keras_cdd.models.gated_units import gated_blocks, gated_units
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
 from keras_cdd.models.pretrained.same_names import steady_names
 from keras_cdd.models.pretrained.weights import file_weights
+from keras_cdd.settings.config import GATED_INDICATOR
 
 
 def make_teacher(config, dataset, sample=None):
@@ -99,12 +102,25 @@ def student_architecture(config, dataset, teacher, sample=None):
     if teacher is not None and source is not teacher and same_architecture(source, teacher):
         source = teacher
     plain = with_training_outputs(flat(source), dataset.num_identities)
-    heavy = with_indicators(plain, config.network.indicators)
+    kind = GATED_INDICATOR if config.network.indicator == "none" else config.network.indicator
+    if config.run.student_init != "random":
+        _require_indicators_of_kind(plain, kind)
+    heavy = with_indicators(plain, config.network.indicators, kind)
     if not heavy.trainable_variables:
         # Copied from a frozen teacher. Not `heavy.trainable = True`: it is, so Keras would do nothing.
         for layer in heavy.layers:
             layer.trainable = True
     return heavy, plain
+
+
+def _require_indicators_of_kind(source, kind):
+    wanted = INDICATOR_KINDS[kind]
+    others = [site for site, unit in gated_units(source).items() if not isinstance(unit.indicator, wanted)]
+    if others:
+        raise UserError(
+            f"The student starts with indicators of another kind at {others[0]} than --indicator={kind}; give the kind "
+            "that they are of, or a network without indicators, such as a teacher.keras."
+        )
 
 
 def make_heavy_student(config, dataset, teacher, sample=None):

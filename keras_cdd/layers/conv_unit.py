@@ -4,9 +4,9 @@ import functools
 
 import keras
 
-from keras_cdd.layers.channel_indicator import ChannelIndicator
 from keras_cdd.layers.feature_recorder import active_recorder
 from keras_cdd.layers.fused_batch_normalization import FusedBatchNormalization
+from keras_cdd.layers.indicator_kinds import INDICATOR_KINDS
 
 
 class ConvUnit(keras.layers.Layer):
@@ -18,13 +18,13 @@ class ConvUnit(keras.layers.Layer):
         stride: stride of the convolution; padding is symmetric at every stride, as in torch.
         kept: channels at the indicator as indices into the uncut layer, `{"inputs": [...], "outputs": [...]}`; `{}`
             for an uncut indicator, None for no indicator.
-        use_bias, epsilon, momentum: see `GatedBottleneck`.
+        use_bias, epsilon, momentum, indicator: see `GatedBottleneck`.
         **kwargs: of `keras.layers.Layer`.
 
     Input and output shape: (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), filters or kept outputs).
     """
 
-    def __init__(self, filters, kernel_size, stride, kept, use_bias, epsilon, momentum, **kwargs):
+    def __init__(self, filters, kernel_size, stride, kept, use_bias, epsilon, momentum, indicator="dense", **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.margin = (kernel_size - 1) // 2 if stride > 1 else 0
@@ -44,12 +44,10 @@ class ConvUnit(keras.layers.Layer):
         self.bn = FusedBatchNormalization(momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy, name="bn")
         self.indicator = None
         if kept is not None:
-            self.indicator = ChannelIndicator(
-                input_channels=kept.get("inputs"),
-                output_channels=kept.get("outputs"),
-                dtype=self.dtype_policy,
-                name="indicator",
-            )
+            channels = {"output_channels": kept.get("outputs")}
+            if indicator == "dense":
+                channels["input_channels"] = kept.get("inputs")
+            self.indicator = INDICATOR_KINDS[indicator](**channels, dtype=self.dtype_policy, name="indicator")
 
     def build(self, input_shape):
         self.conv.build(self._padded_shape(input_shape))

@@ -24,6 +24,7 @@ class DiagonalIndicator(keras.layers.Layer):
 
     Attributes:
         kernel: (1, 1, 1, channels) variable, the factors, with the axes of a `ChannelIndicator`'s kernel.
+        kept, input_channels: as of a `ChannelIndicator`: number of channels, and `output_channels` once more.
 
     Raises:
         ValueError: if the list is empty, unsorted, has duplicates or negative indices, or if its length does not match
@@ -53,6 +54,14 @@ class DiagonalIndicator(keras.layers.Layer):
             # All replicas compute the same shrinkage, so the first one's value is everybody's.
             aggregation="only_first_replica",
         )
+
+    @property
+    def kept(self) -> int | None:
+        return None if self.output_channels is None else len(self.output_channels)
+
+    @property
+    def input_channels(self) -> list[int] | None:
+        return self.output_channels
 
     def call(self, inputs: Tensor) -> Tensor:
         return inputs * keras.ops.reshape(self.kernel, (-1,))

@@ -9,6 +9,7 @@ from keras_cdd.annotations import Shape, Tensor
 from keras_cdd.layers.conv_shape import ConvShape
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.layers.feature_recorder import active_recorder, into
+from keras_cdd.layers.indicator_kinds import INDICATOR_KINDS
 
 # Where the indicators of a block stand; subclasses say at which convolutions that is.
 INDICATORS = ("none", "conv2", "both")
@@ -45,12 +46,17 @@ class GatedBlock(keras.layers.Layer):
         momentum: float = 0.9,
         outer_filters: int | None = None,
         projection: bool | None = None,
+        indicator: str = "dense",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if indicators not in self.SITES:
             raise ValueError(
                 f"Argument `indicators` must be one of {sorted(self.SITES)}. Received: indicators={indicators!r}"
+            )
+        if indicator not in INDICATOR_KINDS:
+            raise ValueError(
+                f"Argument `indicator` must be one of {sorted(INDICATOR_KINDS)}. Received: indicator={indicator!r}"
             )
         if filters < 1 or stride < 1:
             raise ValueError(
@@ -70,6 +76,7 @@ class GatedBlock(keras.layers.Layer):
         self.projection = projection
         self.stride = stride
         self.indicators = indicators
+        self.indicator = indicator
         self.stride_on = stride_on or next(name for name, size in self.GEOMETRY.items() if size == 3)
         self.use_bias = use_bias
         self.epsilon = epsilon
@@ -103,6 +110,12 @@ class GatedBlock(keras.layers.Layer):
                 f"Argument `kept_channels` must name channels below {self.filters} of the indicators {sites}. "
                 f"Received: kept_channels={kept_channels}"
             )
+        mixed = [site for site, kept in kept_channels.items() if list(kept["inputs"]) != list(kept["outputs"])]
+        if self.indicator == "diagonal" and mixed:
+            raise ValueError(
+                "Argument `kept_channels` must name the same inputs and outputs of a diagonal indicator. "
+                f"Received: others for {mixed}"
+            )
         return kept_channels
 
     def _inner_unit(self, name: str) -> ConvUnit:
@@ -121,6 +134,7 @@ class GatedBlock(keras.layers.Layer):
             use_bias=self.use_bias,
             epsilon=self.epsilon,
             momentum=self.momentum,
+            indicator=self.indicator,
             dtype=self.dtype_policy,
             name=name,
         )
@@ -223,4 +237,5 @@ class GatedBlock(keras.layers.Layer):
             "momentum": self.momentum,
             "outer_filters": self.outer_filters,
             "projection": self.projection,
+            "indicator": self.indicator,
         }

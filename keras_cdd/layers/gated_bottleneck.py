@@ -27,13 +27,15 @@ class GatedBottleneck(GatedBlock):
         outer_filters: output channels, where surgery cut them. Default: 4 x `filters`.
         projection: True for a shortcut with a convolution, False for the identity. Default: None, the identity where
             input and output have the same shape. Surgery states it, since widths may become equal that were not.
+        indicator: "dense" (the default): `ChannelIndicator`s, 1x1 convolutions, as in the paper. "diagonal":
+            `DiagonalIndicator`s, a factor a channel, which take less time.
         **kwargs: of `keras.layers.Layer`.
 
     Input and output shape: (N, H, W, C) -> (N, ceil(H / stride), ceil(W / stride), outer_filters).
 
     Raises:
-        ValueError: if `indicators` is unknown, `filters` or `stride` is below 1, `kept_filters`, `kept_channels` or
-            `outer_filters` does not fit the block, or an identity shortcut does not fit its input.
+        ValueError: if `indicators` or `indicator` is unknown, `filters` or `stride` is below 1, `kept_filters`,
+            `kept_channels` or `outer_filters` does not fit the block, or an identity shortcut does not fit its input.
     """
 
     GEOMETRY = {"conv1": 1, "conv2": 3, "conv3": 1}

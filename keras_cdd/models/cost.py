@@ -223,9 +223,8 @@ def _block_macs(call: Call) -> int:
     for shape, unit in zip(block.conv_shapes(call.input.shape), _units(block), strict=True):
         macs += shape.macs
         if unit.indicator is not None:
-            inputs, outputs = unit.indicator.kernel.shape[2:]
-            dropped = shape.area * unit.conv.kernel.shape[2] * (inputs - outputs)
-            macs += shape.positions * (inputs * outputs + dropped)
+            dropped = shape.area * unit.conv.kernel.shape[2] * (unit.filters - unit.indicator.kept)
+            macs += shape.positions * (_size(unit.indicator.kernel) + dropped)
     return macs
 
 

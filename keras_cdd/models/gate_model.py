@@ -4,6 +4,7 @@ import keras
 
 from keras_cdd.errors import UserError
 from keras_cdd.layers import GatedBlock
+from keras_cdd.layers.indicator_kinds import INDICATOR_KINDS
 from keras_cdd.models.gate_blocks import gate_blocks
 from keras_cdd.models.gate_sites import gate_sites
 
@@ -47,19 +48,20 @@ def gate_model(
     """
     if indicator == "blocks":
         return gate_blocks(model, indicators)
-    if indicator not in ("dense", "diagonal"):
+    if indicator not in INDICATOR_KINDS:
         raise ValueError(
             f'Argument `indicator` must be "blocks", "dense" or "diagonal". Received: indicator={indicator!r}'
         )
     return gate_sites(model, indicator, residual)
 
 
-def with_indicators(model: keras.Model, indicators: str) -> keras.Model:
+def with_indicators(model: keras.Model, indicators: str, indicator: str = "dense") -> keras.Model:
     """The same architecture with other indicators and newly initialised weights: a heavy student for a plain teacher.
 
     Args:
         model: functional model of uncut gated blocks; not changed.
         indicators: "conv2", "both" or "none".
+        indicator: "dense" (the default) or "diagonal", see `GatedBottleneck`.
 
     Returns:
         A new model.
@@ -76,7 +78,7 @@ def with_indicators(model: keras.Model, indicators: str) -> keras.Model:
                     "New indicators need a network whose outer widths are uncut. "
                     f"Received: {layer.name} with {layer.outer_filters} of {layer.full_outer_filters} channels outside"
                 )
-            config |= {"indicators": indicators, "kept_filters": None, "kept_channels": None}
+            config |= {"indicators": indicators, "indicator": indicator, "kept_filters": None, "kept_channels": None}
         return layer.__class__.from_config(config)
 
     return keras.models.clone_model(model, clone_function=clone, recursive=True)

@@ -7,7 +7,7 @@ import keras
 
 from keras_cdd.annotations import Tensor
 from keras_cdd.errors import UserError
-from keras_cdd.layers import ChannelIndicator, DiagonalIndicator
+from keras_cdd.layers.indicator_kinds import INDICATOR_KINDS
 from keras_cdd.models.call import Call
 from keras_cdd.models.copies import Copies
 from keras_cdd.models.free_names import FreeNames
@@ -82,7 +82,6 @@ class _Indicator:
 
     def __call__(self, x: Tensor) -> Tensor:
         if self._layer is None:
-            kind = ChannelIndicator if self._kind == "dense" else DiagonalIndicator
             policy = self._policy if self._policy.compute_dtype == x.dtype else x.dtype
-            self._layer = kind(full_channels=self._full_channels, dtype=policy, name=self._name)
+            self._layer = INDICATOR_KINDS[self._kind](full_channels=self._full_channels, dtype=policy, name=self._name)
         return self._layer(x)

@@ -1,6 +1,7 @@
 """ResNets of gated blocks at any depth and width, with the retrieval head."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -35,6 +36,7 @@ def gated_resnet(
     stride_on: str | None = None,
     name: str | None = None,
     head: str = "neck",
+    indicator: str = "dense",
 ) -> keras.Model:
     """A functional retrieval network of gated blocks.
 
@@ -55,6 +57,7 @@ def gated_resnet(
             Default: that of the block's class.
         name: name of the model; "gated_" and the backbone by default.
         head: "neck" (the default), "linear" or "none", see `embedding_head`.
+        indicator: "dense" (the default) or "diagonal", see `GatedBottleneck`.
 
     Returns:
         A `keras.Model` from (N, height, width, 3) pixels in 0..255 to the dict of `embedding_head`: `features`,
@@ -74,6 +77,7 @@ def gated_resnet(
         if value not in allowed:
             raise ValueError(f"Argument `{argument}` must be one of {allowed}. Received: {argument}={value!r}")
     block, depths = BACKBONES[backbone]
+    options: dict[str, Any] = {"indicators": indicators, "indicator": indicator, "stride_on": stride_on}
 
     # === Functional Model ===
     image = keras.Input((*image_size, 3), name="image")
@@ -84,7 +88,7 @@ def gated_resnet(
         filters = width * 2 ** (stage - 1)
         for number in range(1, depth + 1):
             stride = {1: 1, 4: last_stride}.get(stage, 2) if number == 1 else 1
-            x = block(filters, stride, indicators, stride_on=stride_on, name=f"stage{stage}_block{number}")(x)
+            x = block(filters, stride, **options, name=f"stage{stage}_block{number}")(x)
     outputs = embedding_head(x, embedding_size, num_classes, pooling, head)
     return keras.Model(image, outputs, name=name or f"gated_{backbone}")
 

@@ -32,5 +32,5 @@ def units_by_site(model: keras.Model) -> dict[str, ConvUnit]:
 
 
 def indicator_kernels(model: keras.Model) -> dict[str, np.ndarray]:
-    """Name of the site -> indicator kernel as a NumPy matrix (inputs, outputs)."""
+    """Name of the site -> indicator kernel as a NumPy matrix (inputs, outputs), of a diagonal one (1, outputs)."""
     return {site: keras.ops.convert_to_numpy(unit.indicator.kernel)[0, 0] for site, unit in gated_units(model).items()}

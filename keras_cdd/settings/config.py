@@ -8,6 +8,7 @@ from keras_cdd.distill.embedding_queue import QUEUE_DTYPES
 from keras_cdd.distill.gradient_reset import METRICS
 from keras_cdd.layers.embedding_head import HEADS, POOLINGS
 from keras_cdd.layers.gated_block import INDICATORS
+from keras_cdd.layers.indicator_kinds import INDICATOR_KINDS
 from keras_cdd.losses import LOSSES, LossWeights
 from keras_cdd.models.backbones import ALL_BACKBONES
 from keras_cdd.models.gated_resnet import STEMS
@@ -18,6 +19,7 @@ from keras_cdd.settings.rules import check_settings
 from keras_cdd.surgery.importance import IMPORTANCES
 
 DEFAULT_BACKBONE = "resnet50"
+GATED_INDICATOR = "dense"
 ONLY_RESNETS = "Only for backbones of gated blocks (resnet18 to resnet152)."
 
 
@@ -78,8 +80,9 @@ class NetworkConfig:
     indicators: str = option("both", f"Convolutions of a block with channel indicators. {ONLY_RESNETS}", INDICATORS[1:])
     indicator: str = option(
         "none",
-        "Indicator at every site of a student without gated blocks, for --compression and the gradient reset.",
-        ("none", "dense", "diagonal"),
+        "Indicators at every site of a student: dense 1x1 convolutions, or a factor a channel, which takes less time. "
+        f"none: {GATED_INDICATOR} ones in gated blocks, none elsewhere: no --compression and no gradient reset there.",
+        ("none", *INDICATOR_KINDS),
     )
     stem: str = option("standard", f"7x7 stride 2 with max-pooling, or 3x3 for small images. {ONLY_RESNETS}", STEMS)
     last_stride: int = option(1, f"Stride of the last stage. {ONLY_RESNETS}", (1, 2))

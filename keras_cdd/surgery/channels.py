@@ -52,9 +52,9 @@ class Channels:
     def comparable(self, measure: str) -> Values:
         """Site -> (channels,): squares of the norms, made comparable between sites.
 
-        Inside gated blocks they are taken relative to their site's mean. Elsewhere, relative to the mean of what is
-        then left of the site, see `surviving_importance`, and times what a channel costs now, so that no site is
-        emptied because its channels cost much.
+        Of dense indicators inside gated blocks they are taken relative to their site's mean. Elsewhere, relative to the
+        mean of what is then left of the site, see `surviving_importance`, and times what a channel costs now, so that
+        no site is emptied because its channels cost much.
 
         Args:
             measure: "macs", "params" or "ms".

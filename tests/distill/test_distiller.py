@@ -14,6 +14,7 @@ from keras_cdd.distill import (
     GradientReset,
     reestimate_batch_norm,
 )
+from keras_cdd.distill.feature_pairs import FeaturePairs
 from keras_cdd.layers import FeatureRecorder, GatedBasicBlock, GatedBottleneck
 from keras_cdd.losses import (
     LossWeights,
@@ -48,11 +49,10 @@ def few_blocks():
         yield
 
 
-def network(indicators="both", backbone="basic"):
+def network(indicators="both", backbone="basic", indicator="dense"):
     keras.utils.set_random_seed(0)
-    return gated_resnet(
-        backbone, width=4, image_size=(16, 16), num_classes=4, embedding_size=8, indicators=indicators, stem="small"
-    )
+    settings = {"width": 4, "image_size": (16, 16), "num_classes": 4, "embedding_size": 8, "stem": "small"}
+    return gated_resnet(backbone, **settings, indicators=indicators, indicator=indicator)
 
 
 def images(seed=0):
@@ -100,6 +100,21 @@ def test_every_loss_is_logged_and_weighted():
     assert history["loss"][0] == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.parametrize("indicator", ["dense", "diagonal"])
+def test_channels_that_have_left_have_no_features_on_either_side(indicator):
+    student, teacher = network(indicator=indicator), network("none")
+    site, unit = next(iter(gated_units(student).items()))
+    stays = np.arange(4) != 1
+    unit.indicator.kernel.assign(unit.indicator.kernel * (np.outer(stays, stays) if indicator == "dense" else stays))
+    pairs, records = FeaturePairs(student), []
+    for model in (teacher, student):
+        with FeatureRecorder() as record:
+            model(images())
+        records.append(record)
+    for side in pairs(*records, {}):
+        np.testing.assert_array_equal(np.any(side[pairs.names.index(site)] != 0, axis=0), stays)
+
+
 def test_a_teacher_alone_learns():
     distiller = Distiller(network("none"))
     distiller.compile(MomentumSGD(0.02))
@@ -116,8 +131,9 @@ class FactorRecorder(FeatureRecorder):
         return activation * self.gates[site][:, None, None, :]
 
 
-def test_gates_give_the_gradient_of_a_factor_on_each_channel():
-    student = network()
+@pytest.mark.parametrize("indicator", ["dense", "diagonal"])
+def test_gates_give_the_gradient_of_a_factor_on_each_channel(indicator):
+    student = network(indicator=indicator)
     fisher = fisher_of(student)
     fit(Distiller(student, parts=[fisher]), MomentumSGD(0.0), steps=1)
     assert float(fisher.images) == 8
@@ -131,8 +147,9 @@ def test_gates_give_the_gradient_of_a_factor_on_each_channel():
         np.testing.assert_allclose(fisher.sums[site], expected, rtol=1e-3, atol=1e-6)
 
 
-def test_the_mask_takes_the_tasks_pull_away():
-    student, teacher = network(), network("none")
+@pytest.mark.parametrize("indicator", ["dense", "diagonal"])
+def test_the_mask_takes_the_tasks_pull_away(indicator):
+    student, teacher = network(indicator=indicator), network("none")
     reset = make_reset(student, teacher)
     for mask in reset.masks.values():
         mask.assign(tf.zeros_like(mask))
@@ -163,8 +180,9 @@ def test_proximal_compression_ends_in_exact_zeros():
     assert not kernels.any()
 
 
-def test_proximal_compression_without_a_budget_slims_the_network():
-    student = network()
+@pytest.mark.parametrize("indicator", ["dense", "diagonal"])
+def test_proximal_compression_without_a_budget_slims_the_network(indicator):
+    student = network(indicator=indicator)
     for unit in gated_units(student).values():
         kernel = unit.indicator.kernel
         kernel.assign(kernel * np.where(np.arange(kernel.shape[3]) % 4 == 1, 0.05, 1.0))
@@ -178,8 +196,9 @@ def test_proximal_compression_without_a_budget_slims_the_network():
     np.testing.assert_allclose(slim(images())["embedding"], student(images())["embedding"], rtol=1e-4, atol=1e-4)
 
 
-def test_leaving_channels_fall_linearly_to_exact_zeros_and_the_others_do_not():
-    student = network()
+@pytest.mark.parametrize("indicator", ["dense", "diagonal"])
+def test_leaving_channels_fall_linearly_to_exact_zeros_and_the_others_do_not(indicator):
+    student = network(indicator=indicator)
     kernels = {site: unit.indicator.kernel for site, unit in gated_units(student).items()}
     fade = ChannelFade({name: kernel.shape[2:] for name, kernel in kernels.items()})
     distiller = Distiller(student, parts=[fade])
@@ -191,11 +210,11 @@ def test_leaving_channels_fall_linearly_to_exact_zeros_and_the_others_do_not():
     seen = []
     for _ in range(4):
         distiller.fit(batches(1), verbose=0, shuffle=False)
-        seen.append(kernels[site].numpy()[0, 0, 1, 1])
+        seen.append(kernels[site].numpy()[0, 0, :, 1].max())
     np.testing.assert_allclose(seen, [2 / 3, 1 / 3, 0, 0], atol=1e-6)
     assert seen[2] == 0.0
     for name, kernel in kernels.items():
-        same = np.eye(*kernel.shape[2:]) * staying[name]
+        same = (np.eye(kernel.shape[3]) if indicator == "dense" else 1.0) * staying[name]
         np.testing.assert_array_equal(kernel.numpy()[0, 0], same, err_msg=name)
 
 

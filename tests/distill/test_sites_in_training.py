@@ -15,10 +15,10 @@ from keras_cdd.models import gate_model
 from keras_cdd.models.sites import cut_sites, sites
 from keras_cdd.surgery import plan_surgery, rebuild
 from tests.models.networks import images_for
-from tests.models.sites.small import SMALL, gated, residual
+from tests.models.sites.small import SMALL, gated, gated_diagonal, residual
 from tests.surgery.stock import alive
 
-STOCK = [build for build, (found, _) in SMALL.items() if found and build is not gated]
+STOCK = [build for build, (found, _) in SMALL.items() if found and build not in (gated, gated_diagonal)]
 NO_LOSSES = LossWeights(identity=0.0, triplet=0.0, logit=0.0, feature=0.0, embedding=0.0, relation=0.0)
 
 

@@ -1,10 +1,15 @@
-"""Widths of a static student: used if valid, otherwise refused with one line."""
+"""The student that the settings ask for, and widths of a static one: made if valid, otherwise refused with one line."""
+
+import types
 
 import pytest
 
 from keras_cdd.errors import MissingFileError, UserError
+from keras_cdd.experiment.networks import make_heavy_student
 from keras_cdd.experiment.static_cut import StaticCut
 from keras_cdd.models import gated_resnet
+from keras_cdd.models.gated_units import gated_units
+from keras_cdd.settings.config import GATED_INDICATOR, Config, NetworkConfig, RunConfig
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +41,23 @@ def test_wrong_counts_are_a_user_s_mistake(heavy, kept, words):
 def test_a_file_that_is_not_there(heavy):
     with pytest.raises(MissingFileError, match="--kept_filters nowhere.keras is not there"):
         StaticCut(heavy, "nowhere.keras")
+
+
+def student(teacher, indicator, **run):
+    data = types.SimpleNamespace(num_identities=3)
+    return make_heavy_student(Config(network=NetworkConfig(indicator=indicator), run=RunConfig(**run)), data, teacher)
+
+
+@pytest.mark.parametrize("indicator", ["none", "dense", "diagonal"])
+def test_gated_blocks_get_the_indicators_that_are_asked_for(indicator, tiny_backbone):
+    options = {"width": 4, "image_size": (16, 16), "num_classes": 3, "embedding_size": 8, "stem": "small"}
+    teacher = gated_resnet(tiny_backbone, **options, indicators="none")
+    made = student(teacher, indicator)
+    kind = GATED_INDICATOR if indicator == "none" else indicator
+    shapes = [unit.indicator.kernel.shape for unit in gated_units(made).values()]
+    assert shapes == [(1, 1, width if kind == "dense" else 1, width) for width in (4, 8, 16)]
+    # Trained ones of the other kind cannot become these.
+    other = gated_resnet(tiny_backbone, **options, indicator={"dense": "diagonal", "diagonal": "dense"}[kind])
+    with pytest.raises(UserError, match=f"another kind at stage1_block1/conv1 than --indicator={kind}"):
+        student(other, indicator)
+    assert len(gated_units(student(other, indicator, student_init="random"))) == 3

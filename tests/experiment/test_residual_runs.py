@@ -10,7 +10,9 @@ import pytest
 from keras_cdd.experiment import phase_loop, run_experiment
 from keras_cdd.experiment.static_cut import StaticCut
 from keras_cdd.layers import embedding_head
+from keras_cdd.layers.indicator_kinds import INDICATOR_KINDS
 from keras_cdd.models import count_macs
+from keras_cdd.models.sites import sites
 from keras_cdd.settings.config import (
     CompressionConfig,
     Config,
@@ -58,13 +60,15 @@ def run(photos, folder, student_model, **settings):
     return run_experiment(dataclasses.replace(config, **settings), "")
 
 
-def test_compression_and_reset_act_on_indicators_between_stock_layers(photos, own_model, tmp_path):
+@pytest.mark.parametrize("kind, indicator", [("stock", "diagonal"), ("gated", "diagonal")])
+def test_compression_and_reset_act_on_indicators_of_both_kinds(kind, indicator, photos, own_model, tmp_path):
     surgery = SurgeryConfig(target_macs=0.5, importance="reset", num_cuts=2, cut_start=0.5, cut_end=2.0)
+    backbone, student_model = (None, own_model) if kind == "stock" else ("tiny", None)
     summary = run(
         photos,
         tmp_path,
-        own_model,
-        network=NetworkConfig(embedding_size=8, indicator="diagonal"),
+        student_model,
+        network=NetworkConfig(backbone, width=8, indicator=indicator, stem="small", embedding_size=8),
         compression=CompressionConfig(compression="lasso", gradient_reset_epoch=0.0, queue_size=32),
         training=TrainingConfig(epochs=3, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01),
         surgery=surgery,
@@ -73,7 +77,8 @@ def test_compression_and_reset_act_on_indicators_between_stock_layers(photos, ow
     lines = logged(tmp_path, "metrics.jsonl")
     assert lines[-1]["compression_loss"] > 0
     student, deploy = (keras.saving.load_model(tmp_path / f"{name}.keras") for name in ("student", "deploy"))
-    assert "DiagonalIndicator" in {type(layer).__name__ for layer in student.layers}
+    found = sites(student)
+    assert {type(found.indicator(name)) for name in found.kernels()} == {INDICATOR_KINDS[indicator]}
     assert all(type(layer).__module__.startswith("keras.") for layer in deploy.layers)
     assert summary["student"]["mAP"] == pytest.approx(summary["deploy"]["mAP"], abs=0.5)
 

@@ -20,9 +20,10 @@ def images(seed=0, shape=(2, 9, 8, 16)):
 
 @pytest.mark.parametrize("kind", [GatedBottleneck, GatedBasicBlock])
 @pytest.mark.parametrize("indicators", ["conv2", "both"])
+@pytest.mark.parametrize("indicator", ["dense", "diagonal"])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_fresh_gated_block_equals_the_plain_block(kind, indicators, stride):
-    gated, plain = kind(4, stride, indicators, name="a"), kind(4, stride, "none", name="a")
+def test_a_fresh_gated_block_equals_the_plain_block(kind, indicators, indicator, stride):
+    gated, plain = kind(4, stride, indicators, indicator=indicator, name="a"), kind(4, stride, "none", name="a")
     outputs = gated(images())
     plain(images())
     places = {weight.path: weight for weight in gated.weights}
@@ -32,14 +33,15 @@ def test_a_fresh_gated_block_equals_the_plain_block(kind, indicators, stride):
     assert outputs.shape == gated.compute_output_shape((2, 9, 8, 16))
 
 
+@pytest.mark.parametrize("indicator", ["dense", "diagonal"])
 @pytest.mark.parametrize("kind, kept", [(GatedBottleneck, [2, 3]), (GatedBasicBlock, [3])])
-def test_a_cut_block_survives_saving(tmp_path, kind, kept):
+def test_a_cut_block_survives_saving(tmp_path, kind, kept, indicator):
     image = keras.Input((9, 8, 16))
-    model = keras.Model(image, kind(4, 2, "both", kept_filters=kept)(image))
+    model = keras.Model(image, kind(4, 2, "both", kept_filters=kept, indicator=indicator)(image))
     model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(again(images()), model(images()))
-    assert again.layers[1].kept_filters == kept
+    assert again.layers[1].kept_filters == kept and again.layers[1].indicator == indicator
 
 
 @pytest.mark.parametrize("projection", [True, False])
@@ -144,6 +146,8 @@ def test_a_wrong_indicator_is_refused(arguments):
         {"stride_on": "conv9"},
         {"outer_filters": 0},
         {"outer_filters": 17},
+        {"indicator": "round"},
+        {"indicator": "diagonal", "kept_channels": {"conv2": {"inputs": [0, 1], "outputs": [0]}}},
     ],
 )
 def test_a_wrong_block_is_refused(arguments):

@@ -21,6 +21,7 @@ from tests.models.sites.small import (
     frozen,
     gated,
     gated_bottlenecks,
+    gated_diagonal,
     gated_stream,
     grouped_as_depthwise,
     indicated,
@@ -41,6 +42,7 @@ NO_PLACE = {
         concatenated: {"a", "b"},
         indicated: {"a", "c"},
         gated: {"stem"},
+        gated_diagonal: {"stem"},
         gated_stream: {"stem"},
     },
     "dense": {
@@ -48,6 +50,7 @@ NO_PLACE = {
         composite: {"stem"},
         indicated: {"indicator"},
         gated: {"stem", "cut/conv3"},
+        gated_diagonal: {"stem", "cut/conv3"},
         gated_bottlenecks: {"a/conv3", "b/conv3"},
     },
 }

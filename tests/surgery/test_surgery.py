@@ -1,5 +1,7 @@
 """Surgery's invariants, on tiny networks of all kinds."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -16,14 +18,14 @@ from keras_cdd.surgery.slicing import slice_all
 from keras_cdd.surgery.trigger import worth_rebuilding
 
 
-def tiny(indicators="both", **options):
+def tiny(indicators="both", indicator="dense", **options):
     """A user's functional model: two blocks of each kind, a branch, an odd image size."""
     image = keras.Input((15, 13, 3))
     x = keras.layers.Conv2D(8, 3, name="stem")(image)
-    a = GatedBottleneck(4, 2, indicators, name="a")(x)
-    b = GatedBasicBlock(16, 2, indicators, name="b")(x)
+    a = GatedBottleneck(4, 2, indicators, indicator=indicator, name="a")(x)
+    b = GatedBasicBlock(16, 2, indicators, indicator=indicator, name="b")(x)
     x = keras.layers.Concatenate()([a, b])
-    x = GatedBottleneck(8, 1, indicators, name="c")(x)
+    x = GatedBottleneck(8, 1, indicators, indicator=indicator, name="c")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(image, keras.layers.Dense(5, name="top")(x), **options)
     rng = np.random.default_rng(0)
@@ -62,19 +64,21 @@ def train(model, optimizer, steps, start=0):
         optimizer.apply(gradients, model.trainable_variables)
 
 
-@pytest.mark.parametrize("indicators", ["conv2", "both"])
-def test_keeping_everything_is_the_identity(indicators):
-    model = tiny(indicators)
+@pytest.mark.parametrize("indicators, indicator", [("conv2", "dense"), ("both", "dense"), ("both", "diagonal")])
+def test_keeping_everything_is_the_identity(indicators, indicator):
+    model = tiny(indicators, indicator)
     plan = plan_surgery(model)
     assert plan.is_identity and plan.macs[0] == plan.macs[1] == plan.full_macs
     np.testing.assert_array_equal(rebuild(model, plan)(images()), model(images()))
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("whole_filters", [True, False])
-def test_the_slim_run_follows_the_silenced_one(name, whole_filters):
+@pytest.mark.parametrize(
+    "name, whole_filters, indicator",
+    [*itertools.product(OPTIMIZERS, [True, False], ["dense"]), ("adamw", True, "diagonal")],
+)
+def test_the_slim_run_follows_the_silenced_one(name, whole_filters, indicator):
     """Same outputs after the surgery, and the same weights several steps later, momentum included."""
-    model, optimizer = tiny(), OPTIMIZERS[name]()
+    model, optimizer = tiny(indicator=indicator), OPTIMIZERS[name]()
     optimizer.build(model.trainable_variables)
     train(model, optimizer, 2)
     silence(model, plan_surgery(model, target_macs=0.6), optimizer, whole_filters)
@@ -141,10 +145,10 @@ def test_inputs_stay_untouched():
         np.testing.assert_array_equal(array, weight)
 
 
-@pytest.mark.parametrize("indicators", ["conv2", "both"])
+@pytest.mark.parametrize("indicators, indicator", [("conv2", "dense"), ("both", "dense"), ("both", "diagonal")])
 @pytest.mark.parametrize("measure", ["macs", "params"])
-def test_a_budget_is_met_within_one_channel(indicators, measure):
-    model = tiny(indicators)
+def test_a_budget_is_met_within_one_channel(indicators, indicator, measure):
+    model = tiny(indicators, indicator)
     plan = plan_surgery(model, **{f"target_{measure}": 0.7})
     before, after = getattr(plan, measure)
     full = getattr(plan, f"full_{measure}")

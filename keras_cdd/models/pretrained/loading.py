@@ -126,5 +126,5 @@ def _check_shapes(model: keras.Model, found: Mapping[str, np.ndarray], keys: Map
         if weight.path in found and found[weight.path].shape != tuple(weight.shape):
             raise UserError(
                 f"Weight {keys[weight.path]} has shape {found[weight.path].shape}, the network needs "
-                f"{tuple(weight.shape)}; do the weights have another width?"
+                f"{tuple(weight.shape)}; do the weights have another width, or indicators of another kind?"
             )

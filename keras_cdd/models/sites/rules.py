@@ -203,47 +203,49 @@ def _gated_block(walk: Walk, call: Call) -> np.ndarray:
     """Sites inside, where an indicator stands; the outer width is one of all blocks that the sum joins."""
     block: GatedBlock = call.operation
     _inside_block(walk, block)
-    channels, outputs = walk.channels(call.input), _unit_outputs(walk, block, block.last)
+    width = block.full_outer_filters
+    channels, outputs = walk.channels(call.input), _unit_outputs(walk, block, block.last, width)
     walk.read(block, block.inner[0].conv.kernel, 2, channels)
     if block.shortcut is None:
         walk.join(outputs, channels)
     else:
         walk.read(block, block.shortcut.conv.kernel, 2, channels)
-        walk.join(outputs, _unit_outputs(walk, block, block.shortcut))
+        walk.join(outputs, _unit_outputs(walk, block, block.shortcut, width))
     walk.state(block, "outer_filters", outputs)
     return outputs
 
 
-def _unit_outputs(walk: Walk, block: GatedBlock, unit: ConvUnit) -> np.ndarray:
+def _unit_outputs(walk: Walk, block: GatedBlock, unit: ConvUnit, full_channels: int) -> np.ndarray:
     """What a convolution of a block makes with its BatchNorm, without an indicator."""
     site = f"{walk.name(block)}/{unit.name}"
-    bias, full_channels = unit.conv.bias, block.full_outer_filters
-    outputs = walk.make(block, unit.conv.kernel, 3, bias, site=site, full_channels=full_channels)
+    outputs = walk.make(block, unit.conv.kernel, 3, unit.conv.bias, site=site, full_channels=full_channels)
     _through(walk, block, unit.bn, outputs)
     return outputs
 
 
 def _inside_block(walk: Walk, block: GatedBlock) -> None:
-    name = walk.name(block)
     for unit, after in zip(block.inner, [*block.inner[1:], block.last], strict=True):
         if unit.indicator is None or (id(unit.conv.kernel), 3) in walk.axes:
             continue
-        inputs = walk.labels.fresh(unit.conv.kernel.shape[3])
-        walk.scale(block, unit.conv.kernel, 3, inputs)
-        for vector in [*unit.conv.weights[1:], *unit.bn.weights]:
-            walk.scale(block, vector, 0, inputs)
-        kernel = unit.indicator.kernel
-        walk.scale(block, kernel, 2, inputs)
-        outputs = walk.make(
-            block,
-            kernel,
-            3,
-            site=f"{name}/{unit.name}",
-            full_channels=block.filters,
-            inputs=inputs,
-            is_indicator=True,
-        )
+        indicated = _densely_indicated if isinstance(unit.indicator, ChannelIndicator) else _diagonally_indicated
+        outputs = indicated(walk, block, unit)
         walk.read(block, after.conv.kernel, 2, outputs)
+
+
+def _densely_indicated(walk: Walk, block: GatedBlock, unit: ConvUnit) -> np.ndarray:
+    inputs = walk.labels.fresh(unit.conv.kernel.shape[3])
+    walk.scale(block, unit.conv.kernel, 3, inputs)
+    for vector in [*unit.conv.weights[1:], *unit.bn.weights]:
+        walk.scale(block, vector, 0, inputs)
+    kernel, site = unit.indicator.kernel, f"{walk.name(block)}/{unit.name}"
+    walk.scale(block, kernel, 2, inputs)
+    return walk.make(block, kernel, 3, site=site, full_channels=block.filters, inputs=inputs, is_indicator=True)
+
+
+def _diagonally_indicated(walk: Walk, block: GatedBlock, unit: ConvUnit) -> np.ndarray:
+    outputs = _unit_outputs(walk, block, unit, block.filters)
+    walk.gate(block, unit.indicator.kernel, outputs, block.filters)
+    return outputs
 
 
 def _layer_scale(walk: Walk, call: Call) -> np.ndarray:

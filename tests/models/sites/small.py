@@ -158,11 +158,16 @@ def indicated():
     return keras.Model(image, L.Dense(3, name="top")(GeneralizedMeanPooling()(L.Conv2D(4, 1, name="b")(x))))
 
 
-def gated():
+def gated(indicator="dense"):
     image = keras.Input((8, 8, 3))
     x = L.Conv2D(8, 3, padding="same", name="stem")(image)
-    x = GatedBottleneck(4, 2, "both", name="cut", kept_filters=[2, 3])(GatedBasicBlock(8, 1, "both", name="block")(x))
+    x = GatedBasicBlock(8, 1, "both", indicator=indicator, use_bias=True, name="block")(x)
+    x = GatedBottleneck(4, 2, "both", indicator=indicator, name="cut", kept_filters=[2, 3])(x)
     return _classified(image, L.Conv2D(6, 1, name="last")(x))
+
+
+def gated_diagonal():
+    return gated("diagonal")
 
 
 def gated_stream():
@@ -266,6 +271,7 @@ SMALL = {
     composite: (COMPOSITE, COMPOSITE | {"stem": 6}),
     indicated: ({"a": 6, "c": 5, "indicator": 11, "b": 4},) * 2,
     gated: (GATED, GATED | {"stem": 8, "cut/conv3": 16}),
+    gated_diagonal: (GATED, GATED | {"stem": 8, "cut/conv3": 16}),
     gated_stream: (STREAM, STREAM | {"stem": 8, "down/conv3": 16}),
     gated_bottlenecks: (BOTTLENECKS | {"stem": 6}, BOTTLENECKS | {"stem": 6, "a/conv3": 12, "b/conv3": 8}),
 }
