@@ -10,7 +10,9 @@ import tempfile
 import numpy as np
 import pytest
 
-from tests import forked
+pytest.register_assert_rewrite("tests.experiment.same_run", "tests.reliability.tiny_run")
+
+from tests import forked  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN_DIR = pathlib.Path(os.environ.get("CDD_GOLDEN_DIR", HERE / "golden"))

@@ -41,7 +41,7 @@ def save_checkpoint(folder, model, variables, state):
         os.rename(folder, old)
     os.rename(fresh, folder)
     to_disk(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
 
 
 def load_checkpoint(folder):
@@ -75,8 +75,15 @@ def _settled(folder):
     old = folder.with_name(folder.name + ".old")
     if not folder.exists() and old.exists():
         os.rename(old, folder)
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
     return old
+
+
+def _remove(old):
+    """Removes a folder for good: after a power cut, a run whose stage is over would not look for it again."""
+    if old.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        to_disk(old.parent)
 
 
 def restore_variables(variables, arrays):

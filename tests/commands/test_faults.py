@@ -115,19 +115,31 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.modules["keras"] = None
 from keras_cdd.commands import errors
 errors.SECONDS_TO_STOP = 0.2
+
+@contextlib.contextmanager
+def turned():
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise RuntimeError("An error occurred in a traced function") from None
+
 with errors.explained_errors(False):
     with {stop}:
         print("on", flush=True)
         time.sleep(60)
     time.sleep(60)
 """
+STOPS = {
+    "passed on": "contextlib.nullcontext()",
+    "dropped": "contextlib.suppress(KeyboardInterrupt)",
+    "turned into another error": "turned()",
+}
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("dropped", [False, True])
-def test_both_signals_end_a_command_even_if_the_first_is_dropped(number, status, dropped):
-    stop = "contextlib.suppress(KeyboardInterrupt)" if dropped else "contextlib.nullcontext()"
-    code = WAITING.format(stop=stop)
+@pytest.mark.parametrize("how", STOPS)
+def test_a_signal_ends_a_command_however_the_first_is_treated(number, status, how):
+    code = WAITING.format(stop=STOPS[how])
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as command:
         assert command.stdout.readline() == "on\n"
