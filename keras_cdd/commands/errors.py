@@ -72,8 +72,8 @@ def explained_errors(debug, hint=lambda: ""):
 def _stopped_by_signals():
     """Ctrl-C and SIGTERM raise KeyboardInterrupt with the signal's number; a process that ignores one still does.
 
-    They raise it again until the block has ended: Python drops an exception in a callback, such as a finalizer. Any error
-    after a signal counts as the stop, because a library may turn it into an error of its own.
+    They raise it again until the block has ended: Python drops an exception in a callback, such as a finalizer. Any
+    error after a signal counts as the stop, because a library may turn it into an error of its own.
     """
     usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
     is_main = threading.current_thread() is threading.main_thread()
