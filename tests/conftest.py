@@ -1,5 +1,6 @@
 """Fixtures for all tests: golden numbers, optional shared data, and commands in forked processes."""
 
+import collections
 import json
 import os
 import pathlib
@@ -76,10 +77,12 @@ def pytest_collection_modifyitems(config, items):
 def pytest_terminal_summary(terminalreporter):
     """The table of tests/reliability."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
-    rows = [value for report in reports for name, value in report.user_properties if name == "tally"]
+    rows = collections.Counter()
+    for what, count, outcome in (x for report in reports for name, x in report.user_properties if name == "tally"):
+        rows[what, outcome] += count
     if rows:
         terminalreporter.section("reliability")
-    for what, count, outcome in sorted(rows):
+    for (what, outcome), count in sorted(rows.items()):
         terminalreporter.write_line(f"| {what} | {count:,} | {outcome} |")
 
 
