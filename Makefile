@@ -67,9 +67,13 @@ test: $(VENV)/.installed lint
 test-applications: $(VENV)/.installed
 	$(RUN) -m pytest -n 2 -m applications tests/surgery tests/models
 
+# What `make test` runs, too: bad data and numbers, hostile files, other versions, signals, names in a report.
+RELIABLE := $(addprefix tests/, test_security.py data/test_bad_data.py run_folder commands/test_faults.py report/test_page.py \
+    experiment/test_divergence.py experiment/test_fine_tuning.py experiment/test_experiment.py)
 # Kills at every write, two processes at once, full disks, damaged and hostile files, long runs; prints what happened.
 test-reliability: $(VENV)/.installed
-	$(ONE_THREAD) $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m reliability --timeout=900 tests/reliability tests/experiment
+	$(ONE_THREAD) $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "reliability or not reliability" --timeout=900 \
+	    tests/reliability $(RELIABLE)
 
 # Input, reset, ranking, steps and surgeries; nothing else should run beside it.
 benchmark: $(VENV)/.installed

@@ -28,6 +28,7 @@ from export.gallery.vectors import GalleryVectors  # noqa: E402
 
 TOP_K, CANDIDATES, QUERIES = 10, 40, 100
 BLOCK = 10_000
+TABLE = "CREATE TABLE images (id bigint PRIMARY KEY, path text, identity text, camera text, embedding halfvec({}))"
 
 
 def main(embeddings, engine, server=None):
@@ -78,7 +79,7 @@ def ranked_again(vectors, query, candidates):
 @contextlib.contextmanager
 def pgvector(images, vectors, server):
     """8-bit numbers are exact as halfvec, and the cosine does not depend on their scale."""
-    import psycopg
+    import psycopg.sql
     from pgvector import HalfVector
     from pgvector.psycopg import register_vector
 
@@ -93,10 +94,8 @@ def pgvector(images, vectors, server):
         register_vector(base)
         size = vectors.stored.shape[1]
         base.execute("DROP TABLE IF EXISTS images")
-        base.execute(
-            "CREATE TABLE images (id bigint PRIMARY KEY, path text, identity text, camera text, "
-            f"embedding halfvec({size}))"
-        )
+        table = psycopg.sql.SQL(TABLE).format(psycopg.sql.Literal(size))
+        base.execute(table)
         seconds, start = {}, time.perf_counter()
         with base.cursor().copy("COPY images FROM STDIN WITH (FORMAT BINARY)") as copy:
             copy.set_types(["int8", "text", "text", "text", "halfvec"])

@@ -56,10 +56,11 @@ def test_two_writers_of_one_file_take_turns_and_a_reader_sees_whole_files(tmp_pa
             except BaseException:
                 os._exit(1)
             os._exit(0)
-    while len(children) > 1:
+    while children:
         assert path.read_text() in contents
-        children = [child for child in children if os.waitpid(child, os.WNOHANG) == (0, 0)]
-    assert os.waitpid(children[0], 0)[1] == 0
+        ended = {child: status for child in children for found, status in [os.waitpid(child, os.WNOHANG)] if found}
+        assert not any(ended.values())
+        children = [child for child in children if child not in ended]
     assert path.read_text() in contents[1:] and names(tmp_path) == ["a.txt"]
 
 
