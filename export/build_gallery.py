@@ -154,7 +154,7 @@ def _add_to(gallery, images, options):
 
 
 def run():
-    run_light(main, command_parser())
+    run_light(main, command_parser(), saved="The gallery has all whole batches: the same command continues from there.")
 
 
 if __name__ == "__main__":

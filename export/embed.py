@@ -60,7 +60,7 @@ def _shard(text):
 
 
 def run():
-    run_light(main, command_parser())
+    run_light(main, command_parser(), saved="Files that are there are whole: the same command continues from there.")
 
 
 if __name__ == "__main__":

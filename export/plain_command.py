@@ -31,9 +31,10 @@ class CommandParser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def run_light(main, parser):
+def run_light(main, parser, saved=""):
     """Runs `main(options)`; errors are reported by `keras_cdd.commands.errors.explained_errors`.
 
+    What is `saved`, a sentence, is said when the command is stopped, or by an error of the machine; nothing by default.
     Keras is blocked unless an argument names a `.keras` file.
     """
     if not any(argument.endswith(".keras") for argument in sys.argv[1:]):
@@ -43,5 +44,5 @@ def run_light(main, parser):
 
     parser.description = as_called(parser.description)
     options = parser.parse_args()
-    with explained_errors(options.debug):
+    with explained_errors(options.debug, lambda: saved):
         main(options)

@@ -1,5 +1,6 @@
 """Reads and resizes images; this is the only preprocessing, used everywhere (NumPy and Pillow only)."""
 
+import errno
 import functools
 import io
 import lzma
@@ -100,7 +101,14 @@ def read_bytes(path):
 
 
 def open_zip(archive):
-    """Opens an archive, or returns the one that this thread of this process has opened for this version of the file."""
+    """Opens an archive, or returns the one that this thread of this process has opened for this version of the file.
+
+    Raises:
+        OSError: if there is no such file or it cannot be read.
+        zipfile.BadZipFile: if it is no archive.
+    """
+    if "\0" in str(archive):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(archive))
     status = os.stat(archive)
     key = (os.getpid(), str(archive), status.st_mtime_ns, status.st_size)
     opened = _OPEN_ZIPS.__dict__.setdefault("archives", {})

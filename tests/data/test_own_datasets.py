@@ -97,6 +97,7 @@ def test_csv_columns_may_come_in_any_order_with_a_byte_order_mark(csv_file):
         (ROWS + "images/c.png,cat,1,train\n", FileNotFoundError, "row 4: there is no image .*images/c.png"),
         (ROWS + "c.zip!/b.png,cat,1,train\n", FileNotFoundError, "row 4: there is no image .*c.zip!/b.png"),
         (ROWS + "d.zip!/b.png,cat,1,train\n", FileNotFoundError, "row 4: there is no image .*d.zip!/b.png"),
+        (ROWS + "\0.zip!/b.png,cat,1,train\n", FileNotFoundError, "row 4: there is no image"),
         (ROWS + "images/a.png,cat,1,test\n", ValueError, "row 4: split must be .* Received: split='test'"),
         (ROWS + "images/a.png,,1,train\n", ValueError, "row 4: path and identity must not be empty"),
         (ROWS + "images/a.png,cat\n", ValueError, "row 4: split must be .* Received: split=''"),

@@ -15,9 +15,9 @@ def parser():
     return parser
 
 
-def run(monkeypatch, main, *flags):
+def run(monkeypatch, main, *flags, saved=""):
     monkeypatch.setattr(sys, "argv", ["double", *flags])
-    run_light(main, parser())
+    run_light(main, parser(), saved)
 
 
 def raising(error):
@@ -49,10 +49,11 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch, capsys, error):
     assert ended.value.code == 1 and said.startswith("Traceback") and "issue tracker" in said.splitlines()[-1]
 
 
-def test_ctrl_c(monkeypatch, capsys):
+@pytest.mark.parametrize("saved, said", [("", "stopped.\n"), ("It goes on.", "stopped. It goes on.\n")])
+def test_ctrl_c(monkeypatch, capsys, saved, said):
     with pytest.raises(SystemExit) as ended:
-        run(monkeypatch, raising(KeyboardInterrupt()))
-    assert ended.value.code == 130 and capsys.readouterr().err == "stopped.\n"
+        run(monkeypatch, raising(KeyboardInterrupt()), saved=saved)
+    assert ended.value.code == 130 and capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize("flags", [["--nix"], ["--number=x"], ["--num=3"], ["3"]])

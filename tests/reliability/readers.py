@@ -128,13 +128,22 @@ def csv_list(folder):
         st.sampled_from(["\n", "\r\n", "\r"]),
     )
     content = (folder / "photos.csv").read_bytes()
+    lines = [line.split(",") for line in content.decode().splitlines()]
+
+    def with_cell(row, column, cell):
+        cells = [list(line) for line in lines]
+        cells[row][column] = cell
+        return "\n".join(map(",".join, cells)).encode("utf-8", "surrogatepass")
+
+    places = (st.integers(0, len(lines) - 1), st.integers(0, len(lines[0]) - 1))
+    odd = st.builds(with_cell, *places, CELLS)
 
     def read(given):
         path.write_bytes(damaged(content, random.Random(given)) if isinstance(given, int) else given)
         images_in_csv(path)
         load_dataset("csv", csv=str(path)).validate()
 
-    return st.one_of(texts, SEEDS), read
+    return st.one_of(texts, SEEDS, odd, odd), read
 
 
 def archive(folder):

@@ -175,7 +175,7 @@ def test_every_state_that_a_kill_leaves_is_resumed_to_the_same_end(recorded, tmp
         assert not done.returncode, done.stderr
         return tmp_path / f"{number}" / "run"
 
-    for left in recorded.recorder.kills:
+    for left in (*recorded.recorder.kills, *(cut for cuts in recorded.recorder.cuts for cut in cuts)):
         recorded.state(left, tmp_path / "left")
     assert len(recorded.states) > tiny_run.EPOCHS + 4
     with concurrent.futures.ThreadPoolExecutor(2) as threads:

@@ -50,7 +50,7 @@ def assert_same_end(workdir, reference):
     assert names(workdir) == names(reference)
     assert set(LEFT) <= set(names(workdir))
     assert_same_run(workdir, reference)
-    for name in ("student.keras", "deploy.keras"):
+    for name in ("teacher.keras", "student.keras", "deploy.keras"):
         ours, theirs = (keras.saving.load_model(folder / name, compile=False) for folder in (workdir, reference))
         for weight, other in zip(ours.weights, theirs.weights, strict=True):
             np.testing.assert_array_equal(weight, other, err_msg=f"{name} {other.path}")
