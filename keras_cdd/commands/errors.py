@@ -88,6 +88,13 @@ def _stopped_by_signals():
                 signal.setitimer(signal.ITIMER_REAL, SECONDS_TO_STOP)
         raise KeyboardInterrupt(asked[-1])
 
+    def dropped(unraisable):
+        if not (asked and isinstance(unraisable.exc_value, KeyboardInterrupt)):
+            usual_hook(unraisable)
+        elif can_repeat:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    usual_hook, sys.unraisablehook = sys.unraisablehook, dropped
     for number in caught:
         signal.signal(number, stop)
     if can_repeat:
@@ -99,6 +106,7 @@ def _stopped_by_signals():
             raise KeyboardInterrupt(asked[-1]) from error
         raise
     finally:
+        sys.unraisablehook = usual_hook
         if can_repeat:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -123,6 +123,18 @@ def turned():
     except KeyboardInterrupt:
         raise RuntimeError("An error occurred in a traced function") from None
 
+class Finalizing(contextlib.nullcontext):
+    def __enter__(self):
+        self.sleep, time.sleep = time.sleep, self.wait
+
+    def wait(self, seconds):
+        time.sleep = self.sleep
+        Last()
+
+class Last:
+    def __del__(self):
+        time.sleep(60)
+
 with errors.explained_errors(False):
     with {stop}:
         print("on", flush=True)
@@ -133,6 +145,7 @@ STOPS = {
     "passed on": "contextlib.nullcontext()",
     "dropped": "contextlib.suppress(KeyboardInterrupt)",
     "turned into another error": "turned()",
+    "dropped in a finalizer": "Finalizing()",
 }
 
 
