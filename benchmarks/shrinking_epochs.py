@@ -19,7 +19,7 @@ from absl import flags
 from keras_cdd.commands.absl_command import run_command
 from keras_cdd.errors import UserError
 from keras_cdd.run_folder.reading import RunFiles
-from keras_cdd.settings.config import option
+from keras_cdd.settings.option import option
 
 
 @dataclasses.dataclass(frozen=True)

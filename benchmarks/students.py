@@ -18,8 +18,8 @@ from absl import flags
 
 from keras_cdd.commands.absl_command import run_command
 from keras_cdd.errors import UserError
-from keras_cdd.settings.config import option
 from keras_cdd.settings.flags import config_from_flagfile
+from keras_cdd.settings.option import option
 
 TITLES = {
     "shrunk": "shrunk during training, by Fisher score",

@@ -7,7 +7,7 @@ from absl import flags
 from keras_cdd.commands.absl_command import run_command
 from keras_cdd.commands.installed import require_packages
 from keras_cdd.errors import UserError
-from keras_cdd.settings.config import option
+from keras_cdd.settings.option import option
 
 from .conversion.quantize import INPUT_TYPES, PRECISIONS
 

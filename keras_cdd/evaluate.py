@@ -13,8 +13,8 @@ from absl import flags
 from keras_cdd.commands.absl_command import run_command
 from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.models.backbones import ALL_BACKBONES
-from keras_cdd.settings.config import option
 from keras_cdd.settings.flags import section_from_flags
+from keras_cdd.settings.option import option
 
 # Height and width of the images of a backbone, in pixels, without a run.
 SIZE = (224, 224)

@@ -1,18 +1,15 @@
 """Caches decoded images on disk, so that files are decoded and resized once instead of in every epoch (NumPy)."""
 
 import contextlib
-import errno
 import hashlib
 import logging
 import os
-import pathlib
-import shutil
 import threading
-import time
 import uuid
 
 import numpy as np
 
+from keras_cdd.data.cache_folder import NO_SPACE, CacheFolder
 from keras_cdd.data.image import file_identity
 from keras_cdd.errors import UserError
 
@@ -21,26 +18,20 @@ VERSION = 1
 KEY_BYTES = 32
 # Size of a pack. A pack is written as a whole, so a killed run loses at most one per thread.
 PACK_BYTES = 64 << 20
-# Space that is left free on the disk.
-RESERVE_BYTES = 1 << 30
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_ABANDONED_SECONDS = 24 * 3600
 
 
 class PixelCache:
     """uint8 images of one size in memory-mapped files, shared by all runs that use the folder.
 
     The key of an image is its `file_identity` (path, size and time of the last change of the file; for an archive entry
-    also its name and checksum), so that a changed file is a new image. Images are stored in packs: pixels, then keys. A
-    pack is written under a temporary name, flushed, renamed and never changed, so that processes need no locks. If
-    space is needed, packs without images in `paths` are removed, the least recently used first.
+    also its name and checksum), so that a changed file is a new image. Images are stored in packs: pixels, then keys.
+    If space is needed, files of the folder without images in `paths` are removed, see `CacheFolder`.
 
     Args:
         folder: the folder, created if it is missing; `~` is the home folder.
         image_size: (height, width) in pixels.
         paths: the images that will be requested.
-        gib: largest size of the folder in GiB, for all image sizes together.
+        gib: largest size of the folder in GiB.
 
     Attributes:
         full: whether no more images can be added.
@@ -51,10 +42,9 @@ class PixelCache:
 
     def __init__(self, folder, image_size, paths, gib):
         self.full = False
-        self._root = pathlib.Path(folder).expanduser()
+        self._cache = CacheFolder(folder, gib)
         self._shape = (*image_size, 3)
-        self._folder = self._root / f"v{VERSION}_{image_size[0]}x{image_size[1]}"
-        self._limit = int(gib * (1 << 30))
+        self._folder = self._cache.path / f"v{VERSION}_{image_size[0]}x{image_size[1]}"
         self._lock = threading.Lock()
         self._used, self._reserved = set(), 0
         self._keys = {path: key for path in paths if (key := _key(path)) is not None}
@@ -84,15 +74,17 @@ class PixelCache:
         size = len(paths) * (self._row_bytes + KEY_BYTES)
         if not paths or not self._reserve(size):
             return
+        pack = self._folder / f"{uuid.uuid4().hex}.pack"
+        keys = b"".join(self._keys[path] for path in paths)
         try:
-            pack = self._write(images, b"".join(self._keys[path] for path in paths))
+            self._cache.write(pack, (np.ascontiguousarray(images).data, keys))
         except FileNotFoundError:
-            self._stop(f"somebody has removed files of {self._root}")
+            self._stop(f"somebody has removed files of {self._cache.path}")
             return
         except OSError as error:
-            if error.errno not in _NO_SPACE:
+            if error.errno not in NO_SPACE:
                 raise
-            self._stop(f"no space is left in {self._root}")
+            self._stop(f"no space is left in {self._cache.path}")
             return
         with self._lock:
             self._reserved -= size
@@ -104,24 +96,14 @@ class PixelCache:
 
     def _open(self):
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with open(self._part(), "xb") as probe:
-                pass
-            os.unlink(probe.name)
+            self._cache.open(self._folder)
         except OSError as error:
             raise UserError(
-                f"Folder {self._root} cannot hold decoded images ({error.strerror}); "
+                f"Folder {self._cache.path} cannot hold decoded images ({error.strerror}); "
                 "give another one as `cache_dir`, or none."
             ) from None
-        for part in self._folder.glob("*.part"):
-            with contextlib.suppress(OSError):
-                if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
-                    part.unlink()
         for pack in sorted(self._folder.glob("*.pack")):
             self._register(pack)
-
-    def _part(self):
-        return self._folder / f"{uuid.uuid4().hex}.part"
 
     def _register(self, pack):
         """Adds the images of a pack that are in `paths`."""
@@ -142,42 +124,16 @@ class PixelCache:
             with contextlib.suppress(OSError):
                 os.utime(pack)
 
-    def _write(self, images, keys):
-        part = self._part()
-        try:
-            with open(part, "xb") as file:
-                file.write(np.ascontiguousarray(images).data)
-                file.write(keys)
-                file.flush()
-                os.fsync(file.fileno())
-            pack = part.with_suffix(".pack")
-            os.replace(part, pack)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        return pack
-
     def _reserve(self, size):
-        """Reserves space for `size` bytes, removing unused packs if necessary; returns whether there is enough."""
+        """Reserves space for `size` bytes; returns whether there is enough."""
         with self._lock:
             if self.full:
                 return False
-            packs = {pack: status for pack in self._root.glob("v*_*x*/*.pack") if (status := _status(pack))}
-            held = sum(status.st_size for status in packs.values()) + self._reserved
-            unused = sorted((status.st_mtime, pack) for pack, status in packs.items() if pack not in self._used)
-            while held + size > self._limit and unused:
-                _, pack = unused.pop(0)
-                with contextlib.suppress(OSError):
-                    pack.unlink()
-                    held -= packs[pack].st_size
-            free = shutil.disk_usage(self._folder).free - self._reserved - RESERVE_BYTES
-            if held + size <= self._limit and size <= free:
+            why_not = self._cache.make_room(size, self._reserved, self._used)
+            if why_not is None:
                 self._reserved += size
                 return True
-        if held + size > self._limit:
-            self._stop(f"{self._root} holds its {self._limit / (1 << 30):g} GiB (`cache_gib`)")
-        else:
-            self._stop(f"the disk of {self._root} is nearly full")
+        self._stop(why_not)
         return False
 
     def _stop(self, why):
@@ -185,13 +141,6 @@ class PixelCache:
             if not self.full:
                 logging.warning("Further images are decoded anew in every epoch: %s.", why)
             self.full = True
-
-
-def _status(path):
-    try:
-        return path.stat()
-    except OSError:
-        return None
 
 
 def _key(path):

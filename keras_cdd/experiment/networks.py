@@ -12,7 +12,7 @@ from keras_cdd.models.gated_units import gated_blocks, gated_units
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
 from keras_cdd.models.pretrained.same_names import steady_names
 from keras_cdd.models.pretrained.weights import file_weights
-from keras_cdd.settings.config import GATED_INDICATOR
+from keras_cdd.settings.sections import GATED_INDICATOR
 
 
 def make_teacher(config, dataset, sample=None):

@@ -15,7 +15,7 @@ from keras_cdd.report.shortened import shortened
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.run_folder.writing import write_text
-from keras_cdd.settings.config import DEFAULT_BACKBONE
+from keras_cdd.settings.sections import DEFAULT_BACKBONE
 
 
 def write_report(workdir):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_cdd.data import ImageStore, image_store, load_image, pixel_cache
+from keras_cdd.data import ImageStore, cache_folder, image_store, load_image, pixel_cache
 from keras_cdd.data.records import MEAN_COLOUR, ImageRecord
 from keras_cdd.errors import UserError
 
@@ -113,7 +113,7 @@ def test_a_killed_run_leaves_what_it_wrote_and_the_next_goes_on(photos, tmp_path
         renamed.append(target)
         replace(source, target)
 
-    monkeypatch.setattr(pixel_cache.os, "replace", killed)
+    monkeypatch.setattr(cache_folder.os, "replace", killed)
     monkeypatch.setattr(pathlib.Path, "unlink", lambda *args, **options: None)
     with pytest.raises(SystemExit):
         open_store(photos[:6], tmp_path)  # Three packs: no thread is left that could write a fourth.
@@ -128,7 +128,7 @@ def test_a_killed_run_leaves_what_it_wrote_and_the_next_goes_on(photos, tmp_path
 
 FILL_SLOWLY = """
 import sys, time
-from keras_cdd.data import ImageStore, image_store, load_image, pixel_cache
+from keras_cdd.data import ImageStore, cache_folder, image_store, load_image, pixel_cache
 from keras_cdd.data.records import ImageRecord
 
 def load(path, size):
@@ -176,7 +176,7 @@ def test_a_full_disk_is_said_once_and_decoding_goes_on(photos, tmp_path, monkeyp
             raise OSError(code, "full")
         written.append(1)
 
-    monkeypatch.setattr(pixel_cache.os, "fsync", full)
+    monkeypatch.setattr(cache_folder.os, "fsync", full)
     store = open_store(photos, tmp_path)
     assert not store.cached and len(store) == 7 and len(packs(tmp_path)) == 1
     assert_right(store)
@@ -190,13 +190,13 @@ def test_other_failures_of_writing_are_not_hidden(photos, tmp_path, monkeypatch)
     def broken(_):
         raise OSError(errno.EIO, "broken")
 
-    monkeypatch.setattr(pixel_cache.os, "fsync", broken)
+    monkeypatch.setattr(cache_folder.os, "fsync", broken)
     with pytest.raises(OSError, match="broken"):
         open_store(photos, tmp_path)
 
 
 def test_the_last_gibibyte_of_a_disk_is_left_alone(photos, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(pixel_cache, "RESERVE_BYTES", 1 << 60)
+    monkeypatch.setattr(cache_folder, "RESERVE_BYTES", 1 << 60)
     assert_right(open_store(photos, tmp_path))
     assert not packs(tmp_path) and "is nearly full" in caplog.text
 
@@ -236,7 +236,7 @@ def test_unreadable_images_are_left_out_and_never_kept(photos, tmp_path, caplog)
 
 
 def test_an_unreadable_image_that_was_not_reached_shows_grey(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(pixel_cache, "RESERVE_BYTES", 1 << 60)
+    monkeypatch.setattr(cache_folder, "RESERVE_BYTES", 1 << 60)
     pathlib.Path(photos[6].path).write_text("no image")
     monkeypatch.setattr(image_store, "_workers", lambda records: 1)
     store = open_store(photos, tmp_path)

@@ -9,7 +9,8 @@ from keras_cdd.experiment.networks import make_heavy_student
 from keras_cdd.experiment.static_cut import StaticCut
 from keras_cdd.models import gated_resnet
 from keras_cdd.models.gated_units import gated_units
-from keras_cdd.settings.config import GATED_INDICATOR, Config, NetworkConfig, RunConfig
+from keras_cdd.settings.config import Config, NetworkConfig, RunConfig
+from keras_cdd.settings.sections import GATED_INDICATOR
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,7 @@ def test_a_disk_that_fills_up_leaves_no_half_file(photos, tmp_path, tiny_backbon
 
     monkeypatch.setattr(os, "fsync", full)
     assert len(teacher_views(data, 1, teacher, rows)) == len(data.store)
-    assert "no room" in capsys.readouterr().out and not list((tmp_path / "cache" / "teachers").iterdir())
+    assert "no space is left" in capsys.readouterr().out and not list((tmp_path / "cache" / "teachers").iterdir())
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from keras_cdd.errors import UserError
 from keras_cdd.layers import GatedBasicBlock, GatedBlock
 from keras_cdd.models import gated_resnet, with_indicators
 from keras_cdd.models.gated_units import gated_units
-from keras_cdd.settings.config import GATED_INDICATOR, Config, NetworkConfig
+from keras_cdd.settings.config import Config, NetworkConfig
+from keras_cdd.settings.sections import GATED_INDICATOR
 
 TINY = {"width": 4, "embedding_size": 8, "num_classes": 3}
 

@@ -131,6 +131,6 @@ def test_what_disappears_under_a_run_is_decoded_anew(photos, tmp_path, monkeypat
             os.unlink(source)
         replace(source, target)
 
-    monkeypatch.setattr(pixel_cache.os, "replace", replaced)
+    monkeypatch.setattr(os, "replace", replaced)
     assert not assert_right(photos, cache).cached
     tally(f"cache: its {what} removed under a run", 1, "decoded anew")

@@ -15,7 +15,7 @@ from export.android.manifest import parse_manifest, read_manifest
 from export.gallery.gallery import Gallery
 from keras_cdd.errors import UserError
 from tests.reliability.damage import damaged, damaged_archive, odd_json
-from tests.reliability.readers import manifest_folder
+from tests.reliability.file_readers import manifest_folder
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUNS = ROOT / "tests/data/run_0_1_0/runs.zip"

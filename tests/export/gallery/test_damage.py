@@ -9,9 +9,9 @@ from export.android.manifest import parse_manifest
 from export.gallery.format import GalleryFormat
 from export.gallery.gallery import Gallery
 from export.gallery.image import GalleryImage, thumbnail_of
-from export.gallery.search import top_k
 from export.gallery.vector_codec import encode
 from export.gallery.vectors import GalleryVectors
+from tests.export.gallery.using import use
 
 SIZE, IMAGES = 16, 40
 
@@ -26,19 +26,6 @@ def gallery_bytes(tmp_path_factory):
     with Gallery(path, create=lambda: GalleryFormat("0" * 64, "m.tflite", (8, 8), SIZE, "int8")) as gallery:
         gallery.add(images, *encode(rows / np.linalg.norm(rows, axis=1, keepdims=True), "int8"))
     return path.read_bytes()
-
-
-def use(path):
-    """The calls of a search in a gallery."""
-    with Gallery(path) as gallery:
-        vectors = gallery.vectors()
-        if len(vectors):
-            positions, similarities = top_k(vectors, np.eye(1, gallery.format.embedding_size), 5)
-            assert np.isfinite(similarities).all()
-            for image in gallery.images(vectors.ids[positions[0]]):
-                image.picture()
-        gallery.labels()
-        gallery.check()
 
 
 def test_every_cut_off_gallery_is_refused(gallery_bytes, tmp_path):
