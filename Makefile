@@ -35,9 +35,10 @@ $(VENV)/.installed: requirements.lock
 	$(VENV)/bin/python -m pip check
 	touch $@
 
+# One of the 256 toy queries is 0.4 points: what int8 loses or gains is chance, and differs between processors.
 quickstart: $(VENV)/.installed
 	$(RUN) -m keras_cdd.train --flagfile=keras_cdd/configs/quickstart.flags --workdir=$(QUICK)
-	$(RUN) -m export.to_tflite --workdir=$(QUICK) --precision=int8
+	$(RUN) -m export.to_tflite --workdir=$(QUICK) --precision=int8 --max_map_drop=2
 	$(RUN) -c "from keras_cdd.data import write_synthetic; write_synthetic('$(QUICK)/photos')"
 	$(RUN) -m export.build_gallery --model=$(QUICK)/model_int8.tflite --images=$(QUICK)/photos/gallery --output=$(QUICK)/gallery.sqlite
 	$(RUN) -m export.search --model=$(QUICK)/model_int8.tflite --gallery=$(QUICK)/gallery.sqlite \

@@ -31,7 +31,7 @@ SHORTER = {
         "--num_cuts=10": "--num_cuts=1",
     },
     "Makefile": {
-        "--precision=int8": "--precision=int8 --max_map_drop=100",
+        "--max_map_drop=2": "--max_map_drop=100",
         "('$(QUICK)/photos')": "('$(QUICK)/photos', test_identities=6)",
     },
 }

@@ -91,7 +91,7 @@ def test_the_notebook_ends_with_a_file_for_the_phone(tmp_path, forking_python):
         "--flagfile=keras_cdd/configs/quickstart.flags": f"{SMALL_AND_SHORT} {photos}",
         "sys.executable": repr(str(forking_python)),
         # What so short a training loses or gains in int8 is chance.
-        "--precision=int8": "--precision=int8 --max_map_drop=100",
+        "--max_map_drop=2": "--max_map_drop=100",
     }
     for cell in notebook.cells:
         for place, other in places.items():
