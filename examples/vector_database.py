@@ -94,8 +94,7 @@ def pgvector(images, vectors, server):
         register_vector(base)
         size = vectors.stored.shape[1]
         base.execute("DROP TABLE IF EXISTS images")
-        table = psycopg.sql.SQL(TABLE).format(psycopg.sql.Literal(size))
-        base.execute(table)
+        base.execute(psycopg.sql.SQL(TABLE).format(psycopg.sql.Literal(size)))
         seconds, start = {}, time.perf_counter()
         with base.cursor().copy("COPY images FROM STDIN WITH (FORMAT BINARY)") as copy:
             copy.set_types(["int8", "text", "text", "text", "halfvec"])

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import sqlite3
 import zipfile
 
@@ -30,6 +31,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = sorted(
     path for name in ("keras_cdd", "export", "examples", "benchmarks") for path in (ROOT / name).rglob("*.py")
 )
+EXECUTE = ("execute", "executemany", "executescript")
+# The database's own library puts values into the places of a constant text.
+QUOTED = re.compile(r"psycopg\.sql\.SQL\([A-Z]+\)\.format\((psycopg\.sql\.Literal\(\w+\)(, )?)+\)")
 # Modules that run what a file says.
 FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml"}
 
@@ -67,13 +71,36 @@ def test_pickles_are_read_by_our_restricted_reader_alone():
     assert importing == {"keras_cdd/models/pretrained/torch_file.py"}
 
 
+def bindings(code):
+    """(name, value) of all assignments in a module."""
+    return [(ast.unparse(node.targets[0]), node.value) for node in ast.walk(code) if isinstance(node, ast.Assign)]
+
+
+def constant_names(code, rows):
+    """Names in a module that stand for constant text wherever they are bound; `rows` name tuples of such text."""
+    bound, loops = bindings(code), [node for node in ast.walk(code) if isinstance(node, ast.For | ast.comprehension)]
+    names = {(ast.unparse(loop.target), ast.unparse(loop.iter) in rows) for loop in loops}
+    names |= {(name, is_text(value)) for name, value in bound}
+    return {name for name, constant in names if constant} - {name for name, constant in names if not constant}
+
+
+def is_text(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def test_sql_is_constant():
     """Values come as parameters: no statement is put together from text."""
-    found = 0
-    for place, name, call in calls():
-        if name.rpartition(".")[2] in ("execute", "executemany"):
-            assert isinstance(call.args[0], ast.Constant | ast.Name), place
-            found += 1
+    found, modules = 0, {path: ast.parse(path.read_text()) for path in SOURCES}
+    tuples = [binding for code in modules.values() for binding in bindings(code) if isinstance(binding[1], ast.Tuple)]
+    rows = {name for name, value in tuples if all(map(is_text, value.elts))}
+    for path, code in modules.items():
+        names = constant_names(code, rows)
+        for node in ast.walk(code):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in EXECUTE:
+                statement = ast.unparse(node.args[0])
+                constant = is_text(node.args[0]) or statement in names or QUOTED.fullmatch(statement)
+                assert constant, f"{path.relative_to(ROOT)}:{node.lineno}"
+                found += 1
     assert found > 10
 
 
@@ -156,23 +183,37 @@ def test_a_config_calls_no_function(saved, mark, module, name):
         load_model(saved, "Model", "train it again")
 
 
-def test_weights_are_taken_from_no_other_file(saved, tmp_path):
+def write_secret(folder):
     secret = np.array([7.25, 7.25], np.float32)
-    (tmp_path / "secret").write_bytes(secret.tobytes())
-    with h5py.File(tmp_path / "other.h5", "w") as file:
+    (folder / "secret").write_bytes(secret.tobytes())
+    with h5py.File(folder / "other.h5", "w") as file:
         file["secret"] = secret
+
+
+def replace_by_link(file, name, kind, folder):
+    """Puts what leads to the secret in place of a dataset of an open HDF5 file."""
+    del file[name]
+    if kind == "link":
+        file[name] = h5py.ExternalLink(str(folder / "other.h5"), "/secret")
+    else:
+        file.create_dataset(name, (2,), "f4", external=[(str(folder / "secret"), 0, 8)])
+
+
+def names_in(file):
+    found = []
+    file.visit(found.append)
+    return found
+
+
+def test_weights_are_taken_from_no_other_file(saved, tmp_path):
+    write_secret(tmp_path)
     with zipfile.ZipFile(saved) as archive:
         whole = archive.read("model.weights.h5")
         config, metadata = archive.read("config.json"), archive.read("metadata.json")
     for link in ("link", "external storage"):
         weights = io.BytesIO(whole)
         with h5py.File(weights, "r+") as file:
-            holder = file["layers/dense/vars"]
-            del holder["1"]
-            if link == "link":
-                holder["1"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/secret")
-            else:
-                holder.create_dataset("1", (2,), "f4", external=[(str(tmp_path / "secret"), 0, 8)])
+            replace_by_link(file, "layers/dense/vars/1", link, tmp_path)
         with zipfile.ZipFile(saved, "w") as archive:
             archive.writestr("model.weights.h5", weights.getvalue())
             archive.writestr("config.json", config)
@@ -182,6 +223,19 @@ def test_weights_are_taken_from_no_other_file(saved, tmp_path):
         except UserError:
             continue
         assert 7.25 not in model.layers[-1].bias.numpy(), link
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("link", ["link", "external storage"])
+def test_an_hdf5_file_is_read_by_itself_alone(tmp_path, link):
+    write_secret(tmp_path)
+    image = keras.Input((4, 4, 3))
+    keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image))).save(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        replace_by_link(file, [name for name in names_in(file) if name.endswith("bias")][0], link, tmp_path)
+    for read in (read_weights, read_model):
+        with pytest.raises(UserError, match=r"model\.h5"):
+            read(tmp_path / "model.h5")
 
 
 def test_no_pickle_of_a_numpy_file_is_run(tmp_path, mark):

@@ -1,5 +1,6 @@
 """Adds embedded images to a gallery."""
 
+import contextlib
 import typing
 
 
@@ -17,15 +18,16 @@ def add_batches(gallery, batches):
 
     Args:
         gallery: `Gallery` of the model that embedded them.
-        batches: iterable of `EmbeddedBatch`es.
+        batches: generator of `EmbeddedBatch`es; it is closed, and so is what it shows, before an error goes on.
 
     Returns:
         `Added`.
     """
     added, unreadable = 0, []
-    for batch in batches:
-        unreadable += batch.unreadable.values()
-        if batch.images:
-            gallery.add(batch.images, batch.stored, batch.scales)
-            added += len(batch.images)
+    with contextlib.closing(batches):
+        for batch in batches:
+            unreadable += batch.unreadable.values()
+            if batch.images:
+                gallery.add(batch.images, batch.stored, batch.scales)
+                added += len(batch.images)
     return Added(added, unreadable)

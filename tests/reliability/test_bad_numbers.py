@@ -119,6 +119,25 @@ def test_a_teacher_that_knows_nothing(photos, ignorant, tmp_path, tally, change,
     tally(f"bad numbers: a teacher of {change}, importance {importance}", 1, "trained and cut to the end, all finite")
 
 
+EMPTY = {
+    "no channel is reset": (CUT, {"reset_ratio": 0.0}),
+    "all channels but one are reset": (CUT, {"reset_ratio": 0.99}),
+    "no channel is above the threshold": (
+        SurgeryConfig(importance_threshold=1e9, importance="norm", pad_channels=1),
+        {},
+    ),
+    "a budget of one channel a site": (SurgeryConfig(**{**vars(CUT), "target_macs": 0.2807}), {}),
+}
+
+
+@pytest.mark.parametrize("what", EMPTY)
+def test_empty_masks(photos, teacher, tmp_path, tally, what):  # noqa: F811
+    surgery, reset = EMPTY[what]
+    run(photos, tmp_path, surgery, CompressionConfig(**{**vars(RESET), **reset}), teacher=teacher)
+    assert_sound(tmp_path)
+    tally(f"bad numbers: {what}", 1, "trained and cut to the end, all finite, a channel stays everywhere")
+
+
 def some(photos, folder, identities, camera=None):  # noqa: F811
     """The photos with so many training identities, or all taken by one camera."""
     shutil.copytree(photos, folder)
