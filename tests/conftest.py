@@ -1,12 +1,11 @@
 """Fixtures for all tests: golden numbers, optional shared data, and commands in forked processes."""
 
 import collections
+import contextlib
 import json
 import os
 import pathlib
-import subprocess
 import sys
-import tempfile
 
 import numpy as np
 import pytest
@@ -56,6 +55,7 @@ LONGEST = (
     "commands/test_own_teacher.py",
 )
 
+FORKS = pytest.StashKey[str]()
 FORKING = """#!{python}
 import sys
 sys.path[0] = {root!r}
@@ -118,20 +118,27 @@ def shared_dir():
     return SHARED_DIR
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """All processes of pytest-xdist share one `tests.forked` server."""
+    if not forked.POSSIBLE:
+        return
+    if FORKS not in node.config.stash:
+        served = contextlib.ExitStack()
+        node.config.stash[FORKS] = served.enter_context(forked.served())
+        node.config.add_cleanup(served.close)
+    node.workerinput["forks"] = node.config.stash[FORKS]
+
+
 @pytest.fixture(scope="session")
-def forks():
+def forks(request):
     """The socket of a `tests.forked` server; it ends with the session."""
     if not forked.POSSIBLE:
         pytest.skip("commands cannot be forked off one process here")
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    # The path of a socket may have about a hundred characters: pytest's folders are too long in places.
-    with tempfile.TemporaryDirectory() as folder:
-        place = pathlib.Path(folder) / "socket"
-        command = [sys.executable, "-m", "tests.forked", str(place)]
-        with subprocess.Popen(command, cwd=HERE.parent, **pipes) as server:
-            assert server.stdout.readline() == b"ready\n"
-            yield place
-            server.stdin.close()
+    shared = getattr(request.config, "workerinput", {}).get("forks")
+    with contextlib.nullcontext(shared) if shared else forked.served() as place:
+        forked.wait_for(place)
+        yield pathlib.Path(place)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 POSSIBLE = hasattr(os, "fork") and hasattr(socket, "recv_fds")
 
@@ -45,6 +46,34 @@ def ask(place, arguments, descriptors=(0, 1, 2), cwd=None):
         return int(connection.makefile().read())
 
 
+@contextlib.contextmanager
+def served():
+    """Starts a server that ends with the block; yields the path of its socket, at which it will listen."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    # The path of a socket may have about a hundred characters: pytest's folders are too long in places.
+    with tempfile.TemporaryDirectory() as folder:
+        place = os.path.join(folder, "socket")
+        command = [sys.executable, "-m", "tests.forked", place]
+        with subprocess.Popen(command, cwd=os.path.dirname(os.path.dirname(__file__)), **pipes) as server:
+            yield place
+            server.stdin.close()
+
+
+def wait_for(place, seconds=300):
+    """Waits until a server listens.
+
+    Raises:
+        TimeoutError: if it does not in that time.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
+            connection.connect(str(place))
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"no server listens at {place}")
+
+
 def serve(place):
     import keras_cdd.experiment
     import keras_cdd.report  # noqa: F401
@@ -63,7 +92,6 @@ def serve(place):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen()
-        print("ready", flush=True)
         # Standard input is readable once whoever started this process has ended or closed it.
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
@@ -83,7 +111,9 @@ def reap():
 
 
 def answer(connection):
-    _, descriptors, *_ = socket.recv_fds(connection, 1, 3)
+    message, descriptors, *_ = socket.recv_fds(connection, 1, 3)
+    if not message:
+        return  # Somebody has looked whether this server listens.
     request = json.load(connection.makefile())
     child = os.fork()
     if not child:
