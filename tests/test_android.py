@@ -25,7 +25,7 @@ UNSEEN, OTHERS = 50, 150
 # tests want a sample that its model recognises: among so few identities it does.
 SHORTER = {
     "keras_cdd/configs/quickstart.flags": {
-        "--backbone=resnet18": "--backbone=resnet10",
+        "--backbone=resnet18": "--backbone=tiny",
         "--teacher_epochs=36": "--teacher_epochs=8",
         "--epochs=28": "--epochs=6",
         "--num_cuts=10": "--num_cuts=1",

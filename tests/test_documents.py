@@ -77,7 +77,7 @@ NEEDS_DATA = {
 
 # Additional flags that make a documented command quick; later flags win.
 TINY = (
-    "--width=8 --embedding_size=16 --image_size=16,16 --stem=small --backbone=resnet10 --identities_per_batch=64 "
+    "--width=8 --embedding_size=16 --image_size=16,16 --stem=small --backbone=tiny --identities_per_batch=64 "
     "--teacher_epochs=1 --epochs=2 --learning_rate=0.01 --warmup_epochs=0 --noevaluate_teacher"
 )
 SHORT = {

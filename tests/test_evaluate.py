@@ -10,12 +10,12 @@ from PIL import Image
 
 from keras_cdd.data import load_dataset
 from keras_cdd.evaluation import Evaluator
-from keras_cdd.layers import GatedBasicBlock
-from keras_cdd.models import BACKBONES, gated_resnet
+from keras_cdd.models import gated_resnet
 from keras_cdd.report.headline import headline
 from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.settings.config import Config, DataConfig
 from keras_cdd.settings.flags import flagfile_text
+from tests.tiny_backbone import add_tiny
 
 SIZE = (6, 4)
 METRICS = ("mAP", "mINP", "rank1", "rank5", "rank10")
@@ -134,12 +134,12 @@ def test_a_model_from_elsewhere_becomes_a_row_of_a_run(model, csv_file, workdir,
 
 @pytest.mark.slow
 def test_a_backbone_with_its_weights_becomes_a_row_of_a_run(csv_file, workdir, tmp_path, run_python, monkeypatch):
-    monkeypatch.setitem(BACKBONES, "resnet10", (GatedBasicBlock, (1, 1, 1, 1)))
+    add_tiny(monkeypatch.setitem)
     keras.utils.set_random_seed(0)
-    network = gated_resnet("resnet10", image_size=(12, 8), indicators="none")
+    network = gated_resnet("tiny", image_size=(12, 8), indicators="none")
     network.save(tmp_path / "weights.keras")
     flags = [f"--pretrained={tmp_path / 'weights.keras'}", f"--workdir={workdir}"]
-    done = run_python("-m", "keras_cdd.evaluate", "--model=resnet10", *flags)
+    done = run_python("-m", "keras_cdd.evaluate", "--model=tiny", *flags)
     assert (done.returncode, done.stderr) == (0, "")
     run = RunFiles(workdir)
     (record,) = run.evaluations
@@ -147,6 +147,6 @@ def test_a_backbone_with_its_weights_becomes_a_row_of_a_run(csv_file, workdir, t
     expected = Evaluator(load_dataset("csv", csv=csv_file), (12, 8)).evaluate(pooled).as_percent()
     assert {name: record[name] for name in METRICS} == pytest.approx(expected, abs=0.01)
     assert record["bytes"] > 4 * record["num_params"] > 1e6 and record["latency_ms"] > 0
-    row = {cell.name: cell.value for cell in headline(run)[f"resnet10, {tmp_path}/weights.keras"]}
+    row = {cell.name: cell.value for cell in headline(run)[f"tiny, {tmp_path}/weights.keras"]}
     assert row["mAP"] == record["mAP"]
-    assert 'data-row="resnet10, ' in (workdir / "report.html").read_text()
+    assert 'data-row="tiny, ' in (workdir / "report.html").read_text()

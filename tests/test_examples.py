@@ -22,11 +22,13 @@ from examples import (
 )
 from keras_cdd.data import load_image, write_synthetic
 from keras_cdd.data.embedding_file import EmbeddingFile
+from keras_cdd.models import BACKBONES
+from tests.tiny_backbone import TINY
 
 pytestmark = pytest.mark.slow
 NOTEBOOK = pathlib.Path(__file__).resolve().parent.parent / "examples" / "quickstart_to_phone.ipynb"
 SMALL_AND_SHORT = (
-    "--image_size=32,32 --backbone=resnet10 --width=8 --stem=small --embedding_size=32 --identities_per_batch=8 "
+    "--image_size=32,32 --backbone=tiny --width=8 --stem=small --embedding_size=32 --identities_per_batch=8 "
     "--teacher_epochs=1 --epochs=2 --target_macs=0.6 --num_cuts=1 --cut_end=1"
 )
 
@@ -39,11 +41,11 @@ def test_shrink_own_model(capsys):
 
 
 def test_shrink_keras_application(capsys, monkeypatch):
-    """With two, one, one and no blocks at the four sizes; test_pretrained.py gates and cuts all."""
+    """With two, one and no blocks at the four sizes; test_pretrained.py gates and cuts all."""
     stack = resnet.stack_residual_blocks_v1
 
     def shorter(x, filters, _, **options):
-        return x if filters == 512 else stack(x, filters, 2 if filters == 64 else 1, **options)
+        return x if filters > 128 else stack(x, filters, 2 if filters == 64 else 1, **options)
 
     monkeypatch.setattr(resnet, "stack_residual_blocks_v1", shorter)
     assert shrink_keras_application.main(count=512) < 1e-3
@@ -59,14 +61,16 @@ def test_shrink_any_model():
     assert accuracy > 0.8 and kept <= 0.4 and change < 1e-3
 
 
-def test_own_loss():
+def test_own_loss(monkeypatch):
+    """With a network of fewer blocks."""
+    monkeypatch.setitem(BACKBONES, "resnet18", TINY["tiny"])
     before, after = own_loss.main(epochs=2)
     assert after > before
 
 
 def test_own_data(tmp_path, forking_python, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(forking_python))
-    short = ("--backbone=resnet10", "--teacher_epochs=1", "--epochs=2", "--num_cuts=2", "--identities_per_batch=8")
+    short = ("--backbone=tiny", "--teacher_epochs=1", "--epochs=2", "--num_cuts=2", "--identities_per_batch=8")
     workdir = own_data.main(tmp_path, *short)
     assert json.loads((workdir / "summary.json").read_text())["macs_saved"] >= 50
 

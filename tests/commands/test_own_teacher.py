@@ -9,11 +9,10 @@ import tensorflow as tf
 
 from keras_cdd.data import write_synthetic
 from keras_cdd.experiment import run_experiment
-from keras_cdd.layers import GatedBasicBlock
-from keras_cdd.models import BACKBONES
 from keras_cdd.run_folder.reading import RunFiles
 from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig, TrainingConfig
 from keras_cdd.settings.flags import flagfile_text
+from tests.tiny_backbone import add_tiny
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +30,7 @@ def train(config, **run):
 
 
 def test_noresume_loads_the_teacher_that_lies_in_the_workdir(tmp_path, monkeypatch):
-    monkeypatch.setitem(BACKBONES, "tiny", (GatedBasicBlock, (1, 1, 1)))
+    add_tiny(monkeypatch.setitem)
     write_synthetic(tmp_path / "photos", train_identities=4, train_images=4, test_identities=2, test_images=4)
     workdir = tmp_path / "run"
     config = Config(

@@ -7,18 +7,16 @@ import tensorflow as tf
 from keras_cdd.data import write_synthetic
 from keras_cdd.experiment import watch
 from keras_cdd.experiment.latency import latency_ms
-from keras_cdd.layers import GatedBasicBlock
-from keras_cdd.models import BACKBONES
 from keras_cdd.models.backbones import STOCK_BACKBONES
 from keras_cdd.report import LiveReport
+from tests.tiny_backbone import add_tiny
 
 
 @pytest.fixture(scope="module")
 def tiny_backbone():
     """The name of a backbone that only tests use."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", (GatedBasicBlock, (1, 1, 1)))
-        yield "tiny"
+        yield add_tiny(patch.setitem)
 
 
 def tiny_stock(image_size, rescaling=None):

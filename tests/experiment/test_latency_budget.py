@@ -42,7 +42,7 @@ def test_a_run_lands_on_its_milliseconds_and_resumes_with_the_same_times(
         if epoch == 1 and self.workdir.path == workdir:
             shutil.copytree(workdir, killed)
 
-    def run(folder, target=2.0):
+    def run(folder, target=0.7):
         config = Config(
             DataConfig(
                 "folder",
@@ -65,9 +65,9 @@ def test_a_run_lands_on_its_milliseconds_and_resumes_with_the_same_times(
         run(workdir, target=0.1)
     run(workdir)
     times = [line["ms"] for line in logged(workdir, "metrics.jsonl")]
-    assert 1.9 < times[-1] <= 2.0 < times[0] < json.loads((workdir / "channels.json").read_text())["heavy"]["ms"]
+    assert 0.6 < times[-1] <= 0.7 < times[0] < json.loads((workdir / "channels.json").read_text())["heavy"]["ms"]
     assert {line["measure"] for line in logged(workdir, "cuts.jsonl")} == {"ms"}
-    assert "-> 2 ms" in capsys.readouterr().out
+    assert "-> 0.7 ms" in capsys.readouterr().out
     monkeypatch.setattr(layer_latency, "layers_ms", made_up(2))
     run(killed)
     assert_same_run(killed, workdir)

@@ -79,7 +79,7 @@ def test_a_gated_student_has_indicators_and_its_teacher_s_outputs(tiny_backbone)
     config = settings(tiny_backbone)
     teacher = trained(make_teacher(config, DATA))
     student = make_heavy_student(config, DATA, teacher)
-    assert len(gated_units(student)) == 3 and same_outputs(student, teacher)
+    assert len(gated_units(student)) == 2 and same_outputs(student, teacher)
 
 
 def test_a_backbone_beside_another_teacher_is_the_student_s(tiny_backbone, stock_backbone):
@@ -87,7 +87,7 @@ def test_a_backbone_beside_another_teacher_is_the_student_s(tiny_backbone, stock
     student = make_heavy_student(settings(stock_backbone, teacher="teacher.keras"), DATA, teacher)
     assert student.get_layer("depthwise1") and not gated_units(student)
     # Without a backbone it is a copy of the teacher.
-    assert len(gated_units(make_heavy_student(settings(teacher="teacher.keras"), DATA, teacher))) == 3
+    assert len(gated_units(make_heavy_student(settings(teacher="teacher.keras"), DATA, teacher))) == 2
     # The teacher's own architecture starts with its weights.
     trained(teacher)
     student = make_heavy_student(settings(tiny_backbone, teacher="teacher.keras"), DATA, teacher)

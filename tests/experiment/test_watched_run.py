@@ -58,7 +58,7 @@ def test_a_line_an_epoch_and_a_table_a_surgery(watched):
     assert len(lines) == 3 and all("M MACs" in line and "left in all" in line for line in lines)
     budget = 0.6 * run.surgeries[0]["macs_before"] / 1e6
     assert all(f"-> {budget:.2f} M MACs" in line and "mAP" in line for line in lines[1:])
-    assert "surgery after epoch 1" in printed and "stage3_block1/conv1" in printed
+    assert "surgery after epoch 1" in printed and "stage2_block1/conv1" in printed
 
 
 def test_the_bar_names_phase_cost_and_time_left(watched):
