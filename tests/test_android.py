@@ -29,6 +29,7 @@ SHORTER = {
         "--teacher_epochs=36": "--teacher_epochs=8",
         "--epochs=28": "--epochs=6",
         "--num_cuts=10": "--num_cuts=1",
+        "--target_macs=0.45": "--target_macs=0.7",
     },
     "Makefile": {
         "--max_map_drop=2": "--max_map_drop=100",

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 NOTEBOOK = pathlib.Path(__file__).resolve().parent.parent / "examples" / "quickstart_to_phone.ipynb"
 SMALL_AND_SHORT = (
     "--image_size=32,32 --backbone=tiny --width=8 --stem=small --embedding_size=32 --identities_per_batch=8 "
-    "--teacher_epochs=1 --epochs=2 --target_macs=0.6 --num_cuts=1 --cut_end=1"
+    "--teacher_epochs=1 --epochs=2 --target_macs=0.7 --num_cuts=1 --cut_end=1"
 )
 
 
@@ -70,9 +70,16 @@ def test_own_loss(monkeypatch):
 
 def test_own_data(tmp_path, forking_python, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(forking_python))
-    short = ("--backbone=tiny", "--teacher_epochs=1", "--epochs=2", "--num_cuts=2", "--identities_per_batch=8")
+    short = (
+        "--backbone=tiny",
+        "--teacher_epochs=1",
+        "--epochs=2",
+        "--num_cuts=2",
+        "--identities_per_batch=8",
+        "--target_macs=0.7",
+    )
     workdir = own_data.main(tmp_path, *short)
-    assert json.loads((workdir / "summary.json").read_text())["macs_saved"] >= 50
+    assert json.loads((workdir / "summary.json").read_text())["macs_saved"] >= 30
 
 
 def test_teacher_embeddings(tmp_path):

@@ -12,7 +12,7 @@ EPOCHS = 4
 FLAGS = (
     "--dataset=folder --image_size=16,16 --identities_per_batch=4 --images_per_identity=4 --cache_dir= "
     "--backbone=tiny --width=8 --embedding_size=8 --stem=small --teacher_epochs=1 --warmup_epochs=0 "
-    "--learning_rate=0.01 --deterministic --target_macs=0.6 --num_cuts=4 --cut_start=0 --pad_channels=1 "
+    "--learning_rate=0.01 --deterministic --target_macs=0.7 --num_cuts=4 --cut_start=0 --pad_channels=1 "
     f"--epochs={EPOCHS} --cut_end={EPOCHS - 1}"
 ).split()
 LEFT = (
