@@ -78,8 +78,10 @@ class Gallery:
             return self._file.execute("SELECT count(*) FROM images").fetchone()[0]
 
     def __contains__(self, path):
-        if any("\ud800" <= letter <= "\udfff" for letter in path):
-            return False  # no UTF-8, so that no gallery can hold it
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            return False  # no gallery can hold it
         with self._explained():
             return self._file.execute("SELECT 1 FROM images WHERE path = ?", [path]).fetchone() is not None
 
