@@ -11,6 +11,7 @@ rounding does not depend on the engine. Needs `pip install -r requirements-datab
 
 import argparse
 import contextlib
+import itertools
 import statistics
 import tempfile
 import time
@@ -24,6 +25,7 @@ import numpy as np  # noqa: E402
 
 from export.bulk.part_folder import PartFolder  # noqa: E402
 from export.gallery.search import top_k  # noqa: E402
+from export.gallery.vector_codec import STORED  # noqa: E402
 from export.gallery.vectors import GalleryVectors  # noqa: E402
 
 TOP_K, CANDIDATES, QUERIES = 10, 40, 100
@@ -33,7 +35,8 @@ TABLE = "CREATE TABLE images (id bigint PRIMARY KEY, path text, identity text, c
 
 def main(embeddings, engine, server=None):
     """Returns recall@10 of the engine alone and after ranking its candidates again, each from 0 to 1."""
-    images, vectors = read(embeddings)
+    images = Images(embeddings)
+    vectors = images.vectors()
     rng = np.random.default_rng(0)
     asked = rng.choice(len(vectors), min(QUERIES, len(vectors)), replace=False)
     queries = vectors.stored[asked] * vectors.scales[asked, None]
@@ -59,14 +62,25 @@ def recall(found, right):
     return statistics.mean(len(set(rows[:TOP_K]) & set(best)) / len(best) for (rows, _), (best, _) in pairs)
 
 
-def read(embeddings):
-    """`(images, vectors)` of all files: a list of `GalleryImage` without thumbnails, and `GalleryVectors`."""
-    images, stored, scales = [], [], []
-    for batch in PartFolder(embeddings).batches():
-        images += [image._replace(thumbnail=b"") for image in batch.images]
-        stored.append(batch.stored)
-        scales.append(batch.scales)
-    return images, GalleryVectors(np.arange(len(images)), np.concatenate(stored), np.concatenate(scales))
+class Images:
+    """The images of all files: iterating reads them again, one file in memory at a time."""
+
+    def __init__(self, embeddings):
+        self._folder = PartFolder(embeddings)
+
+    def __iter__(self):
+        for batch in self._folder.batches():
+            yield from batch.images
+
+    def vectors(self):
+        """`GalleryVectors`, whose ids are the images' positions."""
+        count, made = len(self._folder), self._folder.format.gallery
+        stored, scales = np.empty((count, made.embedding_size), STORED[made.embedding_type]), np.empty(count)
+        start = 0
+        for batch in self._folder.batches():
+            rows = slice(start, start + len(batch.images))
+            stored[rows], scales[rows], start = batch.stored, batch.scales, rows.stop
+        return GalleryVectors(np.arange(count), stored, scales)
 
 
 def ranked_again(vectors, query, candidates):
@@ -125,9 +139,10 @@ def qdrant(images, vectors, server):
                 scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, quantile=0.99, always_ram=True)
             ),
         )
-        for first in range(0, len(images), BLOCK):
-            rows = range(first, min(first + BLOCK, len(images)))
-            labels = [{"path": images[row].path, "identity": images[row].identity} for row in rows]
+        labelled = ({"path": image.path, "identity": image.identity} for image in images)
+        for first in range(0, len(vectors), BLOCK):
+            rows = range(first, min(first + BLOCK, len(vectors)))
+            labels = list(itertools.islice(labelled, len(rows)))
             numbers = vectors.stored[rows.start : rows.stop].astype(np.float32)
             client.upload_collection("images", vectors=numbers, payload=labels, ids=rows)
         seconds = {"upload": time.perf_counter() - start}
@@ -150,14 +165,14 @@ def faiss(images, vectors, server):
     index = faiss.IndexScalarQuantizer(
         vectors.stored.shape[1], faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
     )
-    for first in range(0, len(images), BLOCK):
+    for first in range(0, len(vectors), BLOCK):
         rows = slice(first, first + BLOCK)
         unit = (vectors.stored[rows] * vectors.scales[rows, None]).astype(np.float32)
         if not index.is_trained:
             index.train(unit)
         index.add(unit)
     seconds = {"index": time.perf_counter() - start}
-    count = min(CANDIDATES, len(images))
+    count = min(CANDIDATES, len(vectors))
     yield seconds, lambda query: index.search(query[None].astype(np.float32), count)[1][0]
 
 

@@ -143,9 +143,9 @@ def _new_format(images, query):
 def _add_to(gallery, images, options):
     from .gallery.builder import add_batches
 
-    labels = gallery.check().labels()
+    gallery.check()
     gallery.start(images.source)
-    added = add_batches(gallery, images.batches(gallery, () if options.replace else labels.keys()))
+    added = add_batches(gallery, images.batches(gallery, () if options.replace else gallery))
     gallery.finish(images.source)
     there, unreadable = len(images) - added.count - len(added.unreadable), len(added.unreadable)
     counts = f"{added.count} images embedded, {there} there already, {unreadable} unreadable"

@@ -16,7 +16,15 @@ from keras_cdd.data import write_synthetic
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "docs/results.md", "BUILD.md", "CONTRIBUTING.md", "docs/method.md", "docs/coming_from.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/results.md",
+    "docs/scale.md",
+    "BUILD.md",
+    "CONTRIBUTING.md",
+    "docs/method.md",
+    "docs/coming_from.md",
+)
 STARTS = (
     "python -m ",
     "make ",
@@ -47,6 +55,7 @@ ELSEWHERE = {
     "python -m benchmarks.tracing": "part of make benchmark",
     "python -m benchmarks.input": "part of make benchmark",
     "python -m benchmarks.gpu": "a GPU; tests/benchmarks runs it at a tiny size",
+    "python -m benchmarks.scale": "minutes; tests/benchmarks runs it at a tiny size",
     "make test-beam": "an environment of its own, a download of half a gigabyte",
     "make test-databases": "an environment of its own, a download of half a gigabyte",
     "make check-mediapipe": "an environment of its own, a download of half a gigabyte",

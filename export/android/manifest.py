@@ -57,7 +57,7 @@ def make_manifest(model, gallery_file, gallery, samples):
     Returns:
         Dict that can be written as JSON.
     """
-    content, embedder = model.path.read_bytes(), model.embedder
+    embedder = model.embedder
     scale, zero_point = embedder.output_quantization
     return {
         "format": FORMAT,
@@ -65,7 +65,7 @@ def make_manifest(model, gallery_file, gallery, samples):
         "model": {
             "file": MODEL_FILE,
             "sha256": model.sha256,
-            "bytes": len(content),
+            "bytes": model.path.stat().st_size,
             "image_height": embedder.image_size[0],
             "image_width": embedder.image_size[1],
             "input_type": embedder.input_type,
@@ -77,7 +77,7 @@ def make_manifest(model, gallery_file, gallery, samples):
         },
         "gallery": {
             "file": GALLERY_FILE,
-            "sha256": hashlib.sha256(pathlib.Path(gallery_file).read_bytes()).hexdigest(),
+            "sha256": _sha256(gallery_file),
             "images": len(gallery),
             "embedding_type": gallery.format.embedding_type,
         },
@@ -109,7 +109,7 @@ def read_manifest(folder):
         file = path.parent / manifest[part]["file"]
         if not file.is_file():
             raise MissingFileError(f"There is no {file}, which {path} names; make both again with android_assets.")
-        if hashlib.sha256(file.read_bytes()).hexdigest() != manifest[part]["sha256"]:
+        if _sha256(file) != manifest[part]["sha256"]:
             raise UserError(f"{file} is not the file that {path} means; make both again with android_assets.")
     return manifest
 
@@ -141,6 +141,12 @@ def parse_manifest(content):
         if not isinstance(sample.get("identity"), str | None):
             raise ValueError("a sample's identity is no text")
     return manifest
+
+
+def _sha256(path):
+    """Hex digest of a file, which may be larger than the memory."""
+    with pathlib.Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refuse(constant):

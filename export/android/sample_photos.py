@@ -38,15 +38,13 @@ def sample_photos(gallery, count, source=None):
         ValueError: if the source cannot be read.
     """
     if source is None:
-        labels = gallery.labels()
-        numbers = {path: number for path, number in zip(labels, gallery.vectors().ids, strict=True)}
-        return [
-            SamplePhoto(_smaller(_own_image(gallery, numbers[path])), labels[path]) for path in _spread(labels, count)
-        ]
+        ids = gallery.ids(one_each=True)
+        images = gallery.images(_evenly(ids if len(ids) >= count else gallery.ids(), count))
+        return [SamplePhoto(_smaller(_own_pixels(image)), image.identity) for image in images]
     listed = source.lower().endswith(".csv") and not zipfile.is_zipfile(source)
     records = images_in_csv(source, "query") if listed else images_below(source)
     labels = {record.path: None if record.identity is None else str(record.identity) for record in records}
-    found = set(gallery.labels().values())
+    found = gallery.identities()
     findable = {path: label for path, label in labels.items() if label in found}
     return [SamplePhoto(_smaller(read_image(path)), labels[path]) for path in _spread(findable or labels, count)]
 
@@ -56,13 +54,15 @@ def _spread(labels, count):
     first = {}
     for path, label in labels.items():
         first.setdefault(label, path)
-    paths = list(first.values()) if len(first) >= count else list(labels)
-    count = min(count, len(paths))
-    return [paths[number * len(paths) // count] for number in range(count)]
+    return _evenly(list(first.values()) if len(first) >= count else list(labels), count)
 
 
-def _own_image(gallery, number):
-    image = gallery.images([number])[0]
+def _evenly(items, count):
+    count = min(count, len(items))
+    return [items[number * len(items) // count] for number in range(count)]
+
+
+def _own_pixels(image):
     try:
         return read_image(image.path)
     except (OSError, ValueError):

@@ -42,5 +42,5 @@ class EmbeddedImages:
         """Yields `EmbeddedBatch`es of the images whose paths are not in `known`."""
         with Progress(len(self)) as progress:
             for batch in self._folder.batches():
-                yield batch.without(known) if known else batch
+                yield batch.without(known)
                 progress.advance(len(batch.images) + len(batch.unreadable))

@@ -17,6 +17,9 @@ INSERT = (
     "ON CONFLICT(path) DO UPDATE SET identity = excluded.identity, camera = excluded.camera, "
     "embedding = excluded.embedding, scale = excluded.scale, thumbnail = excluded.thumbnail"
 )
+ODD_TEXTS = (
+    "SELECT EXISTS (SELECT 1 FROM images WHERE typeof(path) != 'text' OR typeof(identity) NOT IN ('text', 'null'))"
+)
 
 
 class Gallery:
@@ -74,6 +77,14 @@ class Gallery:
         with self._explained():
             return self._file.execute("SELECT count(*) FROM images").fetchone()[0]
 
+    def __contains__(self, path):
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            return False  # no gallery can hold it
+        with self._explained():
+            return self._file.execute("SELECT 1 FROM images WHERE path = ?", [path]).fetchone() is not None
+
     @property
     def unfinished(self):
         """The source of images whose adding was interrupted or is under way, or None."""
@@ -82,7 +93,7 @@ class Gallery:
             return row and str(row[0])
 
     def check(self):
-        """Checks the whole file and all embeddings.
+        """Checks the whole file and all rows, in bounded memory.
 
         Returns:
             The gallery itself.
@@ -94,7 +105,10 @@ class Gallery:
             found = self._file.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found != "ok":
                 raise ValueError(found)
-        self.vectors()
+            if self._file.execute(ODD_TEXTS).fetchone()[0]:
+                raise ValueError("a path or an identity is no text")
+            for _ in GalleryVectors.blocks(*self._embeddings()):
+                pass
         return self
 
     def require_model(self, model, adds=False):
@@ -127,8 +141,25 @@ class Gallery:
     def vectors(self):
         """All embeddings as `GalleryVectors`."""
         with self._explained():
-            rows = self._file.execute("SELECT id, embedding, scale FROM images ORDER BY id")
-            return GalleryVectors.from_rows(rows, self.format.embedding_type, self.format.embedding_size)
+            return GalleryVectors.from_rows(*self._embeddings())
+
+    def ids(self, one_each=False):
+        """Ids of all images, ascending; with `one_each`, only of the first image of every identity."""
+        with self._explained():
+            only = "WHERE id IN (SELECT min(id) FROM images GROUP BY identity)" if one_each else ""
+            return [number for (number,) in self._file.execute(f"SELECT id FROM images {only} ORDER BY id")]  # noqa: S608
+
+    def identities(self):
+        """Set of the identities, with None if that of an image is unknown."""
+        with self._explained():
+            return {identity for (identity,) in self._file.execute("SELECT DISTINCT identity FROM images")}
+
+    def identity_of(self, path, otherwise=None):
+        """The identity of the image with this path; `otherwise` if the gallery has no such image."""
+        if path not in self:
+            return otherwise
+        with self._explained():
+            return self._file.execute("SELECT identity FROM images WHERE path = ?", [path]).fetchone()[0]
 
     def images(self, ids):
         """List of the `GalleryImage`s with the given ids, in the order of `ids`."""
@@ -163,7 +194,7 @@ class Gallery:
         Raises:
             UserError: if a path is not in the gallery; nothing is removed then.
         """
-        absent = sorted(set(paths) - self.labels().keys())
+        absent = sorted(path for path in set(paths) if path not in self)
         if absent:
             raise UserError(f"Gallery {self.path} holds no image {absent[0]}; paths must be written as it does.")
         with self._transaction():
@@ -191,6 +222,11 @@ class Gallery:
                 self._file.execute(table)
             self._file.executemany("INSERT INTO meta VALUES(?, ?)", meta.items())
         return True
+
+    def _embeddings(self):
+        """What the functions of `GalleryVectors` take."""
+        rows = self._file.execute("SELECT id, embedding, scale FROM images ORDER BY id")
+        return rows, self.format.embedding_type, self.format.embedding_size
 
     def _image(self, number):
         query = "SELECT path, identity, camera, thumbnail FROM images WHERE id = ?"

@@ -14,9 +14,8 @@ def query_identity(gallery, path):
     It is the identity of the gallery image with the same path; otherwise the name of the query's folder, if that is an
     identity in the gallery.
     """
-    labels = gallery.labels()
     folder = pathlib.PurePath(path).parent.name
-    return labels.get(path, folder if folder in labels.values() else None)
+    return gallery.identity_of(path, otherwise=folder if folder in gallery.identities() else None)
 
 
 def ranking_picture(query, caption, identity, results):

@@ -29,7 +29,7 @@ class GalleryVectors:
 
     @classmethod
     def from_rows(cls, rows, embedding_type, size):
-        """Joins rows of a gallery file; needs twice the memory of the result.
+        """Joins rows of a gallery file; needs little more memory than the result.
 
         Args:
             rows: iterable of (id, embedding blob, scale), ascending by id.
@@ -40,10 +40,20 @@ class GalleryVectors:
             ValueError: if the file is damaged: a blob does not hold `size` numbers, or a scaled row does not have
                 length 1.
         """
-        rows, parts = iter(rows), [cls(np.empty(0, np.int64), decode(b"", embedding_type, size), np.empty(0))]
+        # Grows in place; joined arrays would need room for both.
+        content, ids, scales = bytearray(), [np.empty(0, np.int64)], [np.empty(0)]
+        for block in cls.blocks(rows, embedding_type, size):
+            content += block.stored.data
+            ids.append(block.ids)
+            scales.append(block.scales)
+        return cls(np.concatenate(ids), decode(content, embedding_type, size), np.concatenate(scales))
+
+    @classmethod
+    def blocks(cls, rows, embedding_type, size):
+        """Yields the rows as `GalleryVectors` of few images each; arguments and errors are those of `from_rows`."""
+        rows = iter(rows)
         while block := list(itertools.islice(rows, BLOCK)):
-            parts.append(cls._checked(block, embedding_type, size))
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "stored", "scales")))
+            yield cls._checked(block, embedding_type, size)
 
     @classmethod
     def _checked(cls, rows, embedding_type, size):

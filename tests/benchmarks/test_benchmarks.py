@@ -1,15 +1,16 @@
-"""Every script of `make benchmark`, and that for GPUs, at sizes whose figures mean nothing."""
+"""Every script of `make benchmark`, that for GPUs and that of scale, at sizes whose figures mean nothing."""
 
 import argparse
 
 import pytest
 
+from benchmarks.growth import POWER, Growth
 from benchmarks.speed import PARTS, machine
 from benchmarks.step import TorchStep
 from benchmarks.turns import in_turns, table
 
 GPU = "--backbones resnet18 --width=4 --size=32 --batch=8 --steps=1 --queue=16 --precisions none --compiled 0"
-RUNS = {script: quick for script, (_, _, quick) in PARTS.items()} | {"gpu": GPU}
+RUNS = {script: quick for script, (_, _, quick) in PARTS.items()} | {"gpu": GPU, "scale": "--quick --rounds=1"}
 # A step of a tiny network takes less time than tracing it.
 EAGERLY = """
 import runpy, sys
@@ -34,6 +35,16 @@ def test_rows_are_compared_by_their_seconds():
     *_, bare, ours = table({"bare": (0.5, 1.0), "ours": (1.0, 3.0)}, {"ours": "bare"}).splitlines()
     assert bare == "| bare | 2 | 1000.00 |  |  |  |" and ours == "| ours | 1 | 3000.00 | 2.00 | 3.00 | bare |"
     assert "processor flags" in machine()
+
+
+def test_growth_finds_the_line_and_the_power_law():
+    growth = Growth([1, 2, 3, 4], "photos", (10, None, 100))
+    assert growth.row("a", "B", [1239, 1244, 1249, 1254]) == (
+        "| a | 1, 2, 3, 4 photos | 1.24 kB, 1.24 kB, 1.25 kB, 1.25 kB | 1.23 kB + 5 B n | 1.28 kB |  | 1.73 kB |"
+    )
+    assert growth.row("b", "s", [0.5, 2, 4.5, 8], POWER).endswith("| 500 ms n^2.00 | 50 s |  | 1.39 h |")
+    # What takes nothing at the begin, whatever the noise says.
+    assert growth.row("c", "s", [1, 2.2, 3.3, 4.4]).endswith("| 1.08 s n | 10.8 s |  | 108 s |")
 
 
 def test_without_torch_there_is_one_line():

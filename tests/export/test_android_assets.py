@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -143,6 +144,19 @@ def test_a_changed_file_is_told(tiny_tflite, place, tmp_path):
     (assets / "model.tflite").unlink()
     with pytest.raises(FileNotFoundError, match="no .*model.tflite, which .*manifest.json names"):
         read_manifest(assets)
+
+
+def test_a_gallery_is_not_read_into_memory(tiny_tflite, place, tmp_path):
+    write(tiny_tflite, place / "g.sqlite", tmp_path)
+    assets = tmp_path / ASSETS
+    with (assets / "gallery.sqlite").open("ab") as file:
+        file.truncate(64 << 20)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="gallery.sqlite is not the file"):
+        read_manifest(assets)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4 << 20
 
 
 def test_what_the_app_cannot_use(tiny_tflite, network, place, tmp_path):

@@ -1,6 +1,5 @@
 import io.github.kerascdd.core.Files;
 import io.github.kerascdd.core.Gallery;
-import io.github.kerascdd.core.GalleryImage;
 import io.github.kerascdd.core.InvalidFileException;
 import io.github.kerascdd.core.Manifest;
 import io.github.kerascdd.core.Pair;
@@ -50,18 +49,14 @@ public final class Verdicts {
   }
 
   private static void useGallery(File file) throws IOException {
-    JdbcDatabase database = new JdbcDatabase(file, false);
-    try {
-      Gallery gallery = new Gallery(database);
+    try (Gallery gallery = JdbcDatabase.openGallery(file, false)) {
       gallery.check();
       float[] query = new float[gallery.embeddingSize];
       query[0] = 1;
       gallery.search(query, 5);
-      for (GalleryImage image : gallery.images()) {
-        gallery.thumbnail(image.id);
+      for (int position = 0; position < gallery.size(); position++) {
+        gallery.thumbnail(gallery.image(position).id);
       }
-    } finally {
-      database.close();
     }
   }
 }

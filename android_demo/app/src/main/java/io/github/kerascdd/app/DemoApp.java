@@ -6,6 +6,7 @@ import io.github.kerascdd.core.Gallery;
 import io.github.kerascdd.core.InvalidFileException;
 import io.github.kerascdd.core.ModelRunner;
 import io.github.kerascdd.core.Pair;
+import io.github.kerascdd.core.VectorFile;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
@@ -97,10 +98,10 @@ public class DemoApp extends Application {
     }
   }
 
-  private static Gallery openGallery(File file) throws IOException {
+  private Gallery openGallery(File file) throws IOException {
     AndroidDatabase database = new AndroidDatabase(file);
     try {
-      return new Gallery(database);
+      return new Gallery(database, new VectorFile(file, new File(getCacheDir(), "vectors")));
     } catch (IOException | RuntimeException e) {
       database.close();
       throw e;

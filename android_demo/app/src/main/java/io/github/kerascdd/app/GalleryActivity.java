@@ -1,6 +1,7 @@
 package io.github.kerascdd.app;
 
 import android.content.Context;
+import android.graphics.Bitmap;
 import android.os.Bundle;
 import android.view.View;
 import android.view.ViewGroup;
@@ -10,9 +11,7 @@ import android.widget.ImageView;
 import android.widget.TextView;
 import io.github.kerascdd.core.Gallery;
 import io.github.kerascdd.core.GalleryImage;
-import java.util.ArrayList;
-import java.util.Collections;
-import java.util.List;
+import java.io.IOException;
 
 /** All pictures of the gallery, the most recently added first. */
 public final class GalleryActivity extends Screen {
@@ -24,21 +23,26 @@ public final class GalleryActivity extends Screen {
     show(R.layout.gallery, true);
     GridView grid = findViewById(R.id.grid);
     grid.setAdapter(pictures);
-    grid.setOnItemClickListener(
-        (parent, view, position, id) -> startActivity(CompareActivity.forImage(this, pictures.getItem(position))));
+    grid.setOnItemClickListener((parent, view, position, id) -> compare((GalleryImage) view.getTag(R.id.name)));
   }
 
   @Override
   protected void onStart() {
     super.onStart();
-    background(() -> app().finder().withGallery(Gallery::images), this::showImages);
+    background(() -> app().finder().withGallery(Gallery::size), this::showImages);
   }
 
-  private void showImages(List<GalleryImage> images) {
-    Collections.reverse(images);
-    getActionBar().setSubtitle(images(images.size()));
-    pictures.images = images;
+  private void showImages(int count) {
+    getActionBar().setSubtitle(images(count));
+    pictures.count = count;
     pictures.notifyDataSetChanged();
+  }
+
+  /** Does nothing if the image has not been read yet. */
+  private void compare(GalleryImage image) {
+    if (image != null) {
+      startActivity(CompareActivity.forImage(this, image));
+    }
   }
 
   /** The origin of an image as text. */
@@ -51,45 +55,58 @@ public final class GalleryActivity extends Screen {
     return path.substring(path.lastIndexOf('/', name - 1) + 1);
   }
 
+  /** An image, or null if there is none at its position any more, and its thumbnail. */
+  private static final class Picture {
+    GalleryImage image;
+    Bitmap thumbnail;
+  }
+
+  private static Picture read(Gallery gallery, int position) throws IOException {
+    Picture picture = new Picture();
+    picture.image = gallery.image(gallery.size() - 1 - position);
+    picture.thumbnail = picture.image == null ? null : Thumbnails.read(gallery, picture.image.id);
+    return picture;
+  }
+
+  /** Reads only what is on the screen: a gallery may hold a million images. */
   private final class Pictures extends BaseAdapter {
-    private List<GalleryImage> images = new ArrayList<>();
+    private int count;
 
     @Override
     public int getCount() {
-      return images.size();
+      return count;
     }
 
     @Override
-    public GalleryImage getItem(int position) {
-      return images.get(position);
+    public Integer getItem(int position) {
+      return position;
     }
 
     @Override
     public long getItemId(int position) {
-      return images.get(position).id;
-    }
-
-    @Override
-    public boolean hasStableIds() {
-      return true;
+      return position;
     }
 
     @Override
     public View getView(int position, View old, ViewGroup parent) {
       View cell = old != null ? old : getLayoutInflater().inflate(R.layout.cell, parent, false);
-      GalleryImage image = getItem(position);
-      ImageView picture = cell.findViewById(R.id.thumbnail);
-      picture.setImageBitmap(null);
-      cell.setTag(image.id);
-      cell.<TextView>findViewById(R.id.name).setText(image.name());
+      show(cell, new Picture());
+      Object asked = new Object();
+      cell.setTag(asked);
       background(
-          () -> app().finder().withGallery(gallery -> Thumbnails.read(gallery, image.id)),
-          bitmap -> {
-            if (cell.getTag().equals(image.id)) { // the cell may have been reused for another image
-              picture.setImageBitmap(bitmap);
+          () -> app().finder().withGallery(gallery -> read(gallery, position)),
+          picture -> {
+            if (cell.getTag() == asked) { // the cell may have been reused for another image
+              show(cell, picture);
             }
           });
       return cell;
+    }
+
+    private void show(View cell, Picture picture) {
+      cell.setTag(R.id.name, picture.image);
+      cell.<TextView>findViewById(R.id.name).setText(picture.image == null ? "" : picture.image.name());
+      cell.<ImageView>findViewById(R.id.thumbnail).setImageBitmap(picture.thumbnail);
     }
   }
 }

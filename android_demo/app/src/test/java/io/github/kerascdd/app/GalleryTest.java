@@ -69,7 +69,7 @@ public class GalleryTest extends AppCase {
     TestApp restarted = new TestApp();
     shadowOf(restarted).callAttach(app.getBaseContext());
     restarted.onCreate();
-    GalleryImage added = restarted.finder().withGallery(gallery -> gallery.images().get(before));
+    GalleryImage added = restarted.finder().withGallery(gallery -> gallery.image(before));
     assertEquals("My own thing", added.name());
     restarted.finder().close();
 

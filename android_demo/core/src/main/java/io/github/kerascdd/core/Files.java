@@ -49,15 +49,35 @@ public final class Files {
 
   /** SHA-256 of bytes, in hexadecimal. */
   public static String sha256(byte[] bytes) {
-    try {
-      StringBuilder text = new StringBuilder();
-      for (byte value : MessageDigest.getInstance("SHA-256").digest(bytes)) {
-        text.append(Character.forDigit(value >> 4 & 15, 16)).append(Character.forDigit(value & 15, 16));
+    return hexadecimal(newSha256().digest(bytes));
+  }
+
+  /** SHA-256 of a file, in hexadecimal, without reading it into memory. */
+  public static String sha256(File file) throws IOException {
+    MessageDigest digest = newSha256();
+    byte[] buffer = new byte[1 << 16];
+    try (InputStream in = new FileInputStream(file)) {
+      for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
+        digest.update(buffer, 0, n);
       }
-      return text.toString();
+    }
+    return hexadecimal(digest.digest());
+  }
+
+  private static MessageDigest newSha256() {
+    try {
+      return MessageDigest.getInstance("SHA-256");
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException(e);
     }
+  }
+
+  private static String hexadecimal(byte[] bytes) {
+    StringBuilder text = new StringBuilder();
+    for (byte value : bytes) {
+      text.append(Character.forDigit(value >> 4 & 15, 16)).append(Character.forDigit(value & 15, 16));
+    }
+    return text.toString();
   }
 
   /** Deletes a file, or a folder with its contents. */

@@ -2,6 +2,7 @@ package io.github.kerascdd.core;
 
 import java.io.Closeable;
 import java.io.IOException;
+import java.util.List;
 
 /** A model and the gallery built with it; finds the images most similar to a photo. Thread-safe. */
 public final class Finder implements Closeable {
@@ -31,12 +32,13 @@ public final class Finder implements Closeable {
   }
 
   /** The k gallery images that are most similar to a photo. */
-  public synchronized Findings find(RgbImage photo, int k) {
+  public synchronized Findings find(RgbImage photo, int k) throws IOException {
     long start = System.nanoTime();
     float[] embedding = embed(photo);
     long embedded = System.nanoTime();
+    List<Match> matches = gallery.search(embedding, k);
     return new Findings(
-        gallery.search(embedding, k), gallery.size(), embedding, embedded - start, System.nanoTime() - embedded);
+        matches, gallery.size(), embedding, embedded - start, System.nanoTime() - embedded);
   }
 
   /** The model, for its input and embedding sizes. */

@@ -2,27 +2,31 @@ package io.github.kerascdd.core;
 
 import java.io.Closeable;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * A `gallery.sqlite` of export.build_gallery: embeddings in memory, thumbnails read on demand.
- * Not thread-safe.
+ * A `gallery.sqlite` of export.build_gallery: embeddings in a mapped file, all else read on demand, so that memory does
+ * not grow with the number of images. Not thread-safe.
  */
 public final class Gallery implements Closeable {
   /** Path prefix of images that were added on this device. */
   public static final String ADDED = "added/";
 
   private static final String META = "SELECT key, value FROM meta";
-  private static final String COUNT = "SELECT count(*) FROM images";
-  private static final String IMAGES = "SELECT id, path, identity, embedding, scale FROM images ORDER BY id";
+  /** Android reads a long result in windows, and runs the query again to skip to each of them. */
+  private static final String EMBEDDINGS =
+      "SELECT id, embedding, scale FROM images WHERE id > ? ORDER BY id LIMIT 4096";
+
+  private static final String IMAGE = "SELECT path, identity FROM images WHERE id = ?";
   /** SQLite stores anything anywhere, and hands out numbers as texts. */
   private static final String ODD =
-      "SELECT count(*) FROM images WHERE typeof(path) != 'text' OR typeof(identity) NOT IN ('text', 'null')"
-          + " OR typeof(camera) NOT IN ('text', 'null') OR typeof(embedding) != 'blob' OR typeof(scale) != 'real'"
-          + " OR typeof(thumbnail) != 'blob'";
+      "SELECT count(*) FROM images WHERE typeof(id) != 'integer' OR typeof(path) != 'text'"
+          + " OR typeof(identity) NOT IN ('text', 'null') OR typeof(camera) NOT IN ('text', 'null')"
+          + " OR typeof(embedding) != 'blob' OR typeof(scale) != 'real' OR typeof(thumbnail) != 'blob'";
   private static final String THUMBNAIL = "SELECT thumbnail FROM images WHERE id = ?";
   private static final String LAST = "SELECT max(id) FROM images";
   private static final String ADD =
@@ -38,16 +42,19 @@ public final class Gallery implements Closeable {
   public final int embeddingSize;
   public final EmbeddingType embeddingType;
   private final Database database;
-  private final List<GalleryImage> images = new ArrayList<>();
+  private final VectorFile file;
   private final VectorTable vectors;
 
   /**
-   * Reads a gallery; on failure the caller has to close the database.
+   * Opens a gallery; on failure the caller has to close the database. If the file of its vectors is missing, all
+   * embeddings are checked and written to it.
    *
+   * @param file that belongs to this database.
    * @throws InvalidFileException if the database is damaged or not a gallery of this version.
    */
-  public Gallery(Database database) throws IOException {
+  public Gallery(Database database, VectorFile file) throws IOException {
     this.database = database;
+    this.file = file;
     Map<String, String> meta = readMeta();
     modelSha256 = meta.get("model_sha256");
     embeddingType = EmbeddingType.named(meta.get("embedding_type"));
@@ -59,7 +66,11 @@ public final class Gallery implements Closeable {
     if (!named || embeddingType == null || Math.min(embeddingSize, Math.min(height, width)) < 1) {
       throw damaged("its description is incomplete");
     }
-    vectors = readImages();
+    int rowBytes = VectorTable.rowBytes(embeddingType, embeddingSize);
+    if (!file.exists(rowBytes)) {
+      file.write(this::writeRows);
+    }
+    vectors = new VectorTable(embeddingType, embeddingSize, file.map(rowBytes));
   }
 
   private Map<String, String> readMeta() throws IOException {
@@ -80,27 +91,35 @@ public final class Gallery implements Closeable {
     return meta;
   }
 
-  private VectorTable readImages() throws IOException {
+  private void writeRows(OutputStream out) throws IOException {
     if (number(ODD) > 0) {
       throw damaged("a row holds something else than it should");
     }
-    VectorTable table = new VectorTable(embeddingType, embeddingSize, (int) number(COUNT));
-    try (Database.Rows rows = database.query(IMAGES)) {
+    long last = Long.MIN_VALUE;
+    long before;
+    do {
+      before = last;
+      last = writeRowsAfter(last, out);
+    } while (last != before);
+  }
+
+  /** Writes the next rows; returns the last id, or the same if there are no more. */
+  private long writeRowsAfter(long last, OutputStream out) throws IOException {
+    try (Database.Rows rows = database.query(EMBEDDINGS, last)) {
       while (rows.next()) {
-        GalleryImage image = new GalleryImage(rows.integer(0), rows.text(1), rows.text(2));
-        byte[] embedding = rows.blob(3);
-        double scale = rows.real(4);
-        boolean ascending = images.isEmpty() || image.id > images.get(images.size() - 1).id;
-        if (!ascending || image.path == null || embedding == null
+        long id = rows.integer(0);
+        byte[] embedding = rows.blob(1);
+        double scale = rows.real(2);
+        if (id <= last || embedding == null
             || embedding.length != embeddingSize * embeddingType.bytesPerValue
             || !(Math.abs(scale / embeddingType.scaleOf(embedding) - 1) < 1e-6)) {
-          throw damaged("image " + image.id + " has no valid embedding");
+          throw damaged("image " + id + " has no valid embedding");
         }
-        table.add(embedding, scale);
-        images.add(image);
+        out.write(VectorTable.row(embeddingType, embeddingSize, id, embedding, scale));
+        last = id;
       }
     }
-    return table;
+    return last;
   }
 
   /** Reads every page of the file: slow for a large one. */
@@ -113,19 +132,29 @@ public final class Gallery implements Closeable {
   }
 
   public int size() {
-    return images.size();
+    return vectors.size();
   }
 
-  /** All images, in the order of their ids. */
-  public List<GalleryImage> images() {
-    return new ArrayList<>(images);
+  /** The image at a position in the order of the ids, or null if there are not so many. */
+  public GalleryImage image(int position) throws IOException {
+    return position < 0 || position >= size() ? null : imageOf(vectors.id(vectors.rowAt(position)));
+  }
+
+  private GalleryImage imageOf(long id) throws IOException {
+    try (Database.Rows rows = database.query(IMAGE, id)) {
+      String path = rows.next() ? rows.text(0) : null;
+      if (path == null) {
+        throw damaged("image " + id + " is missing");
+      }
+      return new GalleryImage(id, path, rows.text(1));
+    }
   }
 
   /** The k images most similar to a unit vector, best first, ties ordered by id. */
-  public List<Match> search(float[] query, int k) {
+  public List<Match> search(float[] query, int k) throws IOException {
     List<Match> matches = new ArrayList<>();
     for (int row : vectors.nearest(query, k)) {
-      matches.add(new Match(images.get(row), vectors.similarity(query, row)));
+      matches.add(new Match(imageOf(vectors.id(row)), vectors.similarity(query, row)));
     }
     return matches;
   }
@@ -149,22 +178,17 @@ public final class Gallery implements Closeable {
     GalleryImage image = new GalleryImage(id, ADDED + id + "/" + identity, identity);
     byte[] stored = embeddingType.encode(embedding);
     double scale = embeddingType.scaleOf(stored);
+    file.delete();
     database.execute(ADD, id, image.path, identity, stored, scale, thumbnail);
-    images.add(image);
-    vectors.add(stored, scale);
+    vectors.add(id, stored, scale);
     return image;
   }
 
   /** Removes an image permanently; does nothing if it is already gone. */
   public void remove(long id) throws IOException {
+    file.delete();
     database.execute(REMOVE, id);
-    for (int row = 0; row < images.size(); row++) {
-      if (images.get(row).id == id) {
-        images.remove(row);
-        vectors.remove(row);
-        return;
-      }
-    }
+    vectors.remove(id);
   }
 
   @Override

@@ -67,7 +67,11 @@ public final class Pair {
    * @throws InvalidFileException if the file is not the one that the manifest names.
    */
   public byte[] model() throws IOException {
-    return checked(manifest.modelFile, manifest.modelSha256);
+    byte[] bytes = Files.read(present(manifest.modelFile));
+    if (!Files.sha256(bytes).equals(manifest.modelSha256)) {
+      throw unusable(manifest.modelFile, "damaged");
+    }
+    return bytes;
   }
 
   public File galleryFile() {
@@ -76,16 +80,20 @@ public final class Pair {
 
   /** Checks the gallery against the manifest; valid only until an image is added or removed. */
   private void checkGallery() throws IOException {
-    checked(manifest.galleryFile, manifest.gallerySha256);
+    if (!Files.sha256(present(manifest.galleryFile)).equals(manifest.gallerySha256)) {
+      throw unusable(manifest.galleryFile, "damaged");
+    }
   }
 
-  private byte[] checked(String name, String sha256) throws IOException {
+  private File present(String name) throws InvalidFileException {
     File file = new File(folder, name);
-    byte[] bytes = file.isFile() ? Files.read(file) : new byte[0];
-    if (!Files.sha256(bytes).equals(sha256)) {
-      String state = file.isFile() ? "damaged" : "missing";
-      throw new InvalidFileException("The file " + name + " is " + state + "; make it again with export.android_assets.");
+    if (!file.isFile()) {
+      throw unusable(name, "missing");
     }
-    return bytes;
+    return file;
+  }
+
+  private static InvalidFileException unusable(String name, String state) {
+    return new InvalidFileException("The file " + name + " is " + state + "; make it again with export.android_assets.");
   }
 }

@@ -1,84 +1,145 @@
 package io.github.kerascdd.core;
 
-import java.util.Arrays;
+import java.nio.Buffer;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.LongBuffer;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
 
-/** Embeddings in their stored form in one block of memory, and the exact search among them. */
+/**
+ * Embeddings in their stored form, and the exact search among them.
+ *
+ * <p>Rows that were there from the start stay where their buffers have them, as in a mapped file. Only rows that are
+ * added take memory. The number of a row never changes; that of a removed one is left out.
+ *
+ * <p>A row is a number of longs: the id, the scale, the sum of the embedding's bytes, and the embedding, filled up with
+ * zeros.
+ */
 public final class VectorTable {
-  /** The value of each of the 65,536 patterns of 16 bits: a table look-up is faster than computing. */
-  private static final class Halves {
-    static final float[] VALUES = new float[1 << 16];
+  static final int SCALE = 1;
+  static final int TOTAL = 2;
+  static final int EMBEDDING = 3;
 
-    static {
-      for (int bits = 0; bits < VALUES.length; bits++) {
-        VALUES[bits] = Half.toFloat(bits);
+  /** Of rows that are compared at a time, copied to where they stay in the processor's first cache. */
+  private static final int BLOCK = (1 << 13) / Long.BYTES;
+
+  private final EmbeddingType type;
+  private final int dimension;
+  private final int rowLongs;
+  private final List<LongBuffer> given = new ArrayList<>();
+  private final BitSet removed = new BitSet();
+  private LongBuffer added = LongBuffer.allocate(0);
+  private int rows;
+
+  /** A table of the rows in buffers that `VectorFile` maps; of none, an empty one. */
+  public VectorTable(EmbeddingType type, int dimension, List<ByteBuffer> given) {
+    this.type = type;
+    this.dimension = dimension;
+    rowLongs = rowBytes(type, dimension) / Long.BYTES;
+    for (ByteBuffer segment : given) {
+      LongBuffer longs = segment.duplicate().order(ByteOrder.LITTLE_ENDIAN).asLongBuffer();
+      rows += longs.limit() / rowLongs;
+      this.given.add(longs);
+    }
+  }
+
+  static int rowBytes(EmbeddingType type, int dimension) {
+    return (EMBEDDING + (dimension * type.bytesPerValue + Long.BYTES - 1) / Long.BYTES) * Long.BYTES;
+  }
+
+  /** The bytes of a row. */
+  static byte[] row(EmbeddingType type, int dimension, long id, byte[] embedding, double scale) {
+    if (embedding.length != dimension * type.bytesPerValue) {
+      throw new IllegalArgumentException(
+          "Argument `embedding` must hold " + dimension * type.bytesPerValue + " bytes. Received: " + embedding.length);
+    }
+    long total = 0;
+    for (byte value : embedding) {
+      total += value;
+    }
+    ByteBuffer row = ByteBuffer.allocate(rowBytes(type, dimension)).order(ByteOrder.LITTLE_ENDIAN);
+    return row.putLong(id).putDouble(scale).putLong(total).put(embedding).array();
+  }
+
+  /** Number of rows without those that were removed. */
+  public int size() {
+    return rows - removed.cardinality();
+  }
+
+  /** Appends a stored embedding; ids must ascend. */
+  public void add(long id, byte[] embedding, double scale) {
+    byte[] row = row(type, dimension, id, embedding, scale);
+    if (added.remaining() < rowLongs) {
+      LongBuffer larger = LongBuffer.allocate(Math.max(16 * rowLongs, Math.multiplyExact(2, added.capacity())));
+      ((Buffer) added).flip();
+      added = larger.put(added);
+    }
+    added.put(ByteBuffer.wrap(row).order(ByteOrder.LITTLE_ENDIAN).asLongBuffer());
+    rows++;
+  }
+
+  /** Removes the row of an id, if there is one. */
+  public void remove(long id) {
+    // From the end: an id that was removed and given again belongs to the later row.
+    for (int row = rows - 1; row >= 0; row--) {
+      if (!removed.get(row) && id(row) == id) {
+        removed.set(row);
+        return;
       }
     }
   }
 
-  private final EmbeddingType type;
-  private final int dimension;
-  private final int rowBytes;
-  private byte[] stored;
-  private double[] scales;
-  private int size;
-
-  public VectorTable(EmbeddingType type, int dimension, int expected) {
-    this.type = type;
-    this.dimension = dimension;
-    rowBytes = dimension * type.bytesPerValue;
-    stored = new byte[Math.multiplyExact(Math.max(expected, 1), rowBytes)];
-    scales = new double[Math.max(expected, 1)];
-  }
-
-  public int size() {
-    return size;
-  }
-
-  /** Appends a stored embedding. */
-  public void add(byte[] embedding, double scale) {
-    if (embedding.length != rowBytes) {
-      throw new IllegalArgumentException(
-          "Argument `embedding` must hold " + rowBytes + " bytes. Received: " + embedding.length);
+  /** The row at a position among those that were not removed. */
+  public int rowAt(int position) {
+    int row = position;
+    for (int gone = removed.nextSetBit(0); gone >= 0 && gone <= row; gone = removed.nextSetBit(gone + 1)) {
+      row++;
     }
-    if (size == scales.length) {
-      int larger = size + size / 2 + 16;
-      stored = Arrays.copyOf(stored, Math.multiplyExact(larger, rowBytes));
-      scales = Arrays.copyOf(scales, larger);
-    }
-    System.arraycopy(embedding, 0, stored, size * rowBytes, rowBytes);
-    scales[size++] = scale;
+    return row;
   }
 
-  /** Removes a row; later rows move up. */
-  public void remove(int row) {
-    System.arraycopy(stored, (row + 1) * rowBytes, stored, row * rowBytes, (size - row - 1) * rowBytes);
-    System.arraycopy(scales, row + 1, scales, row, size - row - 1);
-    size--;
+  public long id(int row) {
+    long[] id = new long[1];
+    copy(row, id);
+    return id[0];
+  }
+
+  /** Cosine similarity of a row to a unit vector. */
+  public double similarity(float[] query, int row) {
+    check(query);
+    long[] copy = new long[rowLongs];
+    copy(row, copy);
+    return similarity(query, copy, 0, new byte[dimension * type.bytesPerValue]);
   }
 
   /**
    * The k rows most similar to a unit vector, best first; ties in the order of the rows.
    *
-   * <p>Among int8 rows, a first pass in integers leaves out those that its rounding cannot bring among the best. The
-   * result is that of comparing all.
+   * <p>Among int8 rows, products in integers leave out those that their rounding cannot bring among the best. The result
+   * is that of comparing all.
    */
   public int[] nearest(float[] query, int k) {
     check(query);
-    int[] rows = type == EmbeddingType.INT8 && k > 0 && k < size ? candidates(query, k) : null;
-    double[] similarities = new double[rows == null ? size : rows.length];
-    for (int i = 0; i < similarities.length; i++) {
-      similarities[i] = similarity(query, rows == null ? i : rows[i]);
+    Best best = new Best(Math.min(Math.max(k, 0), size()));
+    IntegerQuery rough = type == EmbeddingType.INT8 ? new IntegerQuery(query) : null;
+    long[] block = new long[Math.max(1, BLOCK / rowLongs) * rowLongs];
+    byte[] embedding = new byte[dimension * type.bytesPerValue];
+    int row = 0;
+    for (LongBuffer segment : segments()) {
+      while (segment.hasRemaining()) {
+        int length = Math.min(block.length, segment.remaining());
+        segment.get(block, 0, length);
+        for (int at = 0; at < length; at += rowLongs, row++) {
+          boolean near = rough == null || rough.similarity(block, at) >= best.least() - rough.error;
+          if (near && !removed.get(row)) {
+            best.offer(row, similarity(query, block, at, embedding));
+          }
+        }
+      }
     }
-    int[] best = topK(similarities, k);
-    for (int i = 0; rows != null && i < best.length; i++) {
-      best[i] = rows[best[i]];
-    }
-    return best;
-  }
-
-  /** Cosine similarity of a row to a unit vector. */
-  public double similarity(float[] query, int row) {
-    return (type == EmbeddingType.INT8 ? int8Product(query, row) : float16Product(query, row)) * scales[row];
+    return best.rows();
   }
 
   private void check(float[] query) {
@@ -88,93 +149,58 @@ public final class VectorTable {
     }
   }
 
-  /** Ascending rows, among them the k most similar. */
-  private int[] candidates(float[] query, int k) {
-    IntegerQuery rough = new IntegerQuery(query);
-    // The best k so far, ascending; a row this far below the least of them is none of the best.
-    double[] best = new double[k];
-    Arrays.fill(best, Double.NEGATIVE_INFINITY);
-    int[] rows = new int[16];
-    int found = 0;
-    for (int row = 0; row < size; row++) {
-      double similarity = rough.product(stored, row * dimension) * rough.step * scales[row];
-      if (similarity < best[0] - 2 * rough.error) {
-        continue;
-      }
-      if (found == rows.length) {
-        rows = Arrays.copyOf(rows, 2 * found);
-      }
-      rows[found++] = row;
-      int place = 0;
-      for (; place + 1 < k && best[place + 1] < similarity; place++) {
-        best[place] = best[place + 1];
-      }
-      best[place] = Math.max(best[place], similarity);
+  /** All rows, as buffers from their first row to behind their last one. */
+  private List<LongBuffer> segments() {
+    List<LongBuffer> segments = new ArrayList<>();
+    for (LongBuffer segment : given) {
+      segments.add(segment.duplicate());
     }
-    return Arrays.copyOf(rows, found);
+    LongBuffer last = added.duplicate();
+    ((Buffer) last).flip();
+    segments.add(last);
+    return segments;
   }
 
-  // Four independent sums, so that the processor need not wait for each addition.
+  /** Fills `to` from the beginning of a row. */
+  private void copy(int row, long[] to) {
+    int before = 0;
+    for (LongBuffer segment : segments()) {
+      int here = segment.limit() / rowLongs;
+      if (row < before + here) {
+        ((Buffer) segment).position((row - before) * rowLongs);
+        segment.get(to);
+        return;
+      }
+      before += here;
+    }
+    throw new IndexOutOfBoundsException("There is no row " + row);
+  }
 
-  private float int8Product(float[] query, int row) {
-    byte[] values = stored;
-    int from = row * dimension;
+  /** The row that begins at `from`; `embedding` is room for its bytes. */
+  private double similarity(float[] query, long[] block, int from, byte[] embedding) {
+    for (int i = 0; i < embedding.length; i++) {
+      embedding[i] = (byte) (block[from + EMBEDDING + i / Long.BYTES] >>> Byte.SIZE * (i % Long.BYTES));
+    }
+    float product = type == EmbeddingType.INT8 ? product(query, embedding) : Half.product(query, embedding);
+    return product * Double.longBitsToDouble(block[from + SCALE]);
+  }
+
+  /** Four independent sums, so that the processor need not wait for each addition. */
+  private static float product(float[] query, byte[] values) {
     float a = 0;
     float b = 0;
     float c = 0;
     float d = 0;
     int i = 0;
     for (; i + 3 < query.length; i += 4) {
-      a += query[i] * values[from + i];
-      b += query[i + 1] * values[from + i + 1];
-      c += query[i + 2] * values[from + i + 2];
-      d += query[i + 3] * values[from + i + 3];
+      a += query[i] * values[i];
+      b += query[i + 1] * values[i + 1];
+      c += query[i + 2] * values[i + 2];
+      d += query[i + 3] * values[i + 3];
     }
     for (; i < query.length; i++) {
-      a += query[i] * values[from + i];
+      a += query[i] * values[i];
     }
     return a + b + (c + d);
-  }
-
-  private float float16Product(float[] query, int row) {
-    float[] halves = Halves.VALUES;
-    byte[] values = stored;
-    int from = row * rowBytes;
-    float a = 0;
-    float b = 0;
-    float c = 0;
-    float d = 0;
-    int i = 0;
-    for (; i + 3 < query.length; i += 4, from += 8) {
-      a += query[i] * halves[values[from] & 255 | (values[from + 1] & 255) << 8];
-      b += query[i + 1] * halves[values[from + 2] & 255 | (values[from + 3] & 255) << 8];
-      c += query[i + 2] * halves[values[from + 4] & 255 | (values[from + 5] & 255) << 8];
-      d += query[i + 3] * halves[values[from + 6] & 255 | (values[from + 7] & 255) << 8];
-    }
-    for (; i < query.length; i++, from += 2) {
-      a += query[i] * halves[values[from] & 255 | (values[from + 1] & 255) << 8];
-    }
-    return a + b + (c + d);
-  }
-
-  /**
-   * The rows of the k largest similarities, best first; ties in the order of their rows.
-   *
-   * @param similarities as `similarities` gives them.
-   */
-  public static int[] topK(double[] similarities, int k) {
-    int[] best = new int[Math.min(Math.max(k, 0), similarities.length)];
-    int found = 0;
-    for (int row = 0; row < similarities.length && best.length > 0; row++) {
-      if (found == best.length && similarities[row] <= similarities[best[found - 1]]) {
-        continue;
-      }
-      int place = found < best.length ? found++ : found - 1;
-      for (; place > 0 && similarities[best[place - 1]] < similarities[row]; place--) {
-        best[place] = best[place - 1];
-      }
-      best[place] = row;
-    }
-    return best;
   }
 }

@@ -3,14 +3,14 @@ package io.github.kerascdd.core;
 import static org.junit.Assert.assertArrayEquals;
 import static org.junit.Assert.assertEquals;
 
-import java.lang.management.ManagementFactory;
-import java.lang.management.ThreadMXBean;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import java.util.Random;
 import org.junit.Test;
 
 public class VectorTableTest {
-  private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
-
   static float[] randomUnit(Random random, int dimension) {
     float[] vector = new float[dimension];
     for (int i = 0; i < dimension; i++) {
@@ -29,7 +29,25 @@ public class VectorTableTest {
 
   private static void add(VectorTable table, EmbeddingType type, float[] unit) {
     byte[] stored = type.encode(unit);
-    table.add(stored, type.scaleOf(stored));
+    table.add(table.size(), stored, type.scaleOf(stored));
+  }
+
+  private static VectorTable empty(EmbeddingType type, int dimension) {
+    return new VectorTable(type, dimension, Collections.emptyList());
+  }
+
+  /** The best k by comparing all; ties in the order of the rows. */
+  private static int[] bestOfAll(double[] similarities, int k) {
+    List<Integer> rows = new ArrayList<>();
+    for (int row = 0; row < similarities.length; row++) {
+      rows.add(row);
+    }
+    rows.sort((a, b) -> Double.compare(similarities[b], similarities[a])); // stable
+    int[] best = new int[Math.min(k, rows.size())];
+    for (int i = 0; i < best.length; i++) {
+      best[i] = rows.get(i);
+    }
+    return best;
   }
 
   @Test
@@ -37,7 +55,7 @@ public class VectorTableTest {
     Random random = new Random(1);
     for (EmbeddingType type : EmbeddingType.values()) {
       for (int dimension : new int[] {1, 7, 64, 513}) {
-        VectorTable table = new VectorTable(type, dimension, 0);
+        VectorTable table = empty(type, dimension);
         float[] query = randomUnit(random, dimension);
         double[] expected = new double[20];
         for (int row = 0; row < 20; row++) {
@@ -49,7 +67,7 @@ public class VectorTableTest {
             squares += (double) type.decode(stored, i) * type.decode(stored, i);
           }
           expected[row] = product / Math.sqrt(squares);
-          table.add(stored, type.scaleOf(stored));
+          table.add(row, stored, type.scaleOf(stored));
         }
         assertArrayEquals(expected, similarities(table, query), 1e-6);
       }
@@ -60,20 +78,11 @@ public class VectorTableTest {
   public void anEncodedVectorIsCloseToItself() {
     Random random = new Random(2);
     for (EmbeddingType type : EmbeddingType.values()) {
-      VectorTable table = new VectorTable(type, 64, 1);
+      VectorTable table = empty(type, 64);
       float[] vector = randomUnit(random, 64);
       add(table, type, vector);
       assertEquals(1, table.similarity(vector, 0), 2e-4);
     }
-  }
-
-  @Test
-  public void theBestComeFirstAndEqualOnesInOrder() {
-    double[] similarities = {0.1, 0.9, 0.5, 0.9, -1, 0.5};
-    assertArrayEquals(new int[] {1, 3, 2, 5}, VectorTable.topK(similarities, 4));
-    assertArrayEquals(new int[] {1, 3, 2, 5, 0, 4}, VectorTable.topK(similarities, 99));
-    assertArrayEquals(new int[0], VectorTable.topK(similarities, 0));
-    assertArrayEquals(new int[0], VectorTable.topK(new double[0], 3));
   }
 
   /** Near rows, equal rows, rows in ascending and descending order of likeness, a query with one large value. */
@@ -86,7 +95,7 @@ public class VectorTableTest {
           float[] query = randomUnit(random, dimension);
           query[0] *= spread == 0 ? 1000 : 1;
           query = Vectors.unit(query);
-          VectorTable table = new VectorTable(type, dimension, 0);
+          VectorTable table = empty(type, dimension);
           for (int row = 0; row < 300; row++) {
             float[] near = randomUnit(random, dimension);
             double distance = spread * (row < 100 ? row : row < 200 ? 200 - row : 1);
@@ -96,7 +105,7 @@ public class VectorTableTest {
             add(table, type, Vectors.unit(near));
           }
           for (int k : new int[] {0, 1, 5, 299, 300, 400}) {
-            assertArrayEquals(VectorTable.topK(similarities(table, query), k), table.nearest(query, k));
+            assertArrayEquals(bestOfAll(similarities(table, query), k), table.nearest(query, k));
           }
         }
       }
@@ -106,48 +115,33 @@ public class VectorTableTest {
   @Test
   public void removedRowsAreGoneAndTheOthersStay() {
     Random random = new Random(3);
-    VectorTable table = new VectorTable(EmbeddingType.FLOAT16, 8, 0);
+    VectorTable table = empty(EmbeddingType.FLOAT16, 8);
     for (int row = 0; row < 50; row++) {
       add(table, EmbeddingType.FLOAT16, randomUnit(random, 8));
     }
     float[] query = randomUnit(random, 8);
-    double[] before = similarities(table, query);
-    table.remove(0);
-    table.remove(48);
-    assertArrayEquals(java.util.Arrays.copyOfRange(before, 1, 49), similarities(table, query), 0);
+    int[] before = table.nearest(query, 50);
+    int gone = before[20];
+    table.remove(gone);
+    table.remove(gone);
+    table.remove(1000);
+    assertEquals(49, table.size());
+    int[] left = Arrays.stream(before).filter(row -> row != gone).toArray();
+    assertArrayEquals(left, table.nearest(query, 50));
+    assertArrayEquals(Arrays.copyOf(left, 30), table.nearest(query, 30));
+    for (int position = 0; position < 49; position++) {
+      assertEquals(position < gone ? position : position + 1, table.id(table.rowAt(position)));
+    }
   }
 
-  /** Finds a planted vector among 100,000 of 512 values, and prints how long that takes on one thread. */
   @Test
-  public void aHundredThousandAreSearchedAtOnce() {
-    Random random = new Random(4);
-    for (EmbeddingType type : EmbeddingType.values()) {
-      VectorTable table = new VectorTable(type, 512, 100_001);
-      byte[] stored = new byte[512 * type.bytesPerValue];
-      for (int row = 0; row < 100_000; row++) {
-        random.nextBytes(stored);
-        for (int i = 1; i < stored.length; i += 2) {
-          stored[i] &= 0x3F; // no infinities
-        }
-        table.add(stored, type.scaleOf(stored));
-      }
-      float[] query = randomUnit(random, 512);
-      add(table, type, query);
-      double best = Double.MAX_VALUE;
-      for (int run = 0; run < 15; run++) {
-        long start = THREADS.getCurrentThreadCpuTime();
-        int[] found = table.nearest(query, 5);
-        best = Math.min(best, (THREADS.getCurrentThreadCpuTime() - start) / 1e6);
-        assertEquals(5, found.length);
-        assertEquals(100_000, found[0]);
-      }
-      double plain = Double.MAX_VALUE;
-      for (int run = 0; run < 5; run++) {
-        long start = THREADS.getCurrentThreadCpuTime();
-        assertEquals(100_000, VectorTable.topK(similarities(table, query), 5)[0]);
-        plain = Math.min(plain, (THREADS.getCurrentThreadCpuTime() - start) / 1e6);
-      }
-      System.out.printf("top 5 of 100,000 x 512 %s: %.1f ms on one thread, %.1f ms plainly%n", type.text, best, plain);
-    }
+  public void anIdThatWasRemovedCanBeGivenAgain() {
+    VectorTable table = empty(EmbeddingType.INT8, 2);
+    table.add(7, new byte[] {1, 0}, 1);
+    table.remove(7);
+    table.add(7, new byte[] {0, 1}, 1);
+    assertArrayEquals(new int[] {1}, table.nearest(new float[] {1, 0}, 5));
+    table.remove(7);
+    assertEquals(0, table.size());
   }
 }

@@ -1,9 +1,12 @@
 package io.github.kerascdd.desktop;
 
 import io.github.kerascdd.core.Database;
+import io.github.kerascdd.core.Gallery;
 import io.github.kerascdd.core.InvalidFileException;
+import io.github.kerascdd.core.VectorFile;
 import java.io.File;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -33,6 +36,25 @@ public final class JdbcDatabase implements Database {
     if (file.length() < pragma("page_count") * pragma("page_size")) {
       close(); // SQLite would read zeros where the last page is cut off.
       throw new InvalidFileException("The gallery is damaged (its end is missing); build it again with export.build_gallery.");
+    }
+  }
+
+  /**
+   * Opens a gallery, with the file of its vectors among the temporary files of this program.
+   *
+   * @throws InvalidFileException if it is missing or damaged.
+   */
+  public static Gallery openGallery(File file, boolean readOnly) throws IOException {
+    JdbcDatabase database = new JdbcDatabase(file, readOnly);
+    File folder = Files.createTempDirectory("vectors").toFile();
+    try {
+      // What is mapped stays readable.
+      return new Gallery(database, new VectorFile(file, folder));
+    } catch (IOException | RuntimeException e) {
+      database.close();
+      throw e;
+    } finally {
+      io.github.kerascdd.core.Files.delete(folder);
     }
   }
 

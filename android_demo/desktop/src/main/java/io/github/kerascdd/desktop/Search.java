@@ -67,7 +67,7 @@ public final class Search {
     RgbImage photo = PhotoReader.read(new File(flags.get("query")));
     byte[] bytes = Files.read(model);
     String sha256 = Files.sha256(bytes);
-    try (Gallery gallery = new Gallery(new JdbcDatabase(new File(flags.get("gallery")), true))) {
+    try (Gallery gallery = JdbcDatabase.openGallery(new File(flags.get("gallery")), true)) {
       if (!sha256.equals(gallery.modelSha256)) { // before the interpreter, which may crash on a damaged model
         throw new InvalidFileException(
             "Gallery " + flags.get("gallery") + " was made by another model than " + model

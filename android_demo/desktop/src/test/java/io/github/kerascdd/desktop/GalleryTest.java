@@ -2,6 +2,7 @@ package io.github.kerascdd.desktop;
 
 import static org.junit.Assert.assertArrayEquals;
 import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertNotEquals;
 import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
@@ -11,11 +12,13 @@ import io.github.kerascdd.core.Gallery;
 import io.github.kerascdd.core.GalleryImage;
 import io.github.kerascdd.core.InvalidFileException;
 import io.github.kerascdd.core.Match;
+import io.github.kerascdd.core.VectorFile;
 import io.github.kerascdd.core.Vectors;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.Before;
 import org.junit.Rule;
@@ -28,10 +31,12 @@ public class GalleryTest {
 
   @Rule public final TemporaryFolder temporary = new TemporaryFolder();
   private File file;
+  private File vectors;
 
   @Before
   public void writeGallery() throws IOException {
     file = new File(temporary.getRoot(), "gallery.sqlite");
+    vectors = new File(temporary.getRoot(), "vectors");
     write(EmbeddingType.INT8);
   }
 
@@ -69,7 +74,13 @@ public class GalleryTest {
   }
 
   private Gallery open() throws IOException {
-    return new Gallery(new JdbcDatabase(file, false));
+    JdbcDatabase database = new JdbcDatabase(file, false);
+    try {
+      return new Gallery(database, new VectorFile(file, vectors));
+    } catch (IOException | RuntimeException e) {
+      database.close();
+      throw e;
+    }
   }
 
   private void change(String sql, Object... parameters) throws IOException {
@@ -95,7 +106,9 @@ public class GalleryTest {
           assertEquals(id, best.image.id);
           assertEquals(1, best.similarity, 1e-3);
         }
-        assertEquals("1.png", gallery.images().get(0).name());
+        assertEquals("1.png", gallery.image(0).name());
+        assertEquals("thing 4", gallery.image(7).name());
+        assertNull(gallery.image(8));
         assertArrayEquals(THUMBNAIL, gallery.thumbnail(3));
         assertNull(gallery.thumbnail(99));
       }
@@ -122,6 +135,73 @@ public class GalleryTest {
       gallery.add("teapot", vector(100), THUMBNAIL);
       gallery.add("teapot", vector(100), THUMBNAIL);
       assertEquals(9, gallery.size());
+    }
+  }
+
+  private File onlyVectors() {
+    File[] files = vectors.listFiles();
+    assertEquals(1, files.length);
+    return files[0];
+  }
+
+  @Test
+  public void theVectorsAreWrittenOnceAndAgainForAnotherGallery() throws Exception {
+    open().close();
+    File first = onlyVectors();
+    assertEquals(8 * (24 + SIZE), first.length());
+    assertTrue(first.setLastModified(1_000_000_000_000L));
+    open().close();
+    assertEquals(1_000_000_000_000L, onlyVectors().lastModified()); // not written again
+    change("UPDATE images SET embedding = (SELECT embedding FROM images WHERE id = 1) WHERE id = 8");
+    change("UPDATE images SET scale = (SELECT scale FROM images WHERE id = 1) WHERE id = 8");
+    try (Gallery gallery = open()) {
+      assertNotEquals(first, onlyVectors());
+      assertEquals(8, gallery.search(vector(1), 2).get(1).image.id);
+    }
+    // Another gallery of the same length and number of changes.
+    File before = onlyVectors();
+    assertTrue(file.setLastModified(file.lastModified() + 2000));
+    open().close();
+    assertNotEquals(before, onlyVectors());
+  }
+
+  @Test
+  public void aChangedGalleryHasNoVectorsUntilItIsOpenedAgain() throws Exception {
+    try (Gallery gallery = open()) {
+      gallery.add("teapot", vector(100), THUMBNAIL);
+      assertEquals(0, vectors.list().length);
+      gallery.remove(3);
+      assertEquals("teapot", gallery.search(vector(100), 1).get(0).image.identity);
+      assertEquals(4, gallery.image(2).id);
+    }
+    try (Gallery gallery = open()) {
+      assertEquals(8, gallery.size());
+      assertEquals(8 * (24 + SIZE), onlyVectors().length());
+      assertEquals(4, gallery.image(2).id);
+    }
+  }
+
+  @Test
+  public void aGalleryThatIsRefusedLeavesNoVectors() throws Exception {
+    change("UPDATE images SET scale = 1e300 WHERE id = 5");
+    refused("image 5 has no valid embedding");
+    assertEquals(0, vectors.list().length);
+  }
+
+  @Test
+  public void aGalleryOfManyPagesIsReadWhole() throws Exception {
+    byte[] stored = EmbeddingType.INT8.encode(vector(7));
+    change(
+        "WITH RECURSIVE n(id) AS (SELECT 9 UNION ALL SELECT id + 1 FROM n WHERE id < 9000)"
+            + " INSERT INTO images SELECT id, 'many/' || id, NULL, NULL, ?, ?, ? FROM n",
+        stored, EmbeddingType.INT8.scaleOf(stored), THUMBNAIL);
+    try (Gallery gallery = open()) {
+      assertEquals(9000, gallery.size());
+      assertEquals(9000, gallery.image(8999).id);
+      List<Match> found = gallery.search(vector(7), 3);
+      assertEquals(7, found.get(0).image.id);
+      assertEquals(9, found.get(1).image.id);
+      assertEquals(10, found.get(2).image.id);
     }
   }
 

@@ -61,7 +61,7 @@ public class GoldenTest {
   @Test
   public void embeddingsAndRankingsAgree() throws Exception {
     Pair pair = new Pair(ASSETS);
-    Gallery gallery = new Gallery(new JdbcDatabase(pair.galleryFile(), true));
+    Gallery gallery = JdbcDatabase.openGallery(pair.galleryFile(), true);
     JSONArray images = golden.getJSONArray("images");
     double least = 1;
     int sameFirst = 0;
