@@ -16,7 +16,8 @@ def main(_):
     from keras_cdd.run_folder.reading import RunFiles
 
     config = config_from_flags()
-    run_experiment(config, flagfile_text(config))
+    if run_experiment(config, flagfile_text(config)) is None:
+        return
     print(headline_text(RunFiles(config.run.workdir)))
     print(f"report: {config.run.workdir}/report.html")
 

@@ -47,6 +47,7 @@ LONGEST = (
     "evaluation/test_golden_teacher.py",
     "models/test_cost.py",
     "models/test_pretrained.py",
+    "experiment/test_workers.py",
     "experiment/test_strategies.py",
     "experiment/test_graph_run.py",
     "test_packaging.py",

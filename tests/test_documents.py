@@ -54,6 +54,7 @@ ELSEWHERE = {
     "python -m benchmarks.step": "part of make benchmark",
     "python -m benchmarks.tracing": "part of make benchmark",
     "python -m benchmarks.input": "part of make benchmark",
+    "python -m benchmarks.workers": "one core each for two processes; tests/benchmarks runs it at a tiny size",
     "python -m benchmarks.gpu": "a GPU; tests/benchmarks runs it at a tiny size",
     "python -m benchmarks.scale": "minutes; tests/benchmarks runs it at a tiny size",
     "make test-beam": "an environment of its own, a download of half a gigabyte",

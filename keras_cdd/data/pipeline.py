@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_cdd.data.augment import Augmentation
 from keras_cdd.data.draws import ViewSeed
+from keras_cdd.data.share import WHOLE
 
 
 def training_batches(store, labels, sampler, augmentation=None, seed=0, start_epoch=0, teaching=None, views=0):
@@ -36,13 +37,24 @@ class TrainingBatches:
             device that trains; the `augmentation` is an `Augmentation`. Default: False.
         views: number of views of each image, of which every batch draws one for each of its images; the `augmentation`
             is an `Augmentation`. Default: 0, a new change of each image in every step.
+        share: `Share` of every batch that is loaded and augmented; the `augmentation` is an `Augmentation` or None.
+            Default: all of it.
 
     Raises:
         ValueError: if the numbers of labels, or of embeddings, and images differ.
     """
 
     def __init__(
-        self, store, labels, sampler, augmentation=None, seed=0, teaching=None, views=0, on_device=False
+        self,
+        store,
+        labels,
+        sampler,
+        augmentation=None,
+        seed=0,
+        teaching=None,
+        views=0,
+        on_device=False,
+        share=WHOLE,
     ):
         labels = np.asarray(labels, np.int32)
         if len(labels) != len(store):
@@ -59,33 +71,47 @@ class TrainingBatches:
         self._steps = sampler.steps_per_epoch
         plan = functools.lru_cache(maxsize=2)(sampler.batches)
 
-        def take(epoch, step):
+        self._share = share
+
+        def take(epoch, step, part):
             positions = plan(int(epoch))[step]
             rows = np.asarray(positions, np.int32)
             if views:
                 drawn = np.random.default_rng([seed, epoch, step]).integers(0, views, len(positions), np.int32)
                 rows = rows + np.int32(len(store)) * drawn
+            first, end = share.bounds(part, len(positions))
+            positions, rows = positions[first:end], rows[first:end]
             return [store.take(positions), rows, labels[positions], *([] if teaching is None else [teaching[rows]])]
 
         # AutoGraph would take seconds to find no branches on tensors.
         @tf.autograph.experimental.do_not_convert
         def load(count):
-            epoch, step = count // self._steps, count % self._steps
-            images, *others = tf.numpy_function(take, [epoch, step], [tf.uint8, *(array.dtype for array in follows)])
-            images.set_shape([sampler.batch_size, *store.image_size, 3])
+            number, part = count // share.held, count % share.held
+            epoch, step = number // self._steps, number % self._steps
+            kinds = [tf.uint8, *(array.dtype for array in follows)]
+            images, *others = tf.numpy_function(take, [epoch, step, part], kinds)
+            images.set_shape([size, *store.image_size, 3])
             for other, array in zip(others, follows, strict=True):
-                other.set_shape([sampler.batch_size, *array.shape[1:]])
-            return _step_seed(seed, epoch, step), images, *others
+                other.set_shape([size, *array.shape[1:]])
+            return part, _step_seed(seed, epoch, step), images, *others
 
-        def augment(step_seed, images, rows, *others):
+        def draw(part, step_seed, images, rows):
             if views:
-                step_seed = view_seed(seed, rows, views * len(store))
-            if on_device:
-                return {"images": images, **augmentation.drawn(tf.shape(images), step_seed)}, *others
-            if not isinstance(augmentation, Augmentation):
-                images = tf.cast(images, tf.float32)
+                return augmentation.drawn(tf.shape(images), view_seed(seed, rows, views * len(store)))
+            # For the whole batch: an image gets the same numbers, whatever share it belongs to.
+            drawn = augmentation.drawn(tf.constant([sampler.batch_size, *store.image_size, 3]), step_seed)
+            first, end = share.bounds(part, sampler.batch_size)
+            return {name: numbers[first:end] for name, numbers in drawn.items()}
+
+        def augment(part, step_seed, images, rows, *others):
+            if isinstance(augmentation, Augmentation):
+                drawn = draw(part, step_seed, images, rows)
+                images = {"images": images, **drawn} if on_device else augmentation.applied(images, drawn)
+                return images, *others
+            images = tf.cast(images, tf.float32)
             return (images if augmentation is None else augmentation(images, step_seed)), *others
 
+        size = share.size(sampler.batch_size)
         self._load = tf.function(load).get_concrete_function(tf.TensorSpec([], tf.int64))
         self._augment = tf.function(augment).get_concrete_function(*self._load.structured_outputs)
 
@@ -95,10 +121,11 @@ class TrainingBatches:
         Returns:
             A `tf.data.Dataset` of float32 images (P * K, height, width, 3) in 0..255, int32 labels (P * K,)
             and with `teaching` float32 embeddings (P * K, D). With `on_device`, in place of the images a dict of uint8
-            `images` and what `Augmentation.drawn` returned.
+            `images` and what `Augmentation.drawn` returned. With a `share`, the parts that it holds of the first batch,
+            then those of the second, and so on.
         """
         # NumPy holds the interpreter lock, so only TensorFlow's part runs in parallel.
-        batches = tf.data.Dataset.counter(start=start_epoch * self._steps).map(self._load)
+        batches = tf.data.Dataset.counter(start=start_epoch * self._steps * self._share.held).map(self._load)
         return untuned(batches.map(self._augment, num_parallel_calls=2, deterministic=True).prefetch(2))
 
 

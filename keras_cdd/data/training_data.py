@@ -11,6 +11,7 @@ from keras_cdd.data.colour import ColourChange
 from keras_cdd.data.image_store import ImageStore
 from keras_cdd.data.pipeline import TrainingBatches, view_seed
 from keras_cdd.data.pk_sampler import PKSampler
+from keras_cdd.data.share import WHOLE, Share
 from keras_cdd.data.shuffled_sampler import ShuffledSampler
 
 
@@ -25,6 +26,7 @@ class TrainingData:
         teaching: `EmbeddingFile` of a teacher's embeddings of the training images; they follow the labels in every
             batch. Default: None.
         labelled: False for shuffled batches without regard to identities. Default: True.
+        share: `Share` of the batches that this process trains on. Default: all.
     """
 
     dataset: object
@@ -32,6 +34,7 @@ class TrainingData:
     seed: int
     teaching: object = None
     labelled: bool = True
+    share: Share = WHOLE
 
     @functools.cached_property
     def store(self):
@@ -70,11 +73,17 @@ class TrainingData:
         positions = np.linspace(0, len(self.store) - 1, min(count, len(self.store))).round().astype(int)
         return self.store.take(positions)
 
-    def batches(self, start_epoch=0, on_device=False):
+    def batches(self, start_epoch=0):
         """Infinite `tf.data.Dataset` of (images, labels) from an epoch on, see `TrainingBatches`; with `teaching` of
-        (images, labels, embeddings). With `on_device`, `augmented` makes the images.
+        (images, labels, embeddings).
         """
-        return (self._device_batches if on_device else self._batches).from_epoch(start_epoch)
+        return self._batches.from_epoch(start_epoch)
+
+    def shared_batches(self, start_epoch=0, on_device=False):
+        """The `share` of the same batches; with `on_device`, `augmented` makes the images."""
+        if self.share == WHOLE and not on_device:
+            return self.batches(start_epoch)
+        return (self._shared_device_batches if on_device else self._shared_batches).from_epoch(start_epoch)
 
     def augmented(self, batch):
         """The images of a batch that comes as uint8 with what happens to them."""
@@ -99,16 +108,20 @@ class TrainingData:
         return self._made(self._taught)
 
     @functools.cached_property
-    def _device_batches(self):
-        return self._made(self._taught, on_device=True)
+    def _shared_batches(self):
+        return self._made(self._taught, share=self.share)
+
+    @functools.cached_property
+    def _shared_device_batches(self):
+        return self._made(self._taught, share=self.share, on_device=True)
 
     @property
     def _taught(self):
         return None if self.teaching is None else self.teaching.of(self.store.records)
 
     def of_views(self, views, teaching, on_device=False):
-        """`TrainingBatches` that draw from a number of views of each image, with the row of `teaching` of each."""
-        return self._made(teaching, views=views, on_device=on_device)
+        """`TrainingBatches` of the `share` that draw from a number of views of each image, with its `teaching` row."""
+        return self._made(teaching, views=views, on_device=on_device, share=self.share)
 
     def _made(self, teaching, **options):
         given = (self.store, self.labels, self.sampler, self.augmentation, self.seed, teaching)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_cdd.annotations import Tensor
 from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.part import Part
-from keras_cdd.distill.replicas import local
+from keras_cdd.replicas import local
 
 
 class ChannelFade(Part):

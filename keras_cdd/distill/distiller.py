@@ -13,16 +13,21 @@ from keras_cdd.distill.divergence import Divergence
 from keras_cdd.distill.effects import Effects
 from keras_cdd.distill.feature_pairs import FeaturePairs, alive_inputs, alive_outputs
 from keras_cdd.distill.freezing import Freezing
-from keras_cdd.distill.part import Part
+from keras_cdd.distill.part import Part, by_name
 from keras_cdd.distill.penalty import is_regularized, penalty
 from keras_cdd.distill.site_pairs import SitePairs
 from keras_cdd.distill.step_record import StepRecord
+from keras_cdd.distill.strategies import is_of_workers, on_replicas
+from keras_cdd.distill.synchronized import synchronized
 from keras_cdd.distill.taps import Taps
 from keras_cdd.distill.teacher_rows import TeacherRows
+from keras_cdd.distill.whole_gradients import clipped, is_taken
 from keras_cdd.layers import FeatureRecorder
 from keras_cdd.losses.table import LOSSES, Loss, LossInputs, LossWeights
 from keras_cdd.models.gated_units import gated_blocks, gated_units
+from keras_cdd.models.graph import all_layers
 from keras_cdd.models.sites import Sites, cut_sites
+from keras_cdd.replicas import of_all_replicas
 
 
 class Distiller(keras.Model):
@@ -90,10 +95,11 @@ class Distiller(keras.Model):
         self.student, self.teacher = student, teacher
         self.weighting = weights or LossWeights()
         self.own_losses = own_losses or {}
-        self.parts = _by_name(parts, teacher)
+        self.parts = by_name(parts, teacher)
         self._working = list(self.parts.values())
         self.sites = sites
         self.freezing = Freezing(student, freeze_bn)
+        self._layers_of_student = list(all_layers(student))
         self._effects = Effects.of_units(gated_units(student)) if sites is None else Effects.of_sites(sites)
         self._kernels = self._effects.kernels
         if teacher is not None:
@@ -137,12 +143,18 @@ class Distiller(keras.Model):
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
-        if self.steps_per_execution > 1 or self.run_eagerly or self.jit_compile or tf.distribute.has_strategy():
+        if self.steps_per_execution > 1 or self.run_eagerly or self.jit_compile:
             return
         # Keras traces a second function around this one, which takes a sixth of the time of both.
-        step = tf.function(lambda batches: self.train_step(next(batches)), autograph=False, reduce_retracing=True)
+        on_all = functools.partial(on_replicas, self.distribute_strategy, self.train_step)
+        step = tf.function(lambda batches: on_all(next(batches)), autograph=False, reduce_retracing=True)
         of_keras: Any = self.train_function
-        self.train_function = lambda data: (step if isinstance(data, tf.data.Iterator) else of_keras)(data)
+        iterators = (tf.data.Iterator, tf.distribute.DistributedIterator)
+        self.train_function = lambda data: (step if isinstance(data, iterators) else of_keras)(data)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # All is built; under a strategy Keras would average the images of all replicas, which fails with workers.
+        return
 
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         return self.student(inputs, training=training)
@@ -159,13 +171,16 @@ class Distiller(keras.Model):
         learn = self._taps if self._taps is not None and (with_gates or self._compared) else self.student
         with tf.GradientTape() as tape:
             recorder = FeatureRecorder(with_gates, tape, gates_of_inputs=self._taps is not None)
-            with recorder as record, self.freezing.applied():
+            with recorder as record, self.freezing.applied(), synchronized(self._layers_of_student):
                 outputs = learn(images, training=True)
+            # All replicas compute the losses of the whole batch, and each gives its share of their gradients.
+            labels, outputs, taught = of_all_replicas((labels, outputs, taught))
             pairs = functools.partial(self._pairs, teacher_record, record, self._gone())
-            values = self._loss_values(labels, outputs, taught, pairs)
+            values = self._loss_values(labels, outputs, taught, lambda: of_all_replicas(pairs()))
             regularization = penalty(self.student)
             loss = sum(weight * value for weight, value in values.values()) + regularization
-            scale = self.optimizer.scale_loss(tf.constant(1.0)) / tf.distribute.get_strategy().num_replicas_in_sync
+            loss_scale = self.optimizer.scale_loss(tf.constant(1.0))
+            scale = loss_scale / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = loss * scale
         variables = self.freezing.trained()
         gradients, gates = tape.gradient(scaled, [variables, record.gates])
@@ -175,17 +190,19 @@ class Distiller(keras.Model):
         gates = self._taps.by_site(gates) if self._taps is not None and with_gates else gates
         step = StepRecord(
             number=tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int64),
-            taken=self._is_taken(gradients),
+            taken=is_taken(self.optimizer, gradients),
             student=record,
             teacher=teacher_record,
-            gate_gradients={site: gradient / scale for site, gradient in gates.items()},
+            gate_gradients={site: gradient / loss_scale for site, gradient in gates.items()},
+            images=tf.shape(keras.tree.flatten(outputs)[0])[0],
             alive={site: alive_outputs(kernel) for site, kernel in self._kernels.items()},
             compiled=bool(self.jit_compile),
         )
         self.divergence.observe(step.number, {name: value for name, (_, value) in values.items()}, step.taken)
         for part in self._working:
             part.observe(step)
-        self.optimizer.apply(self._with_indicator_rules(variables, gradients, scale), variables)
+        gradients = self._with_indicator_rules(variables, gradients, scale)
+        self.optimizer.apply(clipped(self.optimizer, gradients, loss_scale), variables)
         for part in self._working if not self.freezing.head_only else ():
             part.after_update(self._effects, self.optimizer.learning_rate)
         logs = {f"{name}_loss": value for name, (_, value) in values.items()}
@@ -248,15 +265,6 @@ class Distiller(keras.Model):
         }
         return values | {name: (by, loss(labels, outputs, taught)) for name, (by, loss) in self.own_losses.items()}
 
-    def _is_taken(self, gradients: Sequence[Tensor]) -> Tensor:
-        """Whether the optimizer takes the step: it skips a step whose scaled gradients overflow on any replica."""
-        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            return tf.constant(True)
-        overflowed = 1.0 - tf.cast(self.optimizer.check_finite(gradients), tf.float32)
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            overflowed = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, overflowed)
-        return overflowed == 0.0
-
     def _with_indicator_rules(
         self, variables: Sequence[Tensor], gradients: Sequence[Tensor], scale: Tensor
     ) -> list[Tensor]:
@@ -282,19 +290,10 @@ class Distiller(keras.Model):
             values["compression_loss"] = losses.compression_loss(list(self._kernels.values()))
         for name, mean in self._means.items():
             mean.update_state(values[name])
-        return {name: mean.result() for name, mean in self._means.items()}
+        results = {name: mean.result() for name, mean in self._means.items()}
+        # Keras averages what the workers have along an axis that a number does not have.
+        return {name: result[None] for name, result in results.items()} if is_of_workers() else results
 
 
 def _or_zeros(gradient: Tensor | None, source: Any) -> Tensor:
     return tf.zeros_like(tf.convert_to_tensor(source)) if gradient is None else gradient
-
-
-def _by_name(parts: Iterable[Part], teacher: keras.Model | None) -> dict[str, Part]:
-    named: dict[str, Part] = {}
-    for part in parts:
-        if part.name in named:
-            raise ValueError(f"Parts must have unique names. Received: {part.name!r} twice")
-        if part.needs_teacher and teacher is None:
-            raise ValueError(f"A {type(part).__name__} needs a teacher. Received: teacher=None")
-        named[part.name] = part
-    return named

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_cdd.annotations import Tensor
-from keras_cdd.distill.replicas import local
 from keras_cdd.layers.conv_unit import ConvUnit
 from keras_cdd.models.sites import Sites
+from keras_cdd.replicas import local
 
 
 class Effects:

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_cdd.annotations import Tensor
-from keras_cdd.distill.replicas import local
+from keras_cdd.replicas import local
 
 QUEUE_DTYPES = ("float32", "float16")
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_cdd.distill.part import Part
 from keras_cdd.distill.step_record import StepRecord
+from keras_cdd.replicas import local, total
 
 
 class FisherScore(Part):
@@ -28,11 +29,8 @@ class FisherScore(Part):
 
     def __init__(self, channels: Mapping[str, int]) -> None:
         super().__init__()
-        self.sums = {
-            site: tf.Variable(tf.zeros(width), trainable=False, aggregation=tf.VariableAggregation.SUM)
-            for site, width in channels.items()
-        }
-        self.images = tf.Variable(0.0, trainable=False, aggregation=tf.VariableAggregation.SUM)
+        self.sums = {site: tf.Variable(tf.zeros(width), trainable=False) for site, width in channels.items()}
+        self.images = tf.Variable(0.0, trainable=False)
 
     def own_variables(self) -> dict[str, Any]:
         return {"images": self.images, **self.sums}
@@ -46,13 +44,12 @@ class FisherScore(Part):
         return slim
 
     def observe(self, step: StepRecord) -> None:
-        taken = tf.cast(step.taken, tf.float32)
-        count = tf.cast(tf.shape(next(iter(step.gate_gradients.values())))[0], tf.float32)
-        for site, gradient in step.gate_gradients.items():
-            # Times N, because the loss is a mean over the batch and the score needs the loss of each image.
-            squares = tf.reduce_sum((gradient * count) ** 2, axis=0)
-            self.sums[site].assign_add(tf.where(step.taken, squares, 0.0))
-        self.images.assign_add(count * taken)
+        count = tf.cast(step.images, tf.float32)
+        # Times the batch's size, because the loss is a mean over it and the score needs the loss of each image.
+        squares = {site: tf.reduce_sum((each * count) ** 2, axis=0) for site, each in step.gate_gradients.items()}
+        for site, sums in total(squares).items():
+            local(self.sums[site]).assign_add(tf.where(step.taken, sums, 0.0))
+        local(self.images).assign_add(tf.where(step.taken, count, 0.0))
 
     def restart(self) -> None:
         for variable in [*self.sums.values(), self.images]:

@@ -10,8 +10,8 @@ import tensorflow as tf
 from keras_cdd.annotations import Tensor
 from keras_cdd.distill.embedding_queue import EmbeddingQueue
 from keras_cdd.distill.part import Part
-from keras_cdd.distill.replicas import local, of_all_replicas
 from keras_cdd.distill.step_record import StepRecord
+from keras_cdd.replicas import local, of_all_replicas
 
 METRICS = ("cosine", "l2")
 

@@ -98,3 +98,23 @@ class Part:
         values = self.variables()
         for name, variable in slim.variables().items():
             variable.assign(sliced(name, tf.convert_to_tensor(values[name]).numpy()))
+
+
+def by_name(parts: Iterable[Part], teacher: Any) -> dict[str, Part]:
+    """Name -> part.
+
+    Args:
+        parts: of a `Distiller`.
+        teacher: its teacher, or None.
+
+    Raises:
+        ValueError: if two parts have the same name, or if one needs a teacher and there is none.
+    """
+    named: dict[str, Part] = {}
+    for part in parts:
+        if part.name in named:
+            raise ValueError(f"Parts must have unique names. Received: {part.name!r} twice")
+        if part.needs_teacher and teacher is None:
+            raise ValueError(f"A {type(part).__name__} needs a teacher. Received: teacher=None")
+        named[part.name] = part
+    return named

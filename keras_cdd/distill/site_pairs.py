@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from keras_cdd.annotations import Tensor
 from keras_cdd.distill.feature_pairs import alive_inputs, alive_outputs
-from keras_cdd.distill.replicas import local
 from keras_cdd.layers import FeatureRecorder
 from keras_cdd.losses.distances import safe_norm
 from keras_cdd.models.sites import Sites
+from keras_cdd.replicas import local
 
 TINY = 1e-6
 

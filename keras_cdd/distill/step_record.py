@@ -9,7 +9,7 @@ from keras_cdd.layers import FeatureRecorder
 
 @dataclasses.dataclass(frozen=True)
 class StepRecord:
-    """A step with a batch of N images, after its gradients are computed and before the weights are updated.
+    """A step with N images on this replica, after its gradients are computed and before the weights are updated.
 
     Attributes:
         number: scalar int64, number of updates that the optimizer has made before.
@@ -18,6 +18,7 @@ class StepRecord:
         teacher: `FeatureRecorder` of the teacher's forward pass, None without a teacher.
         gate_gradients: site -> (N, channels), derivative of the batch's mean loss with respect to a factor of 1 on each
             channel of each image; empty unless a part needs it.
+        images: scalar int32, number of images in the batch: N, or more where other replicas have the rest of it.
         alive: site -> bool (channels,), False for output channels whose indicator column is exactly zero.
         compiled: whether XLA compiles the step; False by default.
     """
@@ -27,5 +28,6 @@ class StepRecord:
     student: FeatureRecorder
     teacher: Any
     gate_gradients: dict[str, Tensor]
+    images: Tensor
     alive: dict[str, Tensor]
     compiled: bool = False

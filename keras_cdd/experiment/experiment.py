@@ -12,6 +12,7 @@ from keras_cdd.data.embedding_file import EmbeddingFile
 from keras_cdd.data.registry import folder_of, load_dataset
 from keras_cdd.data.training_data import TrainingData
 from keras_cdd.distill import STRATEGIES, reestimate_batch_norm
+from keras_cdd.distill.team import Team
 from keras_cdd.evaluation.embed import as_embedder
 from keras_cdd.experiment.common_ground import (
     agreed_compression,
@@ -47,33 +48,41 @@ def run_experiment(config, flagfile):
 
     Returns:
         The dict that is written as `summary.json`: metrics in percent, MACs, parameters, latency in milliseconds,
-        seconds of training, and the savings in percent.
+        seconds of training, and the savings in percent; None in a worker that is not the chief.
 
     Raises:
         UserError: if the data, the workdir, the teacher or the budget cannot be used.
     """
     dataset = load_dataset(config.data.dataset, config.data.data_dir, config.data.csv, download=config.data.download)
     dataset.validate()
-    shared = config.training.strategy == "multi_worker"
-    workdir = Workdir(config.run.workdir, flagfile, config.run.resume, config.named_paths, shared)
-    with contextlib.closing(workdir), workdir.explained():
-        return _run(config, dataset, workdir)
+    strategy = STRATEGIES[config.training.strategy]()
+    team = Team(strategy)
+    with team.explained():
+        workdir = Workdir(config.run.workdir, flagfile, config.run.resume, config.named_paths, team)
+        with contextlib.closing(workdir), workdir.explained():
+            return _run(config, dataset, workdir, strategy)
 
 
-def _run(config, dataset, workdir):
-    workdir.write_json("environment.json", environment(config.training.seed))
+def _run(config, dataset, workdir, strategy):
+    if workdir.team.is_chief:
+        workdir.write_json("environment.json", environment(config.training.seed))
     _set_up(config.training)
-    data = TrainingData(dataset, config.data, config.training.seed, _teaching(config), config.needs_labels)
+    teaching, share = _teaching(config), workdir.team.share
+    data = TrainingData(dataset, config.data, config.training.seed, teaching, config.needs_labels, share)
     watch = Watch(config, dataset, workdir)
-    with watch.report, STRATEGIES[config.training.strategy]().scope():
-        started = time.perf_counter()
-        times = latency_table(config, workdir)
-        teacher = _teacher(config, data, workdir, watch, times)
-        taught = time.perf_counter()
-        student = _student(config, data, workdir, watch, teacher, times)
-        deploy = fuse(student)
-        workdir.save_model("deploy.keras", deploy)
-        learnt = time.perf_counter()
+    with watch.report:
+        with strategy.scope():
+            started = time.perf_counter()
+            times = latency_table(config, workdir)
+            teacher = _teacher(config, data, workdir, watch, times)
+            taught = time.perf_counter()
+            student = _student(config, data, workdir, watch, teacher, times)
+            deploy = fuse(student)
+            workdir.save_model("deploy.keras", deploy)
+            learnt = time.perf_counter()
+        if not workdir.team.is_chief:
+            workdir.team.barrier()
+            return None
         models = {} if teacher is None else {"teacher": teacher}
         models |= {"student": student, "deploy": deploy}
         embedders = {name: as_embedder(model) for name, model in models.items()}
@@ -88,6 +97,7 @@ def _run(config, dataset, workdir):
         summary["seconds"] = {"teacher": round(taught - started, 1), "student": round(learnt - taught, 1)}
         workdir.write_json("summary.json", summary)
         watch.finish(models, embeddings, metrics)
+    workdir.team.barrier()
     return summary
 
 
@@ -110,7 +120,7 @@ def _teacher(config, data, workdir, watch, times):
         return None
     if config.run.teacher is not None:
         return _loaded_teacher(config.run.teacher, config, data.dataset)
-    if workdir.has("teacher.keras"):
+    if workdir.awaited("teacher.keras"):
         return _loaded_teacher(workdir / "teacher.keras", config, data.dataset)
     keras.utils.set_random_seed(config.training.seed)
     fresh = make_teacher(config, data.dataset, data.sample)
@@ -123,6 +133,7 @@ def _teacher(config, data, workdir, watch, times):
         StaticCut(student, config.run.kept_filters, config.surgery.residual)
     teacher = PhaseLoop("teacher", config, data, workdir, config.training.teacher_epochs, watch).run(fresh)
     workdir.save_model("teacher.keras", teacher)
+    workdir.team.align(teacher.weights)
     return teacher
 
 
@@ -132,14 +143,16 @@ def _loaded_teacher(path, config, dataset):
 
 def _student(config, data, workdir, watch, teacher, times):
     """The student: loaded from the workdir, or trained and shrunk now."""
-    if workdir.has("student.keras"):
+    if workdir.awaited("student.keras"):
         return load_model(workdir / "student.keras", "Model", "remove it to train it again")
     keras.utils.set_random_seed(config.training.seed + 1)
     student, surgeon, cut = make_heavy_student(config, data.dataset, teacher, data.sample), None, None
-    config = _agreed(config, student, teacher, data.teaching)
+    config, lines = _agreed(config, student, teacher, data.teaching)
+    for line in lines:
+        workdir.team.say(line)
     if config.run.student == "cdd":
-        log = functools.partial(workdir.append, layout.CUTS)
-        surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut, times)
+        log, team = functools.partial(workdir.append, layout.CUTS), workdir.team
+        surgeon = Surgeon(config, student, data.steps_per_epoch, log, watch.accuracy_at_cut, times, team)
     elif config.run.student == "static":
         cut = StaticCut(student, config.run.kept_filters, config.surgery.residual)
         student = cut.applied(student, random=config.run.student_init == "random")
@@ -151,22 +164,21 @@ def _student(config, data, workdir, watch, teacher, times):
     if (cutter := surgeon or cut) is not None:
         workdir.write_json(layout.CHANNELS, cutter.record())
     workdir.save_model("student.keras", student)
+    workdir.team.align(student.weights)
     return student
 
 
 def _agreed(config, student, teacher, teaching):
-    """The settings without what this teacher cannot give this student; prints what that is."""
+    """The settings without what this teacher cannot give this student, and lines that say what that is."""
     require_indicators(config, student)
     if teaching is None:
         weights, lines = agreed_weights(student, teacher, loss_weights(config.distill), config.surgery.residual)
     else:
         weights, lines = agreed_with_embeddings(student, teaching.embedding_size, loss_weights(config.distill))
     compression, more = agreed_compression(config, student, teacher)
-    for line in (*lines, *more):
-        print(line, flush=True)
     agreed = {f"{name}_weight": getattr(weights, name) for name in LOSSES}
     distill = dataclasses.replace(config.distill, **agreed)
-    return dataclasses.replace(config, distill=distill, compression=compression)
+    return dataclasses.replace(config, distill=distill, compression=compression), [*lines, *more]
 
 
 def asymmetric_accuracy(embeddings, evaluator):

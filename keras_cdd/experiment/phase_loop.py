@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_cdd.distill import Distiller
+from keras_cdd.distill.strategies import for_replicas
 from keras_cdd.errors import UserError
 from keras_cdd.experiment.optimizers import make_optimizer, rate_of
 from keras_cdd.experiment.parts import loss_weights, make_parts
@@ -39,6 +40,7 @@ class PhaseLoop:
         self.config = config
         self.data = data
         self.workdir = workdir
+        self.team = workdir.team
         self.epochs = epochs
         self.watch = watch
         self.teacher = teacher
@@ -48,7 +50,7 @@ class PhaseLoop:
         self.freeze_epochs = training.teacher_freeze_epochs if name == "teacher" else training.freeze_epochs
         self.views = config.run.teacher_cache_views if teacher is not None else 0
         self.on_device = config.data.augment_on_device
-        self.batches, self.rows = functools.partial(data.batches, on_device=self.on_device), None
+        self.batches, self.rows = functools.partial(data.shared_batches, on_device=self.on_device), None
         self.phase = 0
         self.state = TrainingState(workdir, name)
 
@@ -84,12 +86,12 @@ class PhaseLoop:
         callbacks = [
             finite,
             *([self.surgeon] if self.surgeon is not None else []),
-            RunLog(self, self.data.sampler.batch_size),
+            *([RunLog(self, self.data.sampler.batch_size)] if self.team.is_chief else []),
             _EpochEnd(self),
         ]
         try:
             history = distiller.fit(
-                self.batches(start_epoch=epoch),
+                for_replicas(self.batches(start_epoch=epoch)),
                 epochs=min(end, self.epochs),
                 initial_epoch=epoch,
                 steps_per_epoch=self.data.steps_per_epoch,
@@ -109,7 +111,8 @@ class PhaseLoop:
         if self.surgeon is not None:
             facts["surgeon"] = self.surgeon.facts()
         self.state.save(distiller, facts)
-        self.watch.report.epoch_done()
+        if self.team.is_chief:
+            self.watch.report.epoch_done()
         if self.surgeon is not None and epoch < self.epochs and self.surgeon.wants_rebuild(distiller, epoch):
             distiller.stop_training = True
 
@@ -133,7 +136,7 @@ class PhaseLoop:
                 "output_change": change,
             },
         )
-        print(f"surgery after epoch {epoch}, outputs changed by {change:.1e}\n{plan}", flush=True)
+        self.team.say(f"surgery after epoch {epoch}, outputs changed by {change:.1e}\n{plan}")
         return self._distiller(slim, optimizer, [part.cut(plan) for part in distiller.parts.values()])
 
     def _distiller(self, model, optimizer=None, parts=None):
@@ -164,6 +167,8 @@ class PhaseLoop:
         distiller = Distiller(model, self.teacher, weights, parts or [], **seen)
         self.rows = distiller.teacher_rows
         distiller.compile(optimizer, jit_compile=self.config.training.jit_compile)
+        # Processors that are not alike compute a start that is not the same to the last bit.
+        self.team.align(model.weights)
         return distiller
 
 

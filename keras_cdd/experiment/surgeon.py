@@ -1,8 +1,11 @@
 """Decides during training when to cut and when to rebuild, and carries both out."""
 
+import dataclasses
+
 import keras
 import numpy as np
 
+from keras_cdd.distill.team import Team
 from keras_cdd.errors import UserError
 from keras_cdd.experiment.cut_record import cut_record
 from keras_cdd.models import count_macs
@@ -28,6 +31,7 @@ class Surgeon(keras.callbacks.Callback):
         measure: function that is called with the student before and after every cut for a budget and returns a dict
             name -> number. The record of the cut gets them as `<name>_before` and `<name>_after`. Default: none.
         times: `LatencyTable` of a budget in milliseconds; None (the default) for other budgets.
+        team: `Team` of the run, whose chief decides. Default: this process alone.
 
     Attributes:
         unit: what the budget limits, "macs", "params" or "ms"; None without a budget.
@@ -36,8 +40,9 @@ class Surgeon(keras.callbacks.Callback):
         ValueError: if the budget is below the floor; the message states the floor.
     """
 
-    def __init__(self, config, student, steps_per_epoch, log=None, measure=lambda student: {}, times=None):
+    def __init__(self, config, student, steps_per_epoch, log=None, measure=lambda student: {}, times=None, team=None):
         super().__init__()
+        self.team = team or Team()
         self.config = config.surgery
         self.steps_per_epoch = steps_per_epoch
         self.log = log
@@ -101,6 +106,16 @@ class Surgeon(keras.callbacks.Callback):
     def _plan(self, student, **aim):
         return plan_for(self.channels(student), residual=self.config.residual, **aim)
 
+    def _agreed(self, plan):
+        """The plan with the cuts that the chief has; one process alone keeps its own."""
+        own = {site: (cut.outputs.tolist(), cut.inputs.tolist()) for site, cut in plan.cuts.items()}
+        theirs = self.team.of_chief(own)
+        cuts = {
+            site: dataclasses.replace(cut, outputs=np.array(theirs[site][0]), inputs=np.array(theirs[site][1]))
+            for site, cut in plan.cuts.items()
+        }
+        return dataclasses.replace(plan, cuts=cuts)
+
     def without_zeros(self, student, round_to=1):
         """The plan that removes all channels that are exactly zero, down to multiples of `round_to`."""
         return self._plan(student, round_to=round_to)
@@ -119,7 +134,7 @@ class Surgeon(keras.callbacks.Callback):
         step = self.epoch * self.steps_per_epoch + batch + 1
         starts, ends = self.schedule.starts(), self.schedule.ends()
         if step in ends and self.under_way is not None:
-            self._remove(self.without_zeros(self.model.student))
+            self._remove(self._agreed(self.without_zeros(self.model.student)))
         if step in starts:
             number = len(starts) - starts[::-1].index(step)
             self._cut(self.schedule.kept(number), ends[number - 1] - step, final=number == len(starts))
@@ -137,7 +152,7 @@ class Surgeon(keras.callbacks.Callback):
         if importance is None:
             return
         channels, round_to = self.channels(student), self.config.round_to if final else 1
-        plan = self._plan(student, budget=(self.unit, kept), round_to=round_to, importance=importance)
+        plan = self._agreed(self._plan(student, budget=(self.unit, kept), round_to=round_to, importance=importance))
         record = cut_record(plan, only_living(importance, channels.living()), channels.costs, self.unit)
         before = {f"{name}_before": value for name, value in self.measure(student).items()}
         self.under_way = (record or {}) | before
@@ -193,6 +208,9 @@ class Surgeon(keras.callbacks.Callback):
 
     def wants_rebuild(self, distiller, epoch):
         """Whether to rebuild without the zeroed channels after this epoch (counted from 1)."""
+        return self.team.of_chief(self._is_worth_it(distiller, epoch))
+
+    def _is_worth_it(self, distiller, epoch):
         finished = self.schedule is not None and not self.cuts_left(epoch * self.steps_per_epoch)
         plan = self.without_zeros(distiller.student, self.config.pad_channels)
         if plan.is_identity:
@@ -216,7 +234,7 @@ class Surgeon(keras.callbacks.Callback):
             `(model, optimizer, plan, change)`: the slim model, its optimizer, the plan, and the largest absolute
             change of a value of the embedding (without one, of all outputs) divided by the largest absolute value.
         """
-        plan = plan or self.without_zeros(student, self.config.pad_channels)
+        plan = plan or self._agreed(self.without_zeros(student, self.config.pad_channels))
         slim, slim_optimizer = rebuild(student, plan, optimizer=optimizer)
         before, after = (_embeddings(model(images, training=False)) for model in (student, slim))
         change = float(np.abs(after - before).max() / max(float(np.abs(before).max()), 1e-12))
@@ -232,8 +250,8 @@ class Surgeon(keras.callbacks.Callback):
             )
             channels = self.channels(student)
             self._log(epoch, cut_record(plan, channels.norms(), channels.costs, "norm"), {})
-            return plan
-        return self.without_zeros(student)
+            return self._agreed(plan)
+        return self._agreed(self.without_zeros(student))
 
 
 def _embeddings(outputs):

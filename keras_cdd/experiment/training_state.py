@@ -2,7 +2,7 @@
 
 from keras_cdd.experiment.weight_paths import weights_by_layer
 from keras_cdd.run_folder import layout
-from keras_cdd.run_folder.checkpoint import load_checkpoint, restore_variables, save_checkpoint
+from keras_cdd.run_folder.checkpoint import load_checkpoint, restore_variables, save_checkpoint, settled
 from keras_cdd.surgery.optimizer_slots import slots
 
 
@@ -20,7 +20,12 @@ class TrainingState:
         self.folder = workdir / layout.CHECKPOINTS / stage
 
     def save(self, distiller, facts):
-        """Replaces the checkpoint by the state at the end of an epoch; `facts` is a JSON-able dict to save with it."""
+        """Replaces the checkpoint by the state at the end of an epoch; `facts` is a JSON-able dict to save with it.
+
+        Of several workers, the chief does.
+        """
+        if not self.workdir.team.is_chief:
+            return
         facts = {**facts, "logged": self.workdir.logged(self.stage)}
         save_checkpoint(self.folder, distiller.student, _variables(distiller), facts)
 
@@ -32,7 +37,10 @@ class TrainingState:
         Raises:
             UserError: if the checkpoint cannot be read.
         """
-        saved = load_checkpoint(self.folder)
+        if self.workdir.team.is_chief:
+            settled(self.folder)
+        is_there = self.workdir.awaited(f"{layout.CHECKPOINTS}/{self.stage}")
+        saved = load_checkpoint(self.folder) if is_there else None
         self.workdir.rewind(self.stage, saved[2]["logged"] if saved else {})
         return saved
 

@@ -43,7 +43,7 @@ class Watch:
 
     def accuracy_at_cut(self, model):
         """Dict of `mAP` and `rank1` in percent before or after a cut if `--eval_cuts` is set, else {}."""
-        return self._measured(model) if self.config.run.eval_cuts else {}
+        return self._measured(model) if self.config.run.eval_cuts and self.workdir.team.is_chief else {}
 
     def _measured(self, model):
         metrics = self.evaluator.evaluate(model).as_percent()

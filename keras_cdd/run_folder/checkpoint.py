@@ -24,7 +24,7 @@ def save_checkpoint(folder, model, variables, state):
         state: dict that can be written as JSON, such as the epoch.
     """
     folder = pathlib.Path(folder)
-    fresh, old = folder.with_name(folder.name + ".new"), _settled(folder)
+    fresh, old = folder.with_name(folder.name + ".new"), settled(folder)
     shutil.rmtree(fresh, ignore_errors=True)
     if not folder.parent.is_dir():
         # Not those above: a run does not make its workdir anew.
@@ -51,7 +51,7 @@ def load_checkpoint(folder):
         UserError: if the checkpoint cannot be read or is of another version.
     """
     folder = pathlib.Path(folder)
-    _settled(folder)
+    settled(folder)
     if not folder.exists():
         return None
     require_known(folder / "state.json", f"Checkpoint {folder}", "remove it to start again")
@@ -70,7 +70,7 @@ def load_checkpoint(folder):
         raise UserError(f"Checkpoint {folder} cannot be read ({reason[:200]}); remove it to start again.") from None
 
 
-def _settled(folder):
+def settled(folder):
     """Repairs the folder after a kill between the two renames; returns the free path for the previous checkpoint."""
     old = folder.with_name(folder.name + ".old")
     if not folder.exists() and old.exists():

@@ -1,4 +1,4 @@
-"""Starts or resumes a run in its workdir, and writes its files."""
+"""Starts or resumes a run in its workdir, and writes its files; of several workers, only the chief does."""
 
 import contextlib
 import json
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_cdd.distill.team import Team
 from keras_cdd.errors import UserError
 from keras_cdd.run_folder import layout, writing
 from keras_cdd.run_folder.json_lines import append_record, as_line, read_records
@@ -29,21 +30,32 @@ class Workdir:
             `--workdir`, `--resume` and `--download`.
         resume: True (the default) resumes the run in the folder; False removes its files and its exports.
         keep: files and folders that are never removed, because the run reads them.
-        shared: whether several processes of one run write to the folder. Default: False, another one is refused.
+        team: `Team` of the run, of which only the chief writes to the folder. Default: this process alone.
 
     Raises:
-        UserError: if the folder cannot be written to, is in use, or contains a run with other settings.
+        UserError: if the folder cannot be written to, is in use, or contains a run with other settings; or if it is not
+            the chief's.
     """
 
-    def __init__(self, path, settings, resume=True, keep=(), shared=False):
+    def __init__(self, path, settings, resume=True, keep=(), team=None):
         self.path = pathlib.Path(path)
+        self.team = team or Team()
+        self._lock = None
+        if self.team.is_chief:
+            self._begin(path, settings, resume, keep)
+        if self.awaited(layout.FLAGS) and not self.team.is_chief and _facts(self._settings()) != _facts(settings):
+            raise UserError(
+                f"Worker {self.team.index} has other settings than the chief of --workdir {path}; give all the same."
+            )
+
+    def _begin(self, path, settings, resume, keep):
         try:
             writing.make_folder(self.path)
             (self.path / ".writable").touch()
             (self.path / ".writable").unlink()
         except OSError as error:
             raise UserError(f"--workdir {path} cannot be written ({error.strerror}); choose another.") from None
-        self._lock = None if shared else Lock(self.path, f"--workdir {path}")
+        self._lock = Lock(self.path, f"--workdir {path}")
         try:
             if resume:
                 self._check_settings(settings)
@@ -79,12 +91,15 @@ class Workdir:
         if not self.has(layout.FLAGS) or not any(self.has(name) for name in layout.PROGRESS):
             return  # The earlier run failed at its start; it may be started again with corrected settings.
         require_known(self.path / layout.ENVIRONMENT, f"--workdir {self.path}", "start again with --noresume")
-        before, now = (_facts(current_text(text)) for text in ((self.path / layout.FLAGS).read_text(), settings))
+        before, now = (_facts(current_text(text)) for text in (self._settings(), settings))
         if before != now:
             raise UserError(
                 f"--workdir {self.path} holds a run with other settings ({', '.join(sorted(before ^ now)[:6])}); "
                 "choose another, or start again with --noresume."
             )
+
+    def _settings(self):
+        return (self.path / layout.FLAGS).read_text()
 
     def __truediv__(self, name):
         return self.path / name
@@ -92,21 +107,31 @@ class Workdir:
     def has(self, name):
         return (self.path / name).exists()
 
+    def awaited(self, name):
+        """Whether the chief has a file, which the others then see, too; all processes of the run call it."""
+        return self.team.awaited(lambda: self.has(name), f"{name} in --workdir {self.path}")
+
     def write_text(self, name, text):
-        writing.write_text(self.path / name, text)
+        if self.team.is_chief:
+            writing.write_text(self.path / name, text)
 
     def write_json(self, name, value):
-        writing.write_json(self.path / name, value)
+        if self.team.is_chief:
+            writing.write_json(self.path / name, value)
 
     def read_json(self, name):
         return json.loads((self.path / name).read_text())
 
     def save_model(self, name, model):
-        writing.save_model(self.path / name, model)
+        """Saves a model; the others wait until it is there."""
+        if self.team.is_chief:
+            writing.save_model(self.path / name, model)
+        self.awaited(name)
 
     def append(self, name, record):
         """Appends a record to a .jsonl file, as one line."""
-        append_record(self.path / name, record)
+        if self.team.is_chief:
+            append_record(self.path / name, record)
 
     def logged(self, stage):
         """Dict file name of a log -> number of records that a stage has written to it."""
@@ -114,6 +139,8 @@ class Workdir:
 
     def rewind(self, stage, logged):
         """Removes the records that a stage wrote after a checkpoint; `logged` is the result of `logged()` then."""
+        if not self.team.is_chief:
+            return
         for name in layout.LOGS:
             if not self.has(name):
                 continue

@@ -135,7 +135,12 @@ class TrainingConfig:
         switch=("none", "float16"),
     )
     jit_compile: bool = option(False, "Compile the training step with XLA, anew after every surgery; for GPUs.")
-    strategy: str = option("none", "Training on several devices.", STRATEGIES)
+    strategy: str = option(
+        "none",
+        "Training on all GPUs of this machine (mirrored), or in several processes that find one another by TF_CONFIG, "
+        "Slurm or Kubernetes.",
+        STRATEGIES,
+    )
     deterministic: bool = option(False, "Deterministic kernels: runs repeat bit by bit, but are slower on GPUs.")
     seed: int = option(0, "Seed of initial weights, batches and augmentation.")
 

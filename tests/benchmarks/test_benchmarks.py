@@ -1,6 +1,7 @@
 """Every script of `make benchmark`, that for GPUs and that of scale, at sizes whose figures mean nothing."""
 
 import argparse
+import re
 
 import pytest
 
@@ -26,6 +27,15 @@ def test_a_script_prints_its_table(script, run_python):
     done = run_python("-c", EAGERLY, f"benchmarks.{script}", *RUNS[script].split())
     assert not done.returncode, done.stderr[-3000:]
     assert done.stdout.count("\n| ") > 2 and "nan" not in done.stdout
+
+
+@pytest.mark.slow
+def test_workers_are_compared(run_python, forking_python):
+    sizes = "--backbone=resnet10 --width=4 --size=16 --batch=8 --steps=1 --rounds=1 --workers 2"
+    done = run_python("-m", "benchmarks.workers", f"--python={forking_python}", *sizes.split())
+    assert not done.returncode, done.stderr[-3000:]
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("| 2 | 8 | 4 | ")]
+    assert re.search(r"\d+ % \|$", row)
 
 
 def test_rows_are_compared_by_their_seconds():

@@ -9,9 +9,11 @@ from PIL import Image
 
 from keras_cdd.data import ImageStore, PKSampler, load_image
 from keras_cdd.data.augment import Augmentation
+from keras_cdd.data.colour import ColourChange
 from keras_cdd.data.datasets import synthetic
 from keras_cdd.data.pipeline import TrainingBatches, evaluation_batches, training_batches
 from keras_cdd.data.records import MEAN_COLOUR, ImageRecord
+from keras_cdd.data.share import WHOLE, Share
 
 SIZE = (12, 16)
 TOY = synthetic.load(train_identities=4, train_images=6, test_identities=2, test_images=3)
@@ -166,3 +168,26 @@ def test_large_files_are_decoded_in_threads(tmp_path):
     store = ImageStore(records, (20, 10))
     expected = [load_image(record.path, (20, 10)) for record in records]
     np.testing.assert_array_equal(store.take(np.arange(4)), expected)
+
+
+@pytest.mark.parametrize("views", [0, 3])
+def test_shares_make_up_the_batches_of_one_process(views):
+    """Each reads its own images alone, and the same happens to them; six images make parts of one and two."""
+    strong = Augmentation(shift=2, flip=True, erasing=0.5, random_crop=0.5, colour=ColourChange(brightness=0.5))
+    sampler, read = PKSampler(TOY.labels, 3, 2, seed=1), []
+
+    def found(share):
+        store = ImageStore(TOY.train, SIZE)
+        take = store.take
+        store.take = lambda positions: read.append(len(positions)) or take(positions)
+        made = TrainingBatches(store, TOY.labels, sampler, strong, seed=5, views=views, share=share)
+        return list(itertools.islice(made.from_epoch(1).as_numpy_iterator(), 3 * share.held))
+
+    whole = found(WHOLE)
+    read.clear()
+    first, second = found(Share(0, 3, 4)), found(Share(3, 1, 4))
+    assert set(read) == {1, 2}
+    for number, (images, labels) in enumerate(whole):
+        parts = [*first[3 * number : 3 * number + 3], second[number]]
+        np.testing.assert_allclose(np.concatenate([part for part, _ in parts]), images, atol=1e-3)
+        np.testing.assert_array_equal(np.concatenate([part for _, part in parts]), labels)

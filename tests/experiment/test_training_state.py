@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_cdd.distill import Distiller
+from keras_cdd.distill.team import Team
 from keras_cdd.experiment.training_state import TrainingState
 from keras_cdd.layers import embedding_head
 
@@ -24,6 +25,8 @@ class Nameless(keras.layers.Layer):
 class Folder:
     """What a `TrainingState` needs of a workdir."""
 
+    team = Team()
+
     def __init__(self, path):
         self.path = path
 
@@ -32,6 +35,9 @@ class Folder:
 
     def logged(self, stage):
         return {}
+
+    def awaited(self, name):
+        return (self.path / name).exists()
 
     def rewind(self, stage, lengths):
         pass
