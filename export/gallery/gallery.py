@@ -146,8 +146,11 @@ class Gallery:
     def ids(self, one_each=False):
         """Ids of all images, ascending; with `one_each`, only of the first image of every identity."""
         with self._explained():
-            only = "WHERE id IN (SELECT min(id) FROM images GROUP BY identity)" if one_each else ""
-            return [number for (number,) in self._file.execute(f"SELECT id FROM images {only} ORDER BY id")]  # noqa: S608
+            if one_each:
+                rows = self._file.execute("SELECT min(id) FROM images GROUP BY identity ORDER BY min(id)")
+            else:
+                rows = self._file.execute("SELECT id FROM images ORDER BY id")
+            return [number for (number,) in rows]
 
     def identities(self):
         """Set of the identities, with None if that of an image is unknown."""

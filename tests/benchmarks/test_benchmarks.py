@@ -31,7 +31,7 @@ def test_a_script_prints_its_table(script, run_python):
 
 @pytest.mark.slow
 def test_workers_are_compared(run_python, forking_python):
-    sizes = "--backbone=resnet10 --width=4 --size=16 --batch=8 --steps=1 --rounds=1 --workers 2"
+    sizes = "--backbone=tiny --width=4 --size=16 --batch=8 --steps=1 --rounds=1 --workers 2"
     done = run_python("-m", "benchmarks.workers", f"--python={forking_python}", *sizes.split())
     assert not done.returncode, done.stderr[-3000:]
     (row,) = [line for line in done.stdout.splitlines() if line.startswith("| 2 | 8 | 4 | ")]
@@ -53,7 +53,7 @@ def test_growth_finds_the_line_and_the_power_law():
         "| a | 1, 2, 3, 4 photos | 1.24 kB, 1.24 kB, 1.25 kB, 1.25 kB | 1.23 kB + 5 B n | 1.28 kB |  | 1.73 kB |"
     )
     assert growth.row("b", "s", [0.5, 2, 4.5, 8], POWER).endswith("| 500 ms n^2.00 | 50 s |  | 1.39 h |")
-    # What takes nothing at the begin, whatever the noise says.
+    # What takes nothing at the beginning, whatever the noise says.
     assert growth.row("c", "s", [1, 2.2, 3.3, 4.4]).endswith("| 1.08 s n | 10.8 s |  | 108 s |")
 
 

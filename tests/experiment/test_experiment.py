@@ -19,13 +19,12 @@ from keras_cdd.settings.config import (
     TrainingConfig,
 )
 from tests.experiment.same_run import assert_same_run, logged
+from tests.tiny_backbone import MOST_SAVED
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.usefixtures("eager", "tiny_backbone"),
 ]
-# One channel of the first block has 4.6 % of the MACs.
-MOST_SAVED = 44.6
 FILES = {
     "flags.flags",
     "environment.json",

@@ -9,6 +9,7 @@ from keras_cdd.experiment import phase_loop, run_experiment
 from keras_cdd.models import gated_resnet
 from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConfig, SurgeryConfig, TrainingConfig
 from tests.experiment.same_run import assert_same_run, logged
+from tests.tiny_backbone import MOST_SAVED
 
 EPOCHS = 4
 
@@ -41,7 +42,7 @@ def test_a_killed_run_of_graphs_equals_the_uninterrupted_one(tiny_backbone, tmp_
 
     monkeypatch.setattr(phase_loop.PhaseLoop, "epoch_end", copying)
     summary = run(workdir)
-    assert 40 <= summary["macs_saved"] < 45
+    assert 40 <= summary["macs_saved"] < MOST_SAVED
     assert len(logged(workdir, "surgery.jsonl")) > 1 and len(logged(killed, "metrics.jsonl")) == EPOCHS - 1
     run(killed)
     assert_same_run(killed, workdir)

@@ -29,6 +29,7 @@ from keras_cdd.settings.config import (
     TrainingConfig,
 )
 from tests.experiment.same_run import logged
+from tests.tiny_backbone import MOST_SAVED
 
 NETWORK = {"width": 8, "embedding_size": 8, "stem": "small"}
 STRONG = {"shift": 2, "rotation": 9.0, "erasing": 0.5, "random_crop": 0.5, "hue": 0.1}
@@ -140,7 +141,7 @@ def test_a_run_learns_from_views_and_shrinks(photos, tmp_path, tiny_backbone):
         ),
     )
     summary = run_experiment(config, "")
-    assert 40 <= summary["macs_saved"] < 45 and logged(tmp_path / "run", "surgery.jsonl")
+    assert 40 <= summary["macs_saved"] < MOST_SAVED and logged(tmp_path / "run", "surgery.jsonl")
 
 
 def test_given_embeddings_have_no_views():

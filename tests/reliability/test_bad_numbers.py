@@ -9,6 +9,8 @@ import pytest
 
 from keras_cdd.errors import UserError
 from keras_cdd.experiment import phase_loop, run_experiment
+from keras_cdd.models import gated_resnet
+from keras_cdd.models.gated_units import gated_units
 from keras_cdd.run_folder.checkpoint import load_checkpoint
 from keras_cdd.settings.config import (
     CompressionConfig,
@@ -26,16 +28,26 @@ CUT = SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.0, cut_end=1.0, sur
 RESET = CompressionConfig(compression="lasso", gradient_reset_epoch=0.0, reset_neighbours=16, queue_size=16)
 
 
-def run(folder, workdir, surgery=None, compression=None, epochs=2, batch=(4, 4), teacher=None, **training):
+def run(
+    folder,
+    workdir,
+    surgery=None,
+    compression=None,
+    epochs=2,
+    batch=(4, 4),
+    teacher=None,
+    student_model=None,
+    **training,
+):
     config = Config(
         DataConfig(
             "folder", str(folder), image_size=(16, 16), identities_per_batch=batch[0], images_per_identity=batch[1]
         ),
-        NetworkConfig("tiny", width=4, stem="small", embedding_size=8),
+        NetworkConfig(None if student_model else "tiny", width=4, stem="small", embedding_size=8),
         TrainingConfig(epochs=epochs, teacher_epochs=1, warmup_epochs=0.0, learning_rate=0.01, **training),
         surgery=surgery or CUT,
         compression=compression or CompressionConfig(),
-        run=RunConfig(str(workdir), teacher=teacher, evaluate_teacher=False),
+        run=RunConfig(str(workdir), teacher=teacher, student_model=student_model, evaluate_teacher=False),
     )
     return run_experiment(config, "")
 
@@ -102,13 +114,12 @@ def ignorant(teacher, tmp_path):
 CHANGES = {
     "zeros": lambda weight: np.zeros(weight.shape),
     "kernels of zeros": lambda weight: np.zeros(weight.shape) if "kernel" in weight.path else weight,
-    "dead indicators": lambda weight: np.zeros(weight.shape) if "indicator" in weight.path else weight,
 }
 
 
 @pytest.mark.parametrize(
     "change, importance",
-    [("zeros", "fisher"), ("zeros", "reset"), ("kernels of zeros", "norm"), ("dead indicators", "norm")],
+    [("zeros", "fisher"), ("zeros", "reset"), ("kernels of zeros", "norm")],
 )
 def test_a_teacher_that_knows_nothing(photos, ignorant, tmp_path, tally, change, importance):  # noqa: F811
     """Its student starts as its copy, with its dead channels, or learns from its equal embeddings."""
@@ -119,22 +130,57 @@ def test_a_teacher_that_knows_nothing(photos, ignorant, tmp_path, tally, change,
     tally(f"bad numbers: a teacher of {change}, importance {importance}", 1, "trained and cut to the end, all finite")
 
 
+def test_dead_indicators(photos, teacher, tmp_path, tally):  # noqa: F811
+    """All channels of the student say nothing from the start."""
+    student = gated_resnet("tiny", width=4, image_size=(16, 16), num_classes=8, embedding_size=8, stem="small")
+    for unit in gated_units(student).values():
+        unit.indicator.kernel.assign(np.zeros(unit.indicator.kernel.shape))
+    student.save(tmp_path / "dead.keras")
+    surgery = SurgeryConfig(**{**vars(CUT), "importance": "norm"})
+    run(photos, tmp_path / "run", surgery, RESET, teacher=teacher, student_model=str(tmp_path / "dead.keras"))
+    assert_sound(tmp_path / "run")
+    tally("bad numbers: a student of dead indicators", 1, "trained and cut to the end, all finite")
+
+
+def kept_widths(workdir):
+    return set(json.loads((workdir / "surgery.jsonl").read_text().splitlines()[-1])["kept_filters_after"].values())
+
+
+def masks(workdir):
+    with np.load(workdir / "checkpoints/student/variables.npz") as arrays:
+        return np.concatenate([arrays[name] for name in arrays.files if "mask:" in name])
+
+
+# Surgery, settings of the reset, and what it must have come to.
 EMPTY = {
-    "no channel is reset": (CUT, {"reset_ratio": 0.0}),
-    "all channels but one are reset": (CUT, {"reset_ratio": 0.99}),
+    "no channel is reset": (CUT, {"reset_ratio": 0.0}, lambda workdir: masks(workdir).min() == 1),
+    # Of one image and one neighbour: otherwise all of them would have to agree.
+    "all channels of a site but one are reset": (
+        CUT,
+        {"reset_ratio": 0.99, "reset_neighbours": 1},
+        lambda workdir: masks(workdir).mean() < 0.4,
+    ),
     "no channel is above the threshold": (
         SurgeryConfig(importance_threshold=1e9, importance="norm", pad_channels=1),
         {},
+        lambda workdir: kept_widths(workdir) == {1},
     ),
-    "a budget of one channel a site": (SurgeryConfig(**{**vars(CUT), "target_macs": 0.2807}), {}),
+    # Just above the least that this network can have.
+    "a budget of one channel a site": (
+        SurgeryConfig(**{**vars(CUT), "target_macs": 0.348}),
+        {},
+        lambda workdir: kept_widths(workdir) == {1},
+    ),
 }
 
 
 @pytest.mark.parametrize("what", EMPTY)
 def test_empty_masks(photos, teacher, tmp_path, tally, what):  # noqa: F811
-    surgery, reset = EMPTY[what]
-    run(photos, tmp_path, surgery, CompressionConfig(**{**vars(RESET), **reset}), teacher=teacher)
+    surgery, reset, happened = EMPTY[what]
+    batch = (1, 1) if reset.get("reset_neighbours") else (4, 4)
+    run(photos, tmp_path, surgery, CompressionConfig(**{**vars(RESET), **reset}), batch=batch, teacher=teacher)
     assert_sound(tmp_path)
+    assert happened(tmp_path)
     tally(f"bad numbers: {what}", 1, "trained and cut to the end, all finite, a channel stays everywhere")
 
 

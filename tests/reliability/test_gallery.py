@@ -172,22 +172,24 @@ def test_removing_and_replacing_is_all_or_nothing(place, forks, recorded, tmp_pa
     )
 
 
-def test_the_second_writer_is_refused_and_readers_are_not(place, recorded, tmp_path, monkeypatch, tally):
-    from export.gallery import builder
+def test_the_second_writer_is_refused_and_readers_are_not(place, recorded, forks, tmp_path, tally):
+    """Whenever a build in another process begins a transaction; readers wait only for the moment of its end."""
+    output, seen = tmp_path / "g.sqlite", []
 
-    output, add, seen = tmp_path / "g.sqlite", Gallery.add, []
+    def meanwhile(call):
+        if call.what == "open" and call.path.endswith("g.sqlite-journal") and output.stat().st_size:
+            with pytest.raises(UserError, match=rf"gallery .* is in use by process {call.process}; wait until it ends"):
+                build(place, output)
+            with Gallery(output) as gallery:
+                seen.append(len(gallery.vectors()))
 
-    def adding(self, *batch):
-        add(self, *batch)
-        with pytest.raises(UserError, match="gallery .* is in use by process [0-9]+; wait until it ends"):
-            build(place, output)
-        with Gallery(output) as gallery:
-            seen.append((len(gallery.vectors()), gallery.unfinished))
-
-    monkeypatch.setattr(builder, "Gallery", Gallery, raising=False)
-    monkeypatch.setattr(Gallery, "add", adding)
-    build(place, output)
-    assert seen == [(count, f"{place}/photos") for count in range(BATCH, IMAGES + 1, BATCH)]
+    done = watched(forks, [tmp_path], meanwhile, "-m", "export.build_gallery", *flags(place, output))
+    assert not done.returncode, done.stderr
+    assert (
+        seen == sorted(seen)
+        and {*range(0, IMAGES, BATCH)} <= set(seen)
+        and content(output) == content(place / "built" / "g.sqlite")
+    )
     tally("gallery: a second build while one adds", len(seen), "refused with the process number; a search goes on")
 
 

@@ -185,4 +185,4 @@ def test_every_state_that_a_kill_leaves_is_resumed_to_the_same_end(recorded, tmp
     surgeries = len((recorded.reference / layout.SURGERY).read_text().splitlines())
     outcome = f"the same files, logs and weights to the last bit ({tiny_run.EPOCHS} epochs, {surgeries} surgeries)"
     tally("training: resumed from every distinct state of all these", len(recorded.states), outcome)
-    assert json.loads((recorded.reference / layout.SUMMARY).read_text())["macs_saved"] >= 40
+    assert json.loads((recorded.reference / layout.SUMMARY).read_text())["macs_saved"] >= 30

@@ -44,7 +44,7 @@ def eager():
 @pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_the_stopped_run_goes_on(kept, monkeypatch):
-    """It does what is left, and ends with the widths of the run that was finished then."""
+    """It does what is left: the epochs, sites and figures of the run that was finished then."""
     monkeypatch.setattr(latency_ms, "__defaults__", (1,))
     config = RunFiles("stopped").config
     assert len((kept / "stopped/metrics.jsonl").read_text().splitlines()) == 1
