@@ -12,7 +12,8 @@ import java.util.List;
  * Embeddings in their stored form, and the exact search among them.
  *
  * <p>Rows that were there from the start stay where their buffers have them, as in a mapped file. Only rows that are
- * added take memory. The number of a row never changes; that of a removed one is left out.
+ * added take memory. Rows are numbered by their place. The place of a removed one is left out if it was there from the
+ * start; else the rows behind it move up.
  *
  * <p>A row is a number of longs: the id, the scale, the sum of the embedding's bytes, and the embedding, filled up with
  * zeros.
@@ -29,6 +30,7 @@ public final class VectorTable {
   private final int dimension;
   private final int rowLongs;
   private final List<LongBuffer> given = new ArrayList<>();
+  /** Of the given rows. */
   private final BitSet removed = new BitSet();
   private LongBuffer added = LongBuffer.allocate(0);
   private int rows;
@@ -83,10 +85,25 @@ public final class VectorTable {
   /** Removes the row of an id, if there is one. */
   public void remove(long id) {
     // From the end: an id that was removed and given again belongs to the later row.
-    for (int row = rows - 1; row >= 0; row--) {
-      if (!removed.get(row) && id(row) == id) {
-        removed.set(row);
+    int row = rows;
+    for (int at = added.position() - rowLongs; at >= 0; at -= rowLongs) {
+      row--;
+      if (added.get(at) == id) {
+        int behind = at + rowLongs;
+        System.arraycopy(added.array(), behind, added.array(), at, added.position() - behind);
+        ((Buffer) added).position(added.position() - rowLongs);
+        rows--;
         return;
+      }
+    }
+    for (int i = given.size() - 1; i >= 0; i--) {
+      LongBuffer segment = given.get(i);
+      for (int at = segment.limit() - rowLongs; at >= 0; at -= rowLongs) {
+        row--;
+        if (segment.get(at) == id && !removed.get(row)) {
+          removed.set(row);
+          return;
+        }
       }
     }
   }

@@ -2,7 +2,10 @@ package io.github.kerascdd.core;
 
 import static org.junit.Assert.assertArrayEquals;
 import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertTrue;
 
+import java.lang.management.ManagementFactory;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -34,6 +37,24 @@ public class VectorTableTest {
 
   private static VectorTable empty(EmbeddingType type, int dimension) {
     return new VectorTable(type, dimension, Collections.emptyList());
+  }
+
+  /** Rows with the ids from 0 in buffers of ten rows each. */
+  private static VectorTable ofGiven(int segments, byte[] embedding) {
+    List<ByteBuffer> given = new ArrayList<>();
+    for (int segment = 0; segment < segments; segment++) {
+      ByteBuffer rows = ByteBuffer.allocateDirect(10 * VectorTable.rowBytes(EmbeddingType.INT8, embedding.length));
+      for (long id = 10 * segment; rows.hasRemaining(); id++) {
+        rows.put(VectorTable.row(EmbeddingType.INT8, embedding.length, id, embedding, 1));
+      }
+      rows.rewind();
+      given.add(rows);
+    }
+    return new VectorTable(EmbeddingType.INT8, embedding.length, given);
+  }
+
+  private static long[] ids(VectorTable table, int[] rows) {
+    return Arrays.stream(rows).mapToLong(table::id).toArray();
   }
 
   /** The best k by comparing all; ties in the order of the rows. */
@@ -120,15 +141,15 @@ public class VectorTableTest {
       add(table, EmbeddingType.FLOAT16, randomUnit(random, 8));
     }
     float[] query = randomUnit(random, 8);
-    int[] before = table.nearest(query, 50);
-    int gone = before[20];
+    long[] before = ids(table, table.nearest(query, 50));
+    long gone = before[20];
     table.remove(gone);
     table.remove(gone);
     table.remove(1000);
     assertEquals(49, table.size());
-    int[] left = Arrays.stream(before).filter(row -> row != gone).toArray();
-    assertArrayEquals(left, table.nearest(query, 50));
-    assertArrayEquals(Arrays.copyOf(left, 30), table.nearest(query, 30));
+    long[] left = Arrays.stream(before).filter(id -> id != gone).toArray();
+    assertArrayEquals(left, ids(table, table.nearest(query, 50)));
+    assertArrayEquals(Arrays.copyOf(left, 30), ids(table, table.nearest(query, 30)));
     for (int position = 0; position < 49; position++) {
       assertEquals(position < gone ? position : position + 1, table.id(table.rowAt(position)));
     }
@@ -140,8 +161,51 @@ public class VectorTableTest {
     table.add(7, new byte[] {1, 0}, 1);
     table.remove(7);
     table.add(7, new byte[] {0, 1}, 1);
-    assertArrayEquals(new int[] {1}, table.nearest(new float[] {1, 0}, 5));
+    assertArrayEquals(new int[] {0}, table.nearest(new float[] {1, 0}, 5));
     table.remove(7);
     assertEquals(0, table.size());
+  }
+
+  @Test
+  public void aGivenIdThatWasRemovedCanBeGivenAgain() {
+    VectorTable table = ofGiven(2, new byte[] {1, 0});
+    table.remove(19);
+    table.add(19, new byte[] {0, 1}, 1);
+    assertArrayEquals(new int[] {20}, table.nearest(new float[] {0, 1}, 1));
+    table.remove(19);
+    table.remove(9);
+    table.remove(9);
+    assertEquals(18, table.size());
+    assertEquals(8, table.id(table.rowAt(8)));
+    assertEquals(10, table.id(table.rowAt(9)));
+    assertEquals(18, table.id(table.rowAt(17)));
+  }
+
+  /** The number of a row is its place in memory. */
+  @Test
+  public void addingAndRemovingTakesNoMoreMemory() {
+    VectorTable table = ofGiven(2, new byte[] {1, 0});
+    table.add(100, new byte[] {1, 0}, 1);
+    for (int round = 1; round <= 1000; round++) {
+      table.add(100 + round, new byte[] {0, 1}, round / 1000.0);
+      assertArrayEquals(new int[] {21}, table.nearest(new float[] {0, 1}, 1));
+      table.remove(99 + round);
+      assertEquals(21, table.size());
+      assertEquals(100 + round, table.id(20));
+      assertEquals(round / 1000.0, table.similarity(new float[] {0, 1}, 20), 0);
+    }
+  }
+
+  @Test
+  public void removingMakesNoObjectPerRow() {
+    VectorTable table = ofGiven(100, new byte[] {1, 0});
+    table.remove(999); // load what it needs
+    com.sun.management.ThreadMXBean thread = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+    long me = Thread.currentThread().getId();
+    long before = thread.getThreadAllocatedBytes(me);
+    table.remove(0);
+    long bytes = thread.getThreadAllocatedBytes(me) - before;
+    assertEquals(998, table.size());
+    assertTrue(bytes + " bytes", bytes < 10_000);
   }
 }

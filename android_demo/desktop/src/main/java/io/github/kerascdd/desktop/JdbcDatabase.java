@@ -45,14 +45,16 @@ public final class JdbcDatabase implements Database {
    * @throws InvalidFileException if it is missing or damaged.
    */
   public static Gallery openGallery(File file, boolean readOnly) throws IOException {
-    JdbcDatabase database = new JdbcDatabase(file, readOnly);
     File folder = Files.createTempDirectory("vectors").toFile();
     try {
-      // What is mapped stays readable.
-      return new Gallery(database, new VectorFile(file, folder));
-    } catch (IOException | RuntimeException e) {
-      database.close();
-      throw e;
+      JdbcDatabase database = new JdbcDatabase(file, readOnly);
+      try {
+        // What is mapped stays readable.
+        return new Gallery(database, new VectorFile(file, folder));
+      } catch (IOException | RuntimeException e) {
+        database.close();
+        throw e;
+      }
     } finally {
       io.github.kerascdd.core.Files.delete(folder);
     }

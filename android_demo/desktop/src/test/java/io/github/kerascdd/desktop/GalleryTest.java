@@ -6,6 +6,7 @@ import static org.junit.Assert.assertNotEquals;
 import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
+import static org.junit.Assume.assumeTrue;
 
 import io.github.kerascdd.core.EmbeddingType;
 import io.github.kerascdd.core.Gallery;
@@ -17,6 +18,7 @@ import io.github.kerascdd.core.Vectors;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -28,6 +30,7 @@ import org.junit.rules.TemporaryFolder;
 public class GalleryTest {
   private static final int SIZE = 16;
   private static final byte[] THUMBNAIL = {1, 2, 3};
+  private static final File OPEN_FILES = new File("/proc/self/fd");
 
   @Rule public final TemporaryFolder temporary = new TemporaryFolder();
   private File file;
@@ -186,6 +189,33 @@ public class GalleryTest {
     change("UPDATE images SET scale = 1e300 WHERE id = 5");
     refused("image 5 has no valid embedding");
     assertEquals(0, vectors.list().length);
+  }
+
+  /** In a JVM of its own: the folder for temporary files is looked up once. */
+  @Test
+  public void withoutATemporaryFolderNoConnectionStaysOpen() throws Exception {
+    assumeTrue(OPEN_FILES.isDirectory());
+    String java = new File(System.getProperty("java.home"), "bin/java").getPath();
+    Process process =
+        new ProcessBuilder(
+                java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.io.tmpdir=" + new File(vectors, "missing"),
+                "-Dorg.sqlite.tmpdir=" + temporary.getRoot(), "-cp", System.getProperty("java.class.path"),
+                WithoutTemporaryFolder.class.getName(), file.getCanonicalPath())
+            .inheritIO()
+            .start();
+    assertEquals(0, process.waitFor());
+  }
+
+  /** Fails if a gallery can be opened, or is open afterwards. */
+  public static final class WithoutTemporaryFolder {
+    public static void main(String[] arguments) throws Exception {
+      File file = new File(arguments[0]);
+      new JdbcDatabase(file, true).close(); // this works
+      assertThrows(NoSuchFileException.class, () -> JdbcDatabase.openGallery(file, true));
+      for (File open : OPEN_FILES.listFiles()) {
+        assertNotEquals(file, open.getCanonicalFile());
+      }
+    }
   }
 
   @Test
