@@ -9,6 +9,7 @@ import contextlib
 import gc
 import json
 import os
+import pathlib
 import runpy
 import select
 import signal
@@ -49,12 +50,15 @@ def ask(place, arguments, descriptors=(0, 1, 2), cwd=None):
 @contextlib.contextmanager
 def served():
     """Starts a server that ends with the block; yields the path of its socket, at which it will listen."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
     # The path of a socket may have about a hundred characters: pytest's folders are too long in places.
     with tempfile.TemporaryDirectory() as folder:
         place = os.path.join(folder, "socket")
         command = [sys.executable, "-m", "tests.forked", place]
-        with subprocess.Popen(command, cwd=os.path.dirname(os.path.dirname(__file__)), **pipes) as server:
+        with (
+            open(place + ".errors", "w") as errors,
+            subprocess.Popen(command, cwd=os.path.dirname(os.path.dirname(__file__)), stderr=errors, **pipes) as server,
+        ):
             yield place
             server.stdin.close()
 
@@ -63,13 +67,17 @@ def wait_for(place, seconds=300):
     """Waits until a server listens.
 
     Raises:
-        TimeoutError: if it does not in that time.
+        RuntimeError: with the traceback of a server that has failed.
+        TimeoutError: if it does not listen in that time.
     """
+    errors = pathlib.Path(f"{place}.errors")
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
             connection.connect(str(place))
             return
+        if "Traceback" in (failed := errors.read_text()):
+            raise RuntimeError(failed)
         time.sleep(0.1)
     raise TimeoutError(f"no server listens at {place}")
 
