@@ -102,10 +102,9 @@ sbom: $(VENV)/.installed
 	$(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json $(RUN)
 
 # What needs other versions of our packages has an environment of its own.
-build/%-venv/.installed: requirements-%.txt
-	@$(CHECK_PYTHON)
+build/%-venv/.installed: requirements-%.txt | $(VENV)/.installed
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet -r $<
+	$(VENV)/bin/uv pip install --quiet --python $(@D)/bin/python -r $<
 	touch $@
 
 # MODELS: files to check.

@@ -84,6 +84,8 @@ def test_every_exif_orientation_is_turned_upright(saved, orientation):
     exif[0x112] = orientation
     stored = Image.fromarray(np.ascontiguousarray(turned.get(orientation, np.asarray)(upright)))
     np.testing.assert_array_equal(read_image(saved("photo.png", stored, exif=exif)), upright)
+    np.testing.assert_array_equal(read_image(saved("photo.webp", stored, exif=exif, lossless=True)), upright)
+    np.testing.assert_allclose(read_image(saved("photo.jpg", stored, exif=exif, quality=100)), upright, atol=3)
 
 
 def test_a_single_pixel_is_an_image(saved):
@@ -161,6 +163,26 @@ def test_an_entry_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
         archive.writestr("cat/a.png", bytes(1001))
     with pytest.raises(UserError, match=r"bomb\.zip!/cat/a\.png has 1,001 bytes, 1,000 are allowed; unpack"):
         read_image(tmp_path / "bomb.zip!/cat/a.png")
+
+
+def test_an_entry_that_is_larger_than_it_says_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cat/a.png", bytes(1 << 20))
+    content = (tmp_path / "odd.zip").read_bytes()
+    (tmp_path / "odd.zip").write_bytes(content.replace(struct.pack("<I", 1 << 20), struct.pack("<I", 10)))
+    with pytest.raises(UserError, match=r"odd\.zip!/cat/a\.png cannot be read .*CRC"):
+        read_image(tmp_path / "odd.zip!/cat/a.png")
+
+
+def test_a_text_in_a_png_that_would_fill_the_memory_is_refused(saved):
+    path = saved("photo.png")
+    text = b"Comment\0\0" + zlib.compress(bytes(1 << 28))
+    chunk = struct.pack(">I", len(text)) + b"zTXt" + text + struct.pack(">I", zlib.crc32(b"zTXt" + text))
+    content = path.read_bytes()
+    start = content.index(b"IDAT") - 4
+    path.write_bytes(content[:start] + chunk + content[start:])
+    with pytest.raises(UserError, match=r"photo\.png cannot be read \(Decompressed data too large"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("place", [6, 8])
