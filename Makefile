@@ -70,7 +70,7 @@ test-applications: $(VENV)/.installed
 
 # What `make test` runs, too: bad data and numbers, hostile files, other versions, signals, names in a report.
 RELIABLE := $(addprefix tests/, test_security.py data/test_bad_data.py run_folder commands/test_faults.py report/test_page.py \
-    experiment/test_divergence.py experiment/test_fine_tuning.py experiment/test_experiment.py experiment/test_workers.py)
+    $(addprefix experiment/, test_divergence.py test_fine_tuning.py test_experiment.py test_residual_runs.py test_workers.py))
 # Kills at every write, two processes at once, full disks, damaged and hostile files, long runs; prints what happened.
 test-reliability: $(VENV)/.installed
 	$(ONE_THREAD) $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "reliability or not reliability" --timeout=900 \

@@ -83,7 +83,7 @@ def test_compression_and_reset_act_on_indicators_of_both_kinds(kind, indicator, 
     assert summary["student"]["mAP"] == pytest.approx(summary["deploy"]["mAP"], abs=0.5)
 
 
-@pytest.mark.parametrize("kind", ["gated", "stock"])
+@pytest.mark.parametrize("kind", [pytest.param("gated", marks=pytest.mark.reliability), "stock"])
 def test_outer_widths_leave_and_a_killed_run_equals_the_uninterrupted_one(
     kind, photos, own_model, tmp_path, monkeypatch
 ):
