@@ -68,12 +68,12 @@ test: $(VENV)/.installed lint
 test-applications: $(VENV)/.installed
 	$(RUN) -m pytest -n 2 -m applications tests/surgery tests/models
 
-# What `make test` runs, too: bad data and numbers, hostile files, other versions, signals, names in a report.
+# Of what `make test` runs, too, the quick tests: bad data, hostile files, other versions, signals, names in a report.
 RELIABLE := $(addprefix tests/, test_security.py data/test_bad_data.py run_folder commands/test_faults.py report/test_page.py \
     $(addprefix experiment/, test_divergence.py test_fine_tuning.py test_experiment.py test_residual_runs.py test_workers.py))
 # Kills at every write, two processes at once, full disks, damaged and hostile files, long runs; prints what happened.
 test-reliability: $(VENV)/.installed
-	$(ONE_THREAD) $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "reliability or not reliability" --timeout=900 \
+	$(ONE_THREAD) $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "reliability or not slow" --timeout=900 \
 	    tests/reliability $(RELIABLE)
 
 # Input, reset, ranking, steps and surgeries; nothing else should run beside it.

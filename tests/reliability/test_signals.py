@@ -72,7 +72,8 @@ class Interrupted:
         assert not late, f"it still ran {SECONDS_TO_END} seconds after signal {number}: {done.stdout}{done.stderr}"
         if done.returncode == 0:
             return False
-        assert done.returncode in (-number, 128 + number), (done.returncode, done.stderr)
+        if done.returncode not in (-number, 128 + number):
+            pytest.fail(f"ended with {done.returncode} after signal {number}:\n{done.stderr}")
         if begun and number != signal.SIGKILL and self._summary_missing():
             said = done.stderr.splitlines()[-1]
             saved = saved_text(self.workdir)
