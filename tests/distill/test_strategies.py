@@ -21,7 +21,7 @@ from keras_cdd.models.gated_units import gated_units
 from keras_cdd.models.sites import sites
 
 # A block of either kind of shortcut: enough for the rules, and traced in half of the time.
-BACKBONES["tiny"] = (GatedBasicBlock, (2, 1, 0, 0))
+BACKBONES["both_shortcuts"] = (GatedBasicBlock, (2, 1, 0, 0))
 # Seven images: three for the first of two replicas, four for the other.
 IMAGES = np.random.default_rng(0).uniform(0, 255, (7, 8, 8, 3)).astype("float32")
 LABELS = np.array([0, 0, 1, 1, 0, 1, 1], "int32")
@@ -57,7 +57,7 @@ def train(strategy):
         for indicators in ("both", "none"):
             keras.utils.set_random_seed(0)
             networks.append(
-                gated_resnet("tiny", width=4, image_size=(8, 8), num_classes=2, embedding_size=8,
+                gated_resnet("both_shortcuts", width=4, image_size=(8, 8), num_classes=2, embedding_size=8,
                              indicators=indicators, stem="small")
             )
         student, teacher = networks

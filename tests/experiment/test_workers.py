@@ -3,11 +3,11 @@
 import concurrent.futures
 import json
 import signal
-import socket
 
 import numpy as np
 import pytest
 
+from benchmarks.workers import free_ports
 from keras_cdd.data import write_synthetic
 from tests.experiment.same_run import assert_same_run, logged
 
@@ -23,7 +23,7 @@ from keras_cdd.report import LiveReport
 from keras_cdd.settings.config import *
 from keras_cdd.commands.errors import explained_errors
 
-BACKBONES["tiny"] = (GatedBasicBlock, (0, 1))
+BACKBONES["one_block"] = (GatedBasicBlock, (0, 1))
 # Pictures take as long as so short a run.
 LiveReport.draw = lambda self: None
 watch.keep_examples = lambda *run: None
@@ -52,7 +52,7 @@ config = Config(
     # 15 images a step: 7 for the first of two workers, 8 for the other.
     DataConfig("folder", photos, image_size=(16, 16), identities_per_batch=5, images_per_identity=3, shift=1,
                erasing=0.5, cache_dir=None),
-    NetworkConfig("tiny", width=8, stem="small", embedding_size=8),
+    NetworkConfig("one_block", width=8, stem="small", embedding_size=8),
     TrainingConfig(epochs=7, warmup_epochs=1, learning_rate=0.0005, gradient_clip=5.0,
                    strategy="multi_worker" if os.environ["TF_CONFIG"] else "none"),
     compression=CompressionConfig(gradient_reset_epoch=0.0, queue_size=32, compression="lasso"),
@@ -68,8 +68,8 @@ import keras
 from keras_cdd.layers import GatedBasicBlock
 from keras_cdd.models import BACKBONES, gated_resnet
 keras.utils.set_random_seed(0)
-BACKBONES["tiny"] = (GatedBasicBlock, (0, 1))
-gated_resnet("tiny", width=8, stem="small", embedding_size=8, image_size=(16, 16), num_classes=8,
+BACKBONES["one_block"] = (GatedBasicBlock, (0, 1))
+gated_resnet("one_block", width=8, stem="small", embedding_size=8, image_size=(16, 16), num_classes=8,
              indicators="none").save(sys.argv[1])
 """
 
@@ -118,16 +118,6 @@ def configs(deaths):
         return numbers, deaths, [""]
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(len(deaths))]}
     return numbers, deaths, [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}) for i in numbers]
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @pytest.fixture(scope="module")
