@@ -25,12 +25,12 @@ from keras_cdd.distill.whole_gradients import clipped, is_taken
 from keras_cdd.layers import FeatureRecorder
 from keras_cdd.losses.table import LOSSES, Loss, LossInputs, LossWeights
 from keras_cdd.models.gated_units import gated_blocks, gated_units
-from keras_cdd.models.graph import all_layers
+from keras_cdd.models.graph import IsBuilt, all_layers
 from keras_cdd.models.sites import Sites, cut_sites
 from keras_cdd.replicas import of_all_replicas
 
 
-class Distiller(keras.Model):
+class Distiller(IsBuilt, keras.Model):
     """Trains a student with a teacher, or any retrieval model, such as the teacher itself, without one.
 
     ```python
@@ -151,10 +151,6 @@ class Distiller(keras.Model):
         of_keras: Any = self.train_function
         iterators = (tf.data.Iterator, tf.distribute.DistributedIterator)
         self.train_function = lambda data: (step if isinstance(data, iterators) else of_keras)(data)
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # All is built; under a strategy Keras would average the images of all replicas, which fails with workers.
-        return
 
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         return self.student(inputs, training=training)

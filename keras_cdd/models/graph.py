@@ -206,6 +206,16 @@ def place_in_optimizer(optimizer: keras.optimizers.Optimizer, variable: Tensor) 
     return optimizer._get_variable_index(variable)
 
 
+class IsBuilt:
+    """Goes before `keras.Model` in the bases of a model whose layers are built: `fit` computes nothing to build them.
+
+    Under a strategy Keras would average the images of all replicas for that, which fails with several workers.
+    """
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        return
+
+
 def ends(model: keras.Model) -> tuple[Any, Any]:
     """Inputs and outputs in the structure in which a call of the model takes and returns them."""
     if not isinstance(model, keras.Sequential):
