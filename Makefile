@@ -69,7 +69,8 @@ test-applications: $(VENV)/.installed
 	$(RUN) -m pytest -n 2 -m applications tests/surgery tests/models
 
 # Of what `make test` runs, too, the quick tests: bad data, hostile files, other versions, signals, names in a report.
-RELIABLE := $(addprefix tests/, test_security.py data/test_bad_data.py run_folder commands/test_faults.py report/test_page.py \
+RELIABLE := $(addprefix tests/, test_security.py test_safe_code.py data/test_bad_data.py run_folder commands/test_faults.py \
+    report/test_page.py \
     $(addprefix experiment/, test_divergence.py test_fine_tuning.py test_experiment.py test_residual_runs.py test_workers.py))
 # Kills at every write, two processes at once, full disks, damaged and hostile files, long runs; prints what happened.
 test-reliability: $(VENV)/.installed
