@@ -52,6 +52,7 @@ def explained_errors(debug, hint=lambda: ""):
         with _stopped_by_signals():
             yield
     except KeyboardInterrupt as stop:
+        _let_go(stop)
         print(f"stopped. {hint()}".rstrip(), file=sys.stderr)
         by_signal = stop.args and isinstance(stop.args[0], int)
         sys.exit(128 + (stop.args[0] if by_signal else signal.SIGINT))
@@ -65,7 +66,18 @@ def explained_errors(debug, hint=lambda: ""):
         else:
             traceback.print_exc()
             print(REPORT, file=sys.stderr)
+        _let_go(error)
         sys.exit(1)
+
+
+def _let_go(error):
+    """Frees what the functions that have failed held, which the error would hold to the end of the interpreter.
+
+    Among it are iterators of `tf.data`: their threads call Python, which crashes while the interpreter ends.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 @contextlib.contextmanager

@@ -5,7 +5,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import types
+import weakref
 
 import pytest
 
@@ -63,6 +65,27 @@ def test_a_full_disk_names_what_is_saved(capsys):
     with pytest.raises(SystemExit), explained_errors(False, lambda: "x has it."):
         raise OSError(errno.ENOSPC, "it is full", "x")
     assert capsys.readouterr().err == f"error: [Errno {errno.ENOSPC}] it is full: 'x'; x has it.\n"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("no data"), RuntimeError("a bug")], ids=repr)
+def test_what_a_failed_function_held_is_free_before_the_interpreter_ends(error):
+    """Threads of an iterator of tf.data would otherwise call a Python that is no more."""
+    freed = []
+
+    def fail():
+        iterator = threading.Event()
+        weakref.finalize(iterator, freed.append, True)
+        raise ValueError
+
+    def translate():
+        try:
+            fail()
+        except ValueError:
+            raise error from None
+
+    with pytest.raises(SystemExit), explained_errors(False):
+        translate()
+    assert freed
 
 
 @pytest.mark.parametrize("resume, how", [(True, ""), (False, ", without --noresume,")])
