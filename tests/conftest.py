@@ -119,6 +119,16 @@ def shared_dir():
     return SHARED_DIR
 
 
+@pytest.fixture(scope="module")
+def eager():
+    """Runs eagerly: a dozen steps of a tiny network take less time than tracing their graphs."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node):
     """All processes of pytest-xdist share one `tests.forked` server."""

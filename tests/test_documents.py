@@ -67,6 +67,7 @@ ELSEWHERE = {
     "make android-search": "test_android.py",
     "pip install .": "test_packaging.py, which installs the wheel",
     "pip install faiss-cpu": "a download",
+    "pip install pyarrow": "a download",
     "cdd-": "test_packaging.py",
     "tensorboard": "serves until it is stopped",
     "gradle": "an Android SDK",

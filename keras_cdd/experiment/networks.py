@@ -12,7 +12,6 @@ from keras_cdd.models.gated_units import gated_blocks, gated_units
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
 from keras_cdd.models.pretrained.same_names import steady_names
 from keras_cdd.models.pretrained.weights import file_weights
-from keras_cdd.settings.sections import GATED_INDICATOR
 
 
 def make_teacher(config, dataset, sample=None):
@@ -102,10 +101,7 @@ def student_architecture(config, dataset, teacher, sample=None):
     if teacher is not None and source is not teacher and same_architecture(source, teacher):
         source = teacher
     plain = with_training_outputs(flat(source), dataset.num_identities)
-    kind = GATED_INDICATOR if config.network.indicator == "none" else config.network.indicator
-    if config.run.student_init != "random":
-        _require_indicators_of_kind(plain, kind)
-    heavy = with_indicators(plain, config.network.indicators, kind)
+    heavy = with_indicators(plain, config.network.indicators, _indicator_kind(config, plain))
     if not heavy.trainable_variables:
         # Copied from a frozen teacher. Not `heavy.trainable = True`: it is, so Keras would do nothing.
         for layer in heavy.layers:
@@ -113,14 +109,20 @@ def student_architecture(config, dataset, teacher, sample=None):
     return heavy, plain
 
 
-def _require_indicators_of_kind(source, kind):
-    wanted = INDICATOR_KINDS[kind]
-    others = [site for site, unit in gated_units(source).items() if not isinstance(unit.indicator, wanted)]
-    if others:
-        raise UserError(
-            f"The student starts with indicators of another kind at {others[0]} than --indicator={kind}; give the kind "
-            "that they are of, or a network without indicators, such as a teacher.keras."
-        )
+def _indicator_kind(config, source):
+    """Kind of the indicators in gated blocks: without `--indicator`, that of those that the student starts with."""
+    units = {} if config.run.student_init == "random" else gated_units(source)
+    for site, unit in units.items():
+        (kind,) = [name for name, made in INDICATOR_KINDS.items() if isinstance(unit.indicator, made)]
+        if config.network.indicator == "none":
+            return kind
+        if kind != config.network.indicator:
+            raise UserError(
+                f"The student starts with indicators of another kind at {site} than "
+                f"--indicator={config.network.indicator}; give the kind that they are of, or a network without "
+                "indicators, such as a teacher.keras."
+            )
+    return config.gated_indicator
 
 
 def make_heavy_student(config, dataset, teacher, sample=None):

@@ -50,6 +50,14 @@ class Config:
         return self.network.head or ("neck" if self.run.pretrained is None else "linear")
 
     @property
+    def gated_indicator(self):
+        """Kind of the indicators in gated blocks: what `--indicator` gives, or what it stands for."""
+        if self.network.indicator != "none":
+            return self.network.indicator
+        acts = self.compression.compression != "none" or self.compression.gradient_reset_epoch >= 0
+        return "dense" if acts or self.surgery.importance != "fisher" else "diagonal"
+
+    @property
     def needs_labels(self):
         """Whether training reads identities; only a run with `--teacher_embeddings` can do without."""
         weights = (self.distill.identity_weight, self.distill.triplet_weight)

@@ -18,7 +18,6 @@ from keras_cdd.settings.option import option
 from keras_cdd.surgery.importance import IMPORTANCES
 
 DEFAULT_BACKBONE = "resnet50"
-GATED_INDICATOR = "dense"
 ONLY_RESNETS = "Only for backbones of gated blocks (resnet18 to resnet152)."
 
 
@@ -70,7 +69,9 @@ class NetworkConfig:
     indicator: str = option(
         "none",
         "Indicators at every site of a student: dense 1x1 convolutions, or a factor a channel, which takes less time. "
-        f"none: {GATED_INDICATOR} ones in gated blocks, none elsewhere: no --compression and no gradient reset there.",
+        "none: none in a network of stock layers, so no --compression and no gradient reset there; in gated blocks a "
+        "factor a channel, or dense ones where --compression, the gradient reset or another --importance than fisher "
+        "acts on them.",
         ("none", *INDICATOR_KINDS),
     )
     stem: str = option("standard", f"7x7 stride 2 with max-pooling, or 3x3 for small images. {ONLY_RESNETS}", STEMS)

@@ -5,7 +5,6 @@ import hashlib
 import json
 
 import pytest
-import tensorflow as tf
 
 from keras_cdd.data import write_synthetic
 from keras_cdd.experiment import run_experiment
@@ -14,14 +13,7 @@ from keras_cdd.settings.config import Config, DataConfig, NetworkConfig, RunConf
 from keras_cdd.settings.flags import flagfile_text
 from tests.tiny_backbone import add_tiny
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def eager():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eager")]
 
 
 def train(config, **run):

@@ -29,15 +29,8 @@ from keras_cdd.models.gated_units import gated_units
 from keras_cdd.optimization import MomentumSGD
 from keras_cdd.surgery import plan_surgery, rebuild
 
+pytestmark = pytest.mark.usefixtures("eager")
 LABELS = np.repeat(np.arange(4), 2).astype("int32")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eager():
-    """Runs eagerly: a few steps of a tiny network take less time than tracing their graphs."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module", autouse=True)

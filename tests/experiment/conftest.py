@@ -2,7 +2,6 @@
 
 import keras
 import pytest
-import tensorflow as tf
 
 from keras_cdd.data import write_synthetic
 from keras_cdd.experiment import watch
@@ -41,14 +40,6 @@ def stock_backbone():
         yield "tiny_stock"
 
 
-@pytest.fixture(scope="module")
-def eager():
-    """Runs eagerly: a dozen steps of a tiny network take less time than tracing their graphs."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def one_timed_call():
     """A latency of one call instead of the median of twenty, which take as long as an epoch of so short a run."""
@@ -64,7 +55,7 @@ def without_pictures(monkeypatch):
     monkeypatch.setattr(watch, "keep_examples", lambda *run: None)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     write_synthetic(folder, train_identities=8, train_images=6, test_identities=4, test_images=4)

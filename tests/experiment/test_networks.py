@@ -9,8 +9,7 @@ from keras_cdd.experiment.networks import make_heavy_student
 from keras_cdd.experiment.static_cut import StaticCut
 from keras_cdd.models import gated_resnet
 from keras_cdd.models.gated_units import gated_units
-from keras_cdd.settings.config import Config, NetworkConfig, RunConfig
-from keras_cdd.settings.sections import GATED_INDICATOR
+from keras_cdd.settings.config import CompressionConfig, Config, NetworkConfig, RunConfig, SurgeryConfig
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +48,31 @@ def student(teacher, indicator, **run):
     return make_heavy_student(Config(network=NetworkConfig(indicator=indicator), run=RunConfig(**run)), data, teacher)
 
 
+def test_what_acts_on_indicators_gets_the_dense_ones_of_the_paper():
+    assert Config().gated_indicator == "diagonal"
+    for settings in (
+        {"compression": CompressionConfig(compression="lasso")},
+        {"compression": CompressionConfig(gradient_reset_epoch=0.0)},
+        {"surgery": SurgeryConfig(importance="norm")},
+    ):
+        assert Config(**settings).gated_indicator == "dense"
+    asked = NetworkConfig(indicator="diagonal")
+    assert Config(network=asked, surgery=SurgeryConfig(importance="norm")).gated_indicator == "diagonal"
+
+
 @pytest.mark.parametrize("indicator", ["none", "dense", "diagonal"])
 def test_gated_blocks_get_the_indicators_that_are_asked_for(indicator, tiny_backbone):
     options = {"width": 4, "image_size": (16, 16), "num_classes": 3, "embedding_size": 8, "stem": "small"}
     teacher = gated_resnet(tiny_backbone, **options, indicators="none")
     made = student(teacher, indicator)
-    kind = GATED_INDICATOR if indicator == "none" else indicator
+    kind = "diagonal" if indicator == "none" else indicator
     shapes = [unit.indicator.kernel.shape for unit in gated_units(made).values()]
     assert shapes == [(1, 1, width if kind == "dense" else 1, width) for width in (4, 8)]
-    # Trained ones of the other kind cannot become these.
+    # Trained ones of the other kind stay, or cannot become these.
     other = gated_resnet(tiny_backbone, **options, indicator={"dense": "diagonal", "diagonal": "dense"}[kind])
-    with pytest.raises(UserError, match=f"another kind at stage1_block1/conv1 than --indicator={kind}"):
-        student(other, indicator)
+    if indicator == "none":
+        assert student(other, indicator).get_layer("stage1_block1").indicator == "dense"
+    else:
+        with pytest.raises(UserError, match=f"another kind at stage1_block1/conv1 than --indicator={kind}"):
+            student(other, indicator)
     assert len(gated_units(student(other, indicator, student_init="random"))) == 2

@@ -28,8 +28,7 @@ def network(backbone, classes, indicators, size):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("size", [(256, 256), (320, 160)])
-@pytest.mark.parametrize("key", ["resnet50_classes576", "resnet101_classes1041"])
+@pytest.mark.parametrize("key, size", [("resnet50_classes576", (256, 256)), ("resnet101_classes1041", (320, 160))])
 def test_golden_counts(golden, key, size, form):
     expected = golden("counts.json")["counts"][key][form]
     backbone, classes = key.split("_classes")

@@ -21,7 +21,7 @@ from keras_cdd.settings.config import (
     SurgeryConfig,
     TrainingConfig,
 )
-from tests.experiment.conftest import eager, one_timed_call, photos, tiny_backbone, without_pictures  # noqa: F401
+from tests.experiment.conftest import one_timed_call, photos, tiny_backbone, without_pictures  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("eager", "tiny_backbone", "without_pictures")
 CUT = SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=0.0, cut_end=1.0, surgery_every=1, pad_channels=1)

@@ -2,6 +2,7 @@
 
 import tempfile
 
+import keras
 import numpy as np
 import pytest
 
@@ -46,6 +47,8 @@ class Views:
     """A call gives a teacher's rows, which a folder keeps."""
 
     def __init__(self, photos):
+        # In every process its layers have the same names, which are a part of what the rows are kept under.
+        keras.backend.clear_session()
         network = {"image_size": (16, 16), "num_classes": 8, "width": 4, "embedding_size": 8, "stem": "small"}
         teacher, student = (gated_resnet("resnet18", indicators=kind, **network) for kind in ("none", "both"))
         for weight in teacher.weights:

@@ -17,9 +17,8 @@ from keras_cdd.report.log_ticks import log_ticks
 def drawn(monkeypatch):
     """The labels of the charts that are drawn; for each "x", "y", "cells" and "names" -> [(text, box in pixels)]."""
     charts = []
-    save = matplotlib.figure.Figure.savefig
 
-    def measure(figure, *args, **options):
+    def measure(figure, file, **options):
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         renderer = canvas.get_renderer()
@@ -33,7 +32,7 @@ def drawn(monkeypatch):
             labels = zip(places, axis.get_ticklabels(which="both"), strict=True)
             seen = [label for place, label in labels if label.get_text() and low <= place <= high]
             charts[-1][axis.axis_name] = [(label.get_text(), label.get_window_extent(renderer)) for label in seen]
-        return save(figure, *args, **options)
+        file.write("<svg/>")
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", measure)
     return charts

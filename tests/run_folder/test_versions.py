@@ -5,7 +5,6 @@ import pathlib
 import zipfile
 
 import pytest
-import tensorflow as tf
 
 from export.gallery.embedding_model import EmbeddingModel
 from export.gallery.gallery import Gallery
@@ -31,14 +30,6 @@ def kept(tmp_path, monkeypatch):
         archive.extractall(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def eager():
-    """Fewer steps than tracing a graph is worth."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.slow

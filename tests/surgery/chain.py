@@ -1,7 +1,10 @@
 """What surgery promises, checked link by link, for networks of every kind."""
 
+import itertools
+
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import keras_cdd
@@ -19,6 +22,14 @@ OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
     "adam": lambda: keras.optimizers.Adam(1e-3, epsilon=1e-3),
 }
+
+
+def in_turn(builds):
+    """Parameters of a test: each network with one of `OPTIMIZERS`, in turn."""
+    names = itertools.cycle(OPTIMIZERS)
+    return [
+        pytest.param(build, name, id=f"{build.__name__}-{name}") for build, name in zip(builds, names, strict=False)
+    ]
 
 
 def gradients(model, seed, training):

@@ -11,7 +11,7 @@ from keras_cdd.surgery import fuse, plan_surgery, rebuild, silence
 from keras_cdd.surgery.plan import make_plan
 from tests.models.networks import images_for
 from tests.models.sites.small import gated, gated_bottlenecks, gated_diagonal, gated_stream
-from tests.surgery.chain import OPTIMIZERS, check
+from tests.surgery.chain import OPTIMIZERS, check, in_turn
 from tests.surgery.stock import alive, flat_outputs
 
 L = keras.layers
@@ -60,8 +60,7 @@ def test_a_shortcut_stays_what_it_was():
     assert [weight.shape for weight in again.weights] == [weight.shape for weight in slim.weights]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build, name", in_turn(BUILDS))
 def test_streams_and_indicators_are_cut_together(build, name, tmp_path):
     keras.utils.set_random_seed(0)
     slim = check(alive(build()), True, OPTIMIZERS[name](), tmp_path, training=True)

@@ -10,15 +10,15 @@ from keras_cdd.surgery import plan_surgery, rebuild, silence
 from keras_cdd.surgery.channels import Channels
 from tests.models.networks import images_for
 from tests.models.sites.small import SMALL, depthwise, flattened, nested, plain, residual, squeezed
-from tests.surgery.chain import OPTIMIZERS, assert_same, check, step
+from tests.surgery.chain import OPTIMIZERS, assert_same, check, in_turn, step
 from tests.surgery.stock import alive
 
 L = keras.layers
 CUTTABLE = [build for build, (found, _) in SMALL.items() if found and not build.__name__.startswith("gated")]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("build", CUTTABLE, ids=lambda build: build.__name__)
+# test_optimizers.py cuts what each optimizer remembers.
+@pytest.mark.parametrize("build, name", in_turn(CUTTABLE))
 def test_small_networks(build, name, tmp_path):
     keras.utils.set_random_seed(0)
     # Dropout is random; that network trains as in inference.
