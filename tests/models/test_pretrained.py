@@ -1,6 +1,5 @@
 """Pretrained weights compute the same as in their original network."""
 
-
 import keras
 import numpy as np
 import pytest
