@@ -38,6 +38,7 @@ def main(_):
     from keras_cdd.experiment.networks import copy_weights
     from keras_cdd.experiment.static_cut import StaticCut
     from keras_cdd.models import with_indicators
+    from keras_cdd.models.gated_units import gated_blocks
     from keras_cdd.models.sites import cut_sites
 
     values = flags.FLAGS
@@ -47,7 +48,8 @@ def main(_):
     if not run.surgeries:
         raise UserError(f"--workdir {values.workdir} holds no surgery; give a run with a budget.")
     teacher = keras.saving.load_model(run.model_file("teacher.keras"), compile=False)
-    heavy = with_indicators(teacher, "both")
+    student = keras.saving.load_model(run.model_file("student.keras"), compile=False)
+    heavy = with_indicators(teacher, "both", gated_blocks(student)[0].indicator)
     copy_weights(teacher, heavy)
     residual = run.config.surgery.residual
     full = {name: site.channels for name, site in cut_sites(heavy, residual).items()}

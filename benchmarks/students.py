@@ -4,7 +4,8 @@
 
 Takes settings and teacher of a finished run of `keras_cdd.train` and trains a student with every method to every
 budget, one after the other; finished students are not trained again. Prints one Markdown table. `--validation` names a
-second protocol for choosing settings, so that the run's own test data stays unseen until a choice is made.
+second protocol for choosing settings, so that the run's own test data stays unseen until a choice is made. Give the run
+`--indicator=dense` or `diagonal`; without, the kind of the indicators depends on the method.
 """
 
 import dataclasses

@@ -41,7 +41,7 @@ def train(model, optimizer, epochs, count=2048, batch_size=64):
     """Trains on stripes; returns the accuracy (0..1) on other stripes."""
     size = model.input.shape[1:3]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    # Built before, because what is built while a step is traced makes TensorFlow trace it twice.
+    # An optimizer that is built while a step is traced makes TensorFlow trace it twice.
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, loss, metrics=["accuracy"])
     model.fit(*stripes(count, 0, size), batch_size=batch_size, epochs=epochs, verbose=0)

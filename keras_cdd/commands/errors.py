@@ -52,8 +52,8 @@ def explained_errors(debug, hint=lambda: ""):
         with _stopped_by_signals():
             yield
     except KeyboardInterrupt as stop:
-        _let_go(stop)
         print(f"stopped. {hint()}".rstrip(), file=sys.stderr)
+        _let_go(stop)
         by_signal = stop.args and isinstance(stop.args[0], int)
         sys.exit(128 + (stop.args[0] if by_signal else signal.SIGINT))
     except Exception as error:
@@ -71,12 +71,18 @@ def explained_errors(debug, hint=lambda: ""):
 
 
 def _let_go(error):
-    """Frees what the functions that have failed held, which the error would hold to the end of the interpreter.
+    """Frees what the failed functions held; the error would keep it until Python ends.
 
-    Among it are iterators of `tf.data`: their threads call Python, which crashes while the interpreter ends.
+    Iterators of `tf.data` are part of it: their threads call Python, which crashes while it ends. Keras takes the frame
+    that holds one out of the traceback; frames below still lead to it.
     """
     while error is not None:
-        traceback.clear_frames(error.__traceback__)
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            while frame is not None:
+                # Those that go on are left as they are.
+                with contextlib.suppress(RuntimeError):
+                    frame.clear()
+                frame = frame.f_back
         error = error.__context__
 
 

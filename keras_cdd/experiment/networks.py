@@ -110,19 +110,23 @@ def student_architecture(config, dataset, teacher, sample=None):
 
 
 def _indicator_kind(config, source):
-    """Kind of the indicators in gated blocks: without `--indicator`, that of those that the student starts with."""
+    """Kind of the indicators in gated blocks: that of those that the student starts with, else the settings'.
+
+    Raises:
+        UserError: if it starts with indicators of another kind than `--indicator`, or of both.
+    """
     units = {} if config.run.student_init == "random" else gated_units(source)
+    wanted = config.network.indicator
     for site, unit in units.items():
         (kind,) = [name for name, made in INDICATOR_KINDS.items() if isinstance(unit.indicator, made)]
-        if config.network.indicator == "none":
-            return kind
-        if kind != config.network.indicator:
+        if wanted == "none":
+            wanted = kind
+        if kind != wanted:
             raise UserError(
-                f"The student starts with indicators of another kind at {site} than "
-                f"--indicator={config.network.indicator}; give the kind that they are of, or a network without "
-                "indicators, such as a teacher.keras."
+                f"The student starts with indicators of another kind at {site} than --indicator={wanted}; give the "
+                "kind that they are of, or a network without indicators, such as a teacher.keras."
             )
-    return config.gated_indicator
+    return config.gated_indicator if wanted == "none" else wanted
 
 
 def make_heavy_student(config, dataset, teacher, sample=None):

@@ -54,8 +54,9 @@ class Config:
         """Kind of the indicators in gated blocks: what `--indicator` gives, or what it stands for."""
         if self.network.indicator != "none":
             return self.network.indicator
-        acts = self.compression.compression != "none" or self.compression.gradient_reset_epoch >= 0
-        return "dense" if acts or self.surgery.importance != "fisher" else "diagonal"
+        acted_on = self.compression.compression != "none" or self.compression.gradient_reset_epoch >= 0
+        ranked = self.surgery.importance != "fisher" or self.surgery.importance_threshold is not None
+        return "dense" if acted_on or ranked or self.surgery.cut == "outputs" else "diagonal"
 
     @property
     def needs_labels(self):

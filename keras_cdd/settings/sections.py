@@ -69,9 +69,9 @@ class NetworkConfig:
     indicator: str = option(
         "none",
         "Indicators at every site of a student: dense 1x1 convolutions, or a factor a channel, which takes less time. "
-        "none: none in a network of stock layers, so no --compression and no gradient reset there; in gated blocks a "
-        "factor a channel, or dense ones where --compression, the gradient reset or another --importance than fisher "
-        "acts on them.",
+        "Default (none): no indicators between stock layers, so no --compression and no gradient reset there; in gated "
+        "blocks those that the student starts with, else a factor a channel, or dense ones where --compression, the "
+        "gradient reset, another --importance than fisher, --importance_threshold or --cut=outputs works on them.",
         ("none", *INDICATOR_KINDS),
     )
     stem: str = option("standard", f"7x7 stride 2 with max-pooling, or 3x3 for small images. {ONLY_RESNETS}", STEMS)

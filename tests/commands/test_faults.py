@@ -69,23 +69,37 @@ def test_a_full_disk_names_what_is_saved(capsys):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("no data"), RuntimeError("a bug")], ids=repr)
 def test_what_a_failed_function_held_is_free_before_the_interpreter_ends(error):
-    """Threads of an iterator of tf.data would otherwise call a Python that is no more."""
+    """Threads of an iterator of tf.data would otherwise call a Python that has ended."""
     freed = []
 
-    def fail():
+    def held(name):
         iterator = threading.Event()
-        weakref.finalize(iterator, freed.append, True)
+        weakref.finalize(iterator, freed.append, name)
+        return iterator
+
+    def fail():
+        iterator = held("failed")  # noqa: F841
         raise ValueError
 
-    def translate():
+    def fit():
+        iterator = held("taken out of the traceback")  # noqa: F841
+        fail()
+
+    def filtered():
         try:
-            fail()
+            fit()
+        except ValueError as failure:
+            raise failure.with_traceback(failure.__traceback__.tb_next.tb_next) from None
+
+    def translated():
+        try:
+            filtered()
         except ValueError:
             raise error from None
 
     with pytest.raises(SystemExit), explained_errors(False):
-        translate()
-    assert freed
+        translated()
+    assert set(freed) == {"failed", "taken out of the traceback"}
 
 
 @pytest.mark.parametrize("resume, how", [(True, ""), (False, ", without --noresume,")])

@@ -2,11 +2,13 @@
 
 import types
 
+import keras
 import pytest
 
 from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.experiment.networks import make_heavy_student
 from keras_cdd.experiment.static_cut import StaticCut
+from keras_cdd.layers import GatedBasicBlock
 from keras_cdd.models import gated_resnet
 from keras_cdd.models.gated_units import gated_units
 from keras_cdd.settings.config import CompressionConfig, Config, NetworkConfig, RunConfig, SurgeryConfig
@@ -54,6 +56,8 @@ def test_what_acts_on_indicators_gets_the_dense_ones_of_the_paper():
         {"compression": CompressionConfig(compression="lasso")},
         {"compression": CompressionConfig(gradient_reset_epoch=0.0)},
         {"surgery": SurgeryConfig(importance="norm")},
+        {"surgery": SurgeryConfig(importance_threshold=0.1)},
+        {"surgery": SurgeryConfig(cut="outputs")},
     ):
         assert Config(**settings).gated_indicator == "dense"
     asked = NetworkConfig(indicator="diagonal")
@@ -75,4 +79,15 @@ def test_gated_blocks_get_the_indicators_that_are_asked_for(indicator, tiny_back
     else:
         with pytest.raises(UserError, match=f"another kind at stage1_block1/conv1 than --indicator={kind}"):
             student(other, indicator)
-    assert len(gated_units(student(other, indicator, student_init="random"))) == 2
+    fresh = student(other, indicator, student_init="random")
+    assert [unit.indicator.kernel.shape for unit in gated_units(fresh).values()] == shapes
+
+
+def test_a_student_that_starts_with_both_kinds_is_refused():
+    image = keras.Input((8, 8, 3))
+    x = GatedBasicBlock(4, name="a")(image)
+    x = GatedBasicBlock(4, indicator="diagonal", name="b")(x)
+    embedding = keras.layers.Dense(2, name="embedding")(keras.layers.GlobalAveragePooling2D(name="features")(x))
+    mixed = keras.Model(image, {"embedding": embedding})
+    with pytest.raises(UserError, match="another kind at b/conv1 than --indicator=dense"):
+        student(mixed, "none")
