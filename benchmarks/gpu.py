@@ -13,6 +13,8 @@ works.
 import argparse
 import time
 
+# Before TensorFlow, whose oneDNN kernels it switches on.
+import keras_cdd  # noqa: F401  # isort: skip
 import keras
 import tensorflow as tf
 

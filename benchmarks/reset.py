@@ -8,6 +8,8 @@ vectors.
 
 import argparse
 
+# Before TensorFlow, whose oneDNN kernels it switches on.
+import keras_cdd  # noqa: F401  # isort: skip
 import tensorflow as tf
 
 from benchmarks.turns import in_turns, table

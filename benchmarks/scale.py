@@ -14,6 +14,8 @@ import resource
 import tempfile
 import zipfile
 
+# Before TensorFlow, whose oneDNN kernels it switches on.
+import keras_cdd  # noqa: F401  # isort: skip
 import keras
 import numpy as np
 import tensorflow as tf

@@ -10,6 +10,8 @@ import argparse
 import statistics
 import time
 
+# Before TensorFlow, whose oneDNN kernels it switches on.
+import keras_cdd  # noqa: F401  # isort: skip
 import keras
 import tensorflow as tf
 

@@ -22,7 +22,7 @@ from keras_cdd.experiment.plain_loop import NO_LOSSES
 from keras_cdd.run_folder.checkpoint import load_checkpoint, save_checkpoint
 from keras_cdd.run_folder.workdir import Workdir
 
-SURGERIES, CHECKPOINTS, SEARCHES, FITS = 200, 2000, 100_000, 40
+SURGERIES, CHECKPOINTS, SEARCHES, FITS = 200, 2000, 100_000, 24
 
 
 class Growth:
@@ -98,7 +98,7 @@ def test_surgeries(tmp_path, tally):
     x = keras.layers.Conv2D(SURGERIES + 8, 3, use_bias=False)(image)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
     model = keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
-    optimizer, growth = keras.optimizers.Adam(), Growth(tmp_path, SURGERIES)
+    optimizer, growth = keras.optimizers.SGD(1e-3, momentum=0.9), Growth(tmp_path, SURGERIES)
     optimizer.build(model.trainable_variables)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     own = {"task": (1.0, lambda labels, outputs, _: loss(labels, outputs))}
@@ -133,7 +133,9 @@ def memory_of_a_fit(batches, folder):
         image = keras.Input((8, 8, 3))
         x = keras.layers.ReLU()(keras.layers.BatchNormalization()(keras.layers.Conv2D(100, 3)(image)))
         model = keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
-        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        optimizer = keras.optimizers.SGD(1e-3, momentum=0.9)
+        optimizer.build(model.trainable_variables)
+        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         model.fit(batches, steps_per_epoch=2, shuffle=False, verbose=0)
         growth.measure()
     return growth.slope()
