@@ -119,9 +119,9 @@ def test_surgeries(tmp_path, tally):
     del distiller
     gc.collect()
     assert not [kept for kept in models if kept() is not None]
-    # TensorFlow keeps the graph of every custom gradient that it has traced.
+    # TensorFlow keeps the graph of every custom gradient that it has traced; here a step has more to trace.
     plain = memory_of_a_fit(batches, tmp_path)
-    said = growth.check(memory=plain * SURGERIES / 2)
+    said = growth.check(memory=1.5 * plain * SURGERIES / 2)
     said += f"; Keras' own compile and fit: {1000 * plain:.0f} MiB more a 1,000"
     tally("long: surgeries, each with a new graph", SURGERIES, said)
 
