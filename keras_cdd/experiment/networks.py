@@ -5,10 +5,9 @@ from keras_cdd.experiment.given_models import flat, load_student_model, with_tra
 from keras_cdd.experiment.pca_head import start_by_pca
 from keras_cdd.experiment.weight_paths import weights_by_layer
 from keras_cdd.layers.embedding_head import is_in_head
-from keras_cdd.layers.indicator_kinds import INDICATOR_KINDS
 from keras_cdd.models import gate_model, gated_resnet, load_pretrained, retrieval_model, with_indicators
 from keras_cdd.models.backbones import STOCK_BACKBONES
-from keras_cdd.models.gated_units import gated_blocks, gated_units
+from keras_cdd.models.gated_units import gated_blocks
 from keras_cdd.models.pretrained.imagenet import imagenet_weights
 from keras_cdd.models.pretrained.same_names import steady_names
 from keras_cdd.models.pretrained.weights import file_weights
@@ -115,18 +114,17 @@ def _indicator_kind(config, source):
     Raises:
         UserError: if it starts with indicators of another kind than `--indicator`, or of both.
     """
-    units = {} if config.run.student_init == "random" else gated_units(source)
-    wanted = config.network.indicator
-    for site, unit in units.items():
-        (kind,) = [name for name, made in INDICATOR_KINDS.items() if isinstance(unit.indicator, made)]
-        if wanted == "none":
-            wanted = kind
-        if kind != wanted:
-            raise UserError(
-                f"The student starts with indicators of another kind at {site} than --indicator={wanted}; give the "
-                "kind that they are of, or a network without indicators, such as a teacher.keras."
-            )
-    return config.gated_indicator if wanted == "none" else wanted
+    blocks = [] if config.run.student_init == "random" else gated_blocks(source)
+    kinds = {site: block.indicator for block in blocks for site in block.gated_units}
+    is_asked = config.network.indicator != "none" or not kinds
+    wanted = config.gated_indicator if is_asked else next(iter(kinds.values()))
+    others = [site for site, kind in kinds.items() if kind != wanted]
+    if others:
+        raise UserError(
+            f"The student starts with indicators of another kind at {others[0]} than --indicator={wanted}; give the "
+            "kind that they are of, or a network without indicators, such as a teacher.keras."
+        )
+    return wanted
 
 
 def make_heavy_student(config, dataset, teacher, sample=None):

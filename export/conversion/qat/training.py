@@ -161,8 +161,6 @@ def train(quantized, batches, steps):
     # smaller than the others. The square of the default epsilon underflows to 0, so that a channel that is never active
     # would give steps of NaN.
     optimizer = tf_keras.optimizers.Adafactor(rate, epsilon_1=1e-14, epsilon_2=1e-5, relative_step=False)
-    # An optimizer that is built while a step is traced makes TensorFlow trace it twice.
-    optimizer.build(quantized.trainable_variables)
     quantized.compile(optimizer, loss=distillation_loss)
     quantized.fit(batches.prefetch(2), steps_per_epoch=steps, verbose=2)
 
