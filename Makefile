@@ -3,7 +3,7 @@
 # make test: the tests, after make lint. make test-applications: surgery on a dozen networks of keras.applications.
 # make test-reliability: kills, damaged files, full disks and long runs, with a table of what happened; 15 minutes.
 # make benchmark: speeds beside what bounds them, as tables; TORCH_PYTHON= is an interpreter with torch. Ten minutes.
-# make lint: style, import contracts, types.
+# make lint: style, import contracts, types, known vulnerabilities.
 # make lock: requirements.lock, every package with its hashes, from requirements.txt.
 # make audit: known vulnerabilities of what is installed. make sbom: the bill of materials of a release.
 # make test-beam, make test-databases: embedding in Apache Beam, search in PostgreSQL and Qdrant; make their environments.
@@ -81,10 +81,16 @@ test-reliability: $(VENV)/.installed
 benchmark: $(VENV)/.installed
 	@$(RUN) -m benchmarks.speed $(if $(TORCH_PYTHON),--torch_python=$(TORCH_PYTHON)) $(BENCHMARK_FLAGS)
 
+# What pypi.org cannot tell, without a network above all, is said and passed over.
+AUDITED := build/audit.txt
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(wildcard $(PACKAGES))
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy
+	@mkdir -p build
+	$(AUDIT) >$(AUDITED) 2>&1 || grep -q requests.exceptions $(AUDITED) || { cat $(AUDITED); exit 1; }
+	@! grep -q "requests.exceptions\|could not be audited" $(AUDITED) || \
+	    echo "Of some packages pypi.org told no vulnerabilities: $(AUDITED)"
 
 # For every system and both versions of Python at once.
 LOCK := build/lock
@@ -94,9 +100,9 @@ lock: $(VENV)/.installed
 	$(VENV)/bin/uv add --quiet --no-sync --project $(LOCK) -r requirements.txt
 	$(VENV)/bin/uv export --quiet --project $(LOCK) --no-emit-project --no-header --no-annotate --output-file requirements.lock
 
-# Asks pypi.org, so it is no part of lint, which works without a network.
+AUDIT = $(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
 audit: $(VENV)/.installed
-	$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
+	$(AUDIT)
 
 sbom: $(VENV)/.installed
 	mkdir -p build

@@ -91,3 +91,27 @@ def test_photos_is_the_whole_way(make, tmp_path):
     assert len(steps) == len(order)
     assert all(part in step for part, step in zip(order, steps, strict=True)), done.stdout
     assert (ROOT / "keras_cdd/configs/grocery_lite0.flags").is_file()
+
+
+CVE = "Name Version ID Fix Versions\\nkeras 3.0.0 CVE-2026-1 3.1.0"
+
+
+@pytest.mark.parametrize(
+    "status, audited, passes, said",
+    [
+        (0, "No known vulnerabilities found", True, ""),
+        (1, CVE, False, "keras 3.0.0 CVE-2026-1 3.1.0"),
+        (1, "requests.exceptions.ConnectionError: no network", True, "pypi.org told no vulnerabilities"),
+        (0, "odd Dependency not found on PyPI and could not be audited", True, "pypi.org told no vulnerabilities"),
+    ],
+)
+def test_lint_ends_at_known_vulnerabilities_only(make, tmp_path, status, audited, passes, said):
+    tools = tmp_path / "venv/bin"
+    tools.mkdir(parents=True)
+    (tmp_path / "venv/.installed").touch()
+    for name in ("ruff", "lint-imports", "mypy", "pip-audit"):
+        (tools / name).write_text(STAND_IN.format(0))
+        (tools / name).chmod(0o755)
+    (tools / "pip-audit").write_text(f"#!/bin/sh\nprintf '{audited}\\n'\nexit {status}\n")
+    done = make([], f"AUDITED={tmp_path}/audit.txt", "lint")
+    assert (done.returncode == 0) == passes and said in done.stdout + done.stderr

@@ -25,9 +25,12 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 LARGEST_ENTRY = 1 << 28
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-# RuntimeError: encrypted, or compressed in an unknown way.
-_UNREADABLE_ENTRIES = (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+# RuntimeError: encrypted, of a later version, or compressed in an unknown way. ValueError: names that are no UTF-8.
+_ODD_ZIP = (RuntimeError, ValueError, struct.error)
+_UNREADABLE_ENTRIES = (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, *_ODD_ZIP)
 _OPEN_ZIPS = threading.local()
+# In each thread. A system allows a process about a thousand open files.
+_MOST_OPEN = 32
 # Small enough that intermediate results stay in the cache and need no new memory pages for every image.
 _ROWS_AT_ONCE = 128
 _SOURCES: dict[str, Callable[[str], np.ndarray]] = {}
@@ -103,17 +106,24 @@ def read_bytes(path):
 def open_zip(archive):
     """Opens an archive, or returns the one that this thread of this process has opened for this version of the file.
 
+    It stays open until this thread has used `_MOST_OPEN` others.
+
     Raises:
         OSError: if there is no such file or it cannot be read.
-        zipfile.BadZipFile: if it is no archive.
+        zipfile.BadZipFile: if it is no archive, or its directory cannot be read.
     """
     if "\0" in str(archive):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(archive))
     status = os.stat(archive)
     key = (os.getpid(), str(archive), status.st_mtime_ns, status.st_size)
     opened = _OPEN_ZIPS.__dict__.setdefault("archives", {})
-    if key not in opened:
-        opened[key] = zipfile.ZipFile(archive)
+    try:
+        # The latest is the last.
+        opened[key] = opened.pop(key, None) or zipfile.ZipFile(archive)
+    except _ODD_ZIP as error:
+        raise zipfile.BadZipFile(str(error)) from None
+    if len(opened) > _MOST_OPEN:
+        opened.pop(next(iter(opened))).close()
     return opened[key]
 
 

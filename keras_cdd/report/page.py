@@ -14,7 +14,7 @@ from keras_cdd.report.headline import COLUMNS, evaluated, headline, savings
 from keras_cdd.report.shortened import shortened
 from keras_cdd.run_folder import layout
 from keras_cdd.run_folder.reading import RunFiles
-from keras_cdd.run_folder.writing import write_text
+from keras_cdd.run_folder.writing import write_bytes, write_text
 from keras_cdd.settings.sections import DEFAULT_BACKBONE
 
 
@@ -41,7 +41,8 @@ def write_report(workdir):
         # A log with other names or values can fail anywhere.
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"The logs of run {run.path} are damaged ({reason}); --debug shows where.") from error
-    write_text(target, page)
+    # Names of files that are no UTF-8 get into the page as escapes.
+    write_bytes(target, page.encode(errors="backslashreplace"))
     return target
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from export.gallery.image_list import images_below
 from keras_cdd.data import image, load_dataset, read_image
+from keras_cdd.data.image import file_identity
 from keras_cdd.errors import MissingFileError, UserError
 
 COLOUR = (200, 100, 50)
@@ -196,6 +197,33 @@ def test_entries_that_cannot_be_unpacked_are_named(tmp_path, place):
     (tmp_path / "odd.zip").write_bytes(content)
     with pytest.raises(UserError, match=r"Archive entry .*odd\.zip!/cat/a\.png cannot be read .*; fetch the archive"):
         read_image(tmp_path / "odd.zip!/cat/a.png")
+
+
+@pytest.mark.parametrize("place, value", [(6, 255), (9, 8)], ids=["of a later version", "a name that is no UTF-8"])
+def test_a_directory_that_cannot_be_read_is_a_damaged_archive(tmp_path, place, value):
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as archive:
+        archive.writestr("cat/a.png", b"abc")
+    content = bytearray((tmp_path / "odd.zip").read_bytes())
+    start = content.index(b"PK\1\2")
+    content[start + place], content[start + 46] = value, 255
+    (tmp_path / "odd.zip").write_bytes(content)
+    with pytest.raises(UserError, match=r"Archive .*odd\.zip cannot be read .*; fetch it again"):
+        images_below(tmp_path / "odd.zip")
+    with pytest.raises(MissingFileError, match=r"its archive cannot be read"):
+        listed(tmp_path, "odd.zip!/cat/a.png,cat,1,train\n")
+    assert file_identity(tmp_path / "odd.zip!/cat/a.png") is None
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are counted on Linux")
+def test_many_archives_are_not_open_at_once(saved, tmp_path):
+    photo = saved("photo.png")
+    for number in range(100):
+        with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as archive:
+            archive.write(photo, f"{number}/a.png")
+    before = len(os.listdir("/proc/self/fd"))
+    photo.unlink()
+    assert all(shown(record.path) == ((20, 30), COLOUR) for record in images_below(tmp_path))
+    assert len(os.listdir("/proc/self/fd")) < before + 50
 
 
 def test_archives_in_archives_are_ignored(saved, tmp_path):

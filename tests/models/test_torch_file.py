@@ -1,5 +1,6 @@
 import collections
 import pathlib
+import tracemalloc
 
 import ml_dtypes
 import numpy as np
@@ -72,3 +73,14 @@ def test_what_is_no_file_of_pytorch_is_refused(tmp_path, content):
     (tmp_path / "weights.pt").write_bytes(content)
     with pytest.raises(UserError, match="cannot be read"):
         read_weights(tmp_path / "weights.pt")
+
+
+def test_a_pickle_may_not_ask_for_any_memory(tmp_path):
+    """A number of an object lets Python make a table as long as the number: here of half a GiB for ten bytes."""
+    (tmp_path / "weights.pt").write_bytes(b"\x80\x02Nr\xff\xff\xff\x01.")
+    tracemalloc.start()
+    with pytest.raises(UserError, match="cannot be read .*number 33554431 of an object"):
+        read_weights(tmp_path / "weights.pt")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1 << 24

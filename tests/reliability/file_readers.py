@@ -59,27 +59,28 @@ def manifest_folder(folder):
 
 def manifest(folder):
     place = manifest_folder(folder)
-    path = place / "manifest.json"
-    whole = path.read_bytes()
 
-    def read(seed):
-        rng = random.Random(seed)
-        odd = odd_json(json.loads(whole), rng).encode() if rng.random() < 0.5 else damaged(whole, rng)
-        path.write_bytes(odd)
+    def damage(whole, rng):
+        return odd_json(json.loads(whole), rng).encode() if rng.random() < 0.5 else damaged(whole, rng)
+
+    seeds, write = change(place / "manifest.json", damage)
+
+    def read(given):
+        write(given)
         found = read_manifest(place)
         assert not any(".." in found[part]["file"] for part in ("model", "gallery"))
 
-    return SEEDS, read
+    return seeds, read
 
 
 def gallery(folder):
     path = folder / "gallery.sqlite"
     seeds, write = change(path, damaged)
 
-    def read(seed):
+    def read(given):
         for left in folder.glob("gallery.sqlite-*"):
             left.unlink()
-        write(seed)
+        write(given)
         use(path)
 
     return seeds, read
@@ -142,11 +143,15 @@ def weights(folder):
     torch_files.plain(folder / "w.pt", state)
     whole = {path.name: path.read_bytes() for path in folder.glob("w.*")}
 
-    def read(seed):
-        rng = random.Random(seed)
-        name = rng.choice(sorted(whole))
-        damage = damaged_archive if name in ("w.npz", "w.pth") else damaged
-        (folder / name).write_bytes(damage(whole[name], rng))
+    def read(given):
+        if isinstance(given, bytes):
+            name = "w.pt"
+            (folder / name).write_bytes(given)
+        else:
+            rng = random.Random(given)
+            name = rng.choice(sorted(whole))
+            damage = damaged_archive if name in ("w.npz", "w.pth") else damaged
+            (folder / name).write_bytes(damage(whole[name], rng))
         read_weights(folder / name)
 
     return SEEDS, read

@@ -6,6 +6,7 @@ traceback and the input that hypothesis found to be the smallest; a hang ends it
 tests/data/run_0_1_0.
 """
 
+import contextlib
 import faulthandler
 import json
 import os
@@ -26,34 +27,50 @@ SECONDS = 60
 
 def fuzz(reader, count, runs):
     """The dict that is printed."""
-    counts = {"tried": 0, "used": 0, "refused": 0, "slowest": 0.0}
-    before = _mib()
+    with reading(reader, runs) as (inputs, tries):
+        given = hypothesis.given(inputs)(tries.once)
+        fast = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large]
+        hypothesis.settings(
+            max_examples=count, deadline=None, database=None, derandomize=True, suppress_health_check=fast
+        )(given)()
+    return tries.found()
 
-    def once(value):
-        faulthandler.dump_traceback_later(SECONDS, exit=True)
-        started = time.monotonic()
-        try:
-            read(value)
-            counts["used"] += 1
-        except UserError as error:
-            assert "\n" not in " ".join(str(error).split()) and str(error), error
-            counts["refused"] += 1
-        counts["tried"] += 1
-        counts["slowest"] = max(counts["slowest"], round(time.monotonic() - started, 2))
 
+@contextlib.contextmanager
+def reading(reader, runs):
+    """Enters a folder with the kept runs: the strategy of a reader, and its `Tries`."""
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(runs) as archive:
             archive.extractall(folder)
         os.chdir(folder)
         inputs, read = readers.READERS[reader](pathlib.Path(folder))
-        given = hypothesis.given(inputs)(once)
-        fast = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large]
-        hypothesis.settings(
-            max_examples=count, deadline=None, database=None, derandomize=True, suppress_health_check=fast
-        )(given)()
+        yield inputs, Tries(read)
         os.chdir("/")
-    faulthandler.cancel_dump_traceback_later()
-    return {**counts, "mib": round(_mib() - before)}
+
+
+class Tries:
+    """Gives inputs to a function and counts what it does."""
+
+    def __init__(self, read):
+        self.read = read
+        self.counts = {"tried": 0, "used": 0, "refused": 0, "slowest": 0.0}
+        self.before = _mib()
+
+    def once(self, value):
+        faulthandler.dump_traceback_later(SECONDS, exit=True)
+        started = time.monotonic()
+        try:
+            self.read(value)
+            self.counts["used"] += 1
+        except UserError as error:
+            assert "\n" not in " ".join(str(error).split()) and str(error), error
+            self.counts["refused"] += 1
+        self.counts["tried"] += 1
+        self.counts["slowest"] = max(self.counts["slowest"], round(time.monotonic() - started, 2))
+        faulthandler.cancel_dump_traceback_later()
+
+    def found(self):
+        return {**self.counts, "mib": round(_mib() - self.before)}
 
 
 def _mib():

@@ -125,8 +125,8 @@ def archive(folder):
     path = (folder / "all.zip").rename(folder / "tree/all.zip")
     seeds, write = change(path, damaged_archive)
 
-    def read(seed):
-        write(seed)
+    def read(given):
+        write(given)
         unreadable = 0
         for record in images_below(path):
             try:

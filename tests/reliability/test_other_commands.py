@@ -12,7 +12,7 @@ import zipfile
 import pytest
 
 from tests import forked
-from tests.reliability.disk import tree
+from tests.reliability.disk import Recorder, tree, write_tree
 from tests.reliability.full_disk import NEEDS_ROOM
 from tests.reliability.system_calls import require_watching, watched
 
@@ -172,3 +172,29 @@ def rows(path):
         return [file.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in ("images", "meta")]
     finally:
         file.close()
+
+
+KILLED = {name: COMMANDS[name] for name in ("report", "search", "android_assets")}
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_a_kill_or_a_power_cut_before_any_write(place, forks, tmp_path, tally, name):
+    """A file has its content of before or of after the command; a repeat ends as ever."""
+    command, recorder, before = ("-m", *KILLED[name]), Recorder(place), tree(place)
+    done = watched(forks, [place], recorder, *command, cwd=place)
+    assert not done.returncode, done.stderr
+    recorder.look()
+    after = tree(place)
+    assert after != before and before.keys() <= after.keys()
+    lefts = [
+        dict(left) for left in {tuple(sorted(left.items())) for left in [*recorder.kills, *sum(recorder.cuts, ())]}
+    ]
+    for left in lefts:
+        kept = {path for path in after if left.get(path) in (before.get(path), after[path])}
+        assert kept == after.keys(), after.keys() - kept
+    for left in lefts[:: max(1, len(lefts) // 4)]:
+        write_tree(left, tmp_path / "left")
+        done = forked.run(forks, *command, cwd=tmp_path / "left")
+        assert not done.returncode, done.stderr
+        assert tree(tmp_path / "left").keys() == after.keys()
+    tally(f"{name}: SIGKILL and power cut before each write", 3 * len(recorder.calls), "files of before or after it")

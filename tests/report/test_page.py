@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import os
 import re
 
 import pytest
@@ -78,6 +79,11 @@ def test_a_run_that_has_just_begun_has_a_page(tmp_path):
     (tmp_path / "flags.flags").write_text("--dataset=synthetic\n")
     page = Page(write_report(tmp_path))
     assert "no epoch is complete" in page.text and not page.all("svg")
+
+
+def test_a_folder_whose_name_is_no_utf8_has_a_page(running):
+    odd = running.rename(running.with_name(os.fsdecode(b"run\xff")))
+    assert r"run\udcff" in Page(write_report(odd)).text
 
 
 def test_a_run_of_a_single_epoch_without_surgery(running):

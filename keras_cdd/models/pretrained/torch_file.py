@@ -9,6 +9,7 @@ import dataclasses
 import math
 import pathlib
 import pickle
+import pickletools
 import zipfile
 from typing import IO, Any
 
@@ -97,7 +98,20 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, file: IO[bytes]):
         super().__init__(file)
+        self.file = file
         self.storages: dict[str, _Storage] = {}
+
+    def load(self) -> Any:
+        start = self.file.tell()
+        try:
+            for before, (opcode, number, _) in enumerate(pickletools.genops(self.file)):
+                # Objects are numbered as they come, and Python makes a table as long as the largest number.
+                if isinstance(number, int) and opcode.name.endswith("PUT") and number > before:
+                    raise pickle.UnpicklingError(f"it has number {number} of an object after {before} opcodes")
+        except ValueError as error:
+            raise pickle.UnpicklingError(f"it is no file of PyTorch: {error}") from None
+        self.file.seek(start)
+        return super().load()
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.KNOWN:
