@@ -39,10 +39,10 @@ def run_light(main, parser, saved=""):
     """
     if not any(argument.endswith(".keras") for argument in sys.argv[1:]):
         without_keras()
-    from keras_cdd.commands.errors import explained_errors
+    from keras_cdd.commands.errors import end_at_once, explained_errors
     from keras_cdd.commands.installed import as_called
 
     parser.description = as_called(parser.description)
     options = parser.parse_args()
-    with explained_errors(options.debug, lambda: saved):
+    with explained_errors(options.debug, lambda: saved, end_at_once):
         main(options)

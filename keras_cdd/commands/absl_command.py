@@ -5,7 +5,7 @@ import sys
 import tensorflow as tf
 from absl import app, flags, logging
 
-from keras_cdd.commands.errors import explained_errors
+from keras_cdd.commands.errors import end_at_once, explained_errors
 from keras_cdd.commands.installed import as_called, with_own_flagfiles
 from keras_cdd.quiet_start import quiet_start
 from keras_cdd.settings.flags import define_flags, help_text, parse_flags
@@ -26,7 +26,7 @@ def run_command(main, sections, hint=lambda: ""):
     about = sys.modules[main.__module__].__doc__
 
     def guarded(argv):
-        with explained_errors(flags.FLAGS.debug, hint):
+        with explained_errors(flags.FLAGS.debug, hint, end_at_once):
             return main(argv)
 
     with quiet_start():

@@ -36,7 +36,7 @@ REPORT = "This is a bug in keras_cdd: please report it in the project's issue tr
 
 
 @contextlib.contextmanager
-def explained_errors(debug, hint=lambda: ""):
+def explained_errors(debug, hint=lambda: "", leave=sys.exit):
     """Prints the error of a failing command on stderr and exits.
 
     A `UserError`, or an error of the machine (`MACHINE`), prints one line and exits with status 1. Ctrl-C and
@@ -47,15 +47,15 @@ def explained_errors(debug, hint=lambda: ""):
         debug: if True, exceptions other than Ctrl-C are raised, with their traceback.
         hint: function that returns a sentence, which follows "stopped." after Ctrl-C and SIGTERM, and an error of the
             machine. Default: none.
+        leave: function of the exit status, `end_at_once` for commands. Default: raises SystemExit.
     """
     try:
         with _stopped_by_signals():
             yield
     except KeyboardInterrupt as stop:
         print(f"stopped. {hint()}".rstrip(), file=sys.stderr)
-        _let_go(stop)
         by_signal = stop.args and isinstance(stop.args[0], int)
-        sys.exit(128 + (stop.args[0] if by_signal else signal.SIGINT))
+        leave(128 + (stop.args[0] if by_signal else signal.SIGINT))
     except Exception as error:
         if debug:
             raise
@@ -66,24 +66,20 @@ def explained_errors(debug, hint=lambda: ""):
         else:
             traceback.print_exc()
             print(REPORT, file=sys.stderr)
-        _let_go(error)
-        sys.exit(1)
+        leave(1)
 
 
-def _let_go(error):
-    """Frees what the failed functions held; the error would keep it until Python ends.
+def end_at_once(status):
+    """Ends the process of a stopped or failed command without what Python does at its end.
 
-    Iterators of `tf.data` are part of it: their threads call Python, which crashes while it ends. Keras takes the frame
-    that holds one out of the traceback; frames below still lead to it.
+    Threads of TensorFlow that call Python go on until the process ends: Python can neither stop them nor wait for them,
+    and crashes, or waits for ever, if one calls it while it ends.
     """
-    while error is not None:
-        for frame, _ in traceback.walk_tb(error.__traceback__):
-            while frame is not None:
-                # Those that go on are left as they are.
-                with contextlib.suppress(RuntimeError):
-                    frame.clear()
-                frame = frame.f_back
-        error = error.__context__
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever read it may be gone.
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(status)
 
 
 @contextlib.contextmanager

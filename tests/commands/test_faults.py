@@ -5,9 +5,7 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import types
-import weakref
 
 import pytest
 
@@ -67,39 +65,37 @@ def test_a_full_disk_names_what_is_saved(capsys):
     assert capsys.readouterr().err == f"error: [Errno {errno.ENOSPC}] it is full: 'x'; x has it.\n"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("no data"), RuntimeError("a bug")], ids=repr)
-def test_what_a_failed_function_held_is_free_before_the_interpreter_ends(error):
-    """Threads of an iterator of tf.data would otherwise call a Python that has ended."""
-    freed = []
+# Python waits for such a thread when it ends.
+ENDLESS = """
+import threading, time
+from keras_cdd.errors import UserError
 
-    def held(name):
-        iterator = threading.Event()
-        weakref.finalize(iterator, freed.append, name)
-        return iterator
+def main(*_):
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    print("printed")
+    raise {error}
+"""
+COMMANDS = {
+    "absl_command": """
+from keras_cdd.commands.absl_command import run_command
+from keras_cdd.report.__main__ import ReportFlags
+run_command(main, {"report": ReportFlags})
+""",
+    "plain_command": """
+from export.plain_command import CommandParser, run_light
+run_light(main, CommandParser("A command."))
+""",
+}
 
-    def fail():
-        iterator = held("failed")  # noqa: F841
-        raise ValueError
 
-    def fit():
-        iterator = held("taken out of the traceback")  # noqa: F841
-        fail()
-
-    def filtered():
-        try:
-            fit()
-        except ValueError as failure:
-            raise failure.with_traceback(failure.__traceback__.tb_next.tb_next) from None
-
-    def translated():
-        try:
-            filtered()
-        except ValueError:
-            raise error from None
-
-    with pytest.raises(SystemExit), explained_errors(False):
-        translated()
-    assert set(freed) == {"failed", "taken out of the traceback"}
+@pytest.mark.parametrize("kind", COMMANDS)
+@pytest.mark.parametrize(
+    "error, status, said",
+    [("KeyboardInterrupt()", 130, "stopped."), ("UserError('no data')", 1, "no data"), ("KeyError('a')", 1, REPORT)],
+)
+def test_a_stopped_or_failed_command_ends_whatever_its_threads_do(run_python, kind, error, status, said):
+    done = run_python("-c", ENDLESS.format(error=error) + COMMANDS[kind])
+    assert done.returncode == status and done.stdout == "printed\n" and said in done.stderr
 
 
 @pytest.mark.parametrize("resume, how", [(True, ""), (False, ", without --noresume,")])
@@ -122,6 +118,7 @@ def test_a_stopped_run_says_what_is_saved(capsys, monkeypatch, tmp_path, resume,
     monkeypatch.setattr(absl_command, "define_flags", lambda sections: None)
     monkeypatch.setattr(absl_command.flags, "FLAGS", values)
     monkeypatch.setattr(absl_command.app, "run", lambda main, flags_parser: main([]))
+    monkeypatch.setattr(absl_command, "end_at_once", sys.exit)
     monkeypatch.setattr(train, "main", interrupted)
     with pytest.raises(SystemExit):
         train.run()
