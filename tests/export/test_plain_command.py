@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from export.plain_command import CommandParser, run_light
+from keras_cdd.commands import errors
 from keras_cdd.errors import MissingFileError, UserError
 
 
@@ -16,6 +17,8 @@ def parser():
 
 
 def run(monkeypatch, main, *flags, saved=""):
+    """A failing command would end this process."""
+    monkeypatch.setattr(errors, "end_at_once", sys.exit)
     monkeypatch.setattr(sys, "argv", ["double", *flags])
     run_light(main, parser(), saved)
 
