@@ -32,7 +32,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def run_light(main, parser, saved=""):
-    """Runs `main(options)`; errors are reported by `keras_cdd.commands.errors.explained_errors`.
+    """Runs `main(options)`; `keras_cdd.commands.errors.explained_errors` reports errors and ends the process.
 
     What is `saved`, a sentence, is said when the command is stopped, or by an error of the machine; nothing by default.
     Keras is blocked unless an argument names a `.keras` file.

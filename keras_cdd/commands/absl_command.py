@@ -14,8 +14,8 @@ from keras_cdd.settings.flags import define_flags, help_text, parse_flags
 def run_command(main, sections, hint=lambda: ""):
     """Runs `main(argv)` under absl; `explained_errors` reports its errors.
 
-    A flag syntax error prints absl's message and exits with status 2. `--debug` shows tracebacks. `--help` prints the
-    docstring of main's module and all flags.
+    A stopped or failed command ends the process. A flag syntax error prints absl's message and exits with status 2.
+    `--debug` shows tracebacks. `--help` prints the docstring of main's module and all flags.
 
     Args:
         main: function of the command-line arguments.

@@ -53,20 +53,28 @@ def explained_errors(debug, hint=lambda: "", leave=sys.exit):
         with _stopped_by_signals():
             yield
     except KeyboardInterrupt as stop:
-        print(f"stopped. {hint()}".rstrip(), file=sys.stderr)
         by_signal = stop.args and isinstance(stop.args[0], int)
-        leave(128 + (stop.args[0] if by_signal else signal.SIGINT))
+        try:
+            print(f"stopped. {hint()}".rstrip(), file=sys.stderr)
+        finally:
+            leave(128 + (stop.args[0] if by_signal else signal.SIGINT))
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, UserError):
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        elif said := _of_the_machine(error):
-            print(f"error: {'; '.join(filter(None, (said, hint())))}", file=sys.stderr)
-        else:
-            traceback.print_exc()
-            print(REPORT, file=sys.stderr)
-        leave(1)
+        try:
+            _explain(error, hint)
+        finally:
+            leave(1)
+
+
+def _explain(error, hint):
+    if isinstance(error, UserError):
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    elif said := _of_the_machine(error):
+        print(f"error: {'; '.join(filter(None, (said, hint())))}", file=sys.stderr)
+    else:
+        traceback.print_exc()
+        print(REPORT, file=sys.stderr)
 
 
 def end_at_once(status):
@@ -75,9 +83,9 @@ def end_at_once(status):
     Threads of TensorFlow that call Python go on until the process ends: Python can neither stop them nor wait for them,
     and crashes, or waits for ever, if one calls it while it ends.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # Whoever read it may be gone.
-        with contextlib.suppress(OSError):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        # It may be closed, or whoever read it gone.
+        with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
 

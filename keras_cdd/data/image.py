@@ -18,6 +18,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from keras_cdd.errors import MissingFileError, UserError
 
+try:
+    import resource
+
+    MOST_FILES = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 512)
+except ImportError:  # Windows
+    MOST_FILES = 512
+
 ZIP_MARK = "!/"
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
@@ -29,8 +36,8 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.D
 _ODD_ZIP = (RuntimeError, ValueError, struct.error)
 _UNREADABLE_ENTRIES = (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, *_ODD_ZIP)
 _OPEN_ZIPS = threading.local()
-# In each thread. A system allows a process about a thousand open files.
-_MOST_OPEN = 32
+# In each thread: all threads together may have a quarter of the files that a process may open, often 1,024.
+_MOST_OPEN = max(4, MOST_FILES // 4 // (os.cpu_count() or 1))
 # Small enough that intermediate results stay in the cache and need no new memory pages for every image.
 _ROWS_AT_ONCE = 128
 _SOURCES: dict[str, Callable[[str], np.ndarray]] = {}

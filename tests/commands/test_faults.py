@@ -71,8 +71,8 @@ import threading, time
 from keras_cdd.errors import UserError
 
 def main(*_):
-    threading.Thread(target=time.sleep, args=(600,)).start()
-    print("printed")
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+    print("printed", flush=True)
     raise {error}
 """
 COMMANDS = {
@@ -96,6 +96,14 @@ run_light(main, CommandParser("A command."))
 def test_a_stopped_or_failed_command_ends_whatever_its_threads_do(run_python, kind, error, status, said):
     done = run_python("-c", ENDLESS.format(error=error) + COMMANDS[kind])
     assert done.returncode == status and done.stdout == "printed\n" and said in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "2> >(exec 0<&-)"])
+def test_it_ends_even_if_nobody_hears_it(closed):
+    code = ENDLESS.format(error="KeyboardInterrupt()").replace('    print("printed", flush=True)\n', "")
+    code += COMMANDS["plain_command"]
+    command = ["bash", "-c", f'"$1" -c "$2" {closed}', "bash", sys.executable, code]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 130
 
 
 @pytest.mark.parametrize("resume, how", [(True, ""), (False, ", without --noresume,")])

@@ -21,7 +21,7 @@ from keras_cdd.layers import GatedBasicBlock
 from keras_cdd.models import BACKBONES
 from keras_cdd.report import LiveReport
 from keras_cdd.settings.config import *
-from keras_cdd.commands.errors import explained_errors
+from keras_cdd.commands.errors import end_at_once, explained_errors
 
 BACKBONES["one_block"] = (GatedBasicBlock, (0, 1))
 # Pictures take as long as so short a run.
@@ -59,7 +59,7 @@ config = Config(
     surgery=SurgeryConfig(target_macs=0.6, num_cuts=2, cut_start=1.0, cut_end=3.0, pad_channels=1),
     run=RunConfig(workdir, teacher=teacher),
 )
-with explained_errors(False):
+with explained_errors(False, leave=end_at_once):
     run_experiment(config, "--seed=0")
 """
 TEACHER = """

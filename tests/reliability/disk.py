@@ -95,3 +95,8 @@ def write_tree(content, folder):
         else:
             with open(f"{folder}/{path}", "wb") as file:
                 file.write(data)
+
+
+def distinct(trees):
+    """The different ones of trees, in their order."""
+    return list({tuple(sorted(content.items())): content for content in trees}.values())

@@ -1,15 +1,19 @@
 """Gives a parser the bytes that atheris (libFuzzer) leads to new branches of it: `... READER COUNT RUNS`.
 
-It starts with whole files, and keeps what reaches code that nothing reached before. Prints what `fuzzing` prints.
+It starts with whole files, and keeps what reaches code that nothing reached before. Prints what `fuzzing` prints, and
+how many inputs it `kept`. An input at which the parser fails is left in TMPDIR.
 """
 
 import json
 import os
 import pathlib
 import sys
+import tempfile
 
 import atheris
 
+# What is loaded already is not watched.
+assert "keras_cdd" not in sys.modules
 with atheris.instrument_imports(include=["keras_cdd", "export"]):
     from tests.reliability import fuzzing
 
@@ -36,11 +40,13 @@ def fuzz(reader, count, runs):
         def once(content):
             tries.once(content)
             if tries.counts["tried"] == count:
-                print(json.dumps(tries.found()), flush=True)
+                kept = len(list(corpus.iterdir())) - len(whole)
+                print(json.dumps(tries.found() | {"kept": kept}), flush=True)
                 os._exit(0)
 
         longest = 2 * max(map(len, whole))
-        atheris.Setup([sys.argv[0], "-seed=1", f"-max_len={longest}", "-rss_limit_mb=4096", str(corpus)], once)
+        failed = f"-artifact_prefix={tempfile.gettempdir()}/"
+        atheris.Setup([sys.argv[0], "-seed=1", f"-max_len={longest}", "-rss_limit_mb=4096", failed, str(corpus)], once)
         atheris.Fuzz()
 
 

@@ -5,7 +5,10 @@ Each reader runs in a process of its own, since native code may crash; see `test
 
 import importlib.util
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -43,25 +46,20 @@ def test_every_reader_has_its_inputs():
     assert COUNTS.keys() == READERS.keys() and sum(COUNTS.values()) > 10_000
 
 
-@pytest.fixture
-def fuzzed(run_python):
-    """`fuzzed(module, reader, count)` is what the module printed, a dict."""
-
-    def run(module, reader, count):
-        done = run_python("-m", f"tests.reliability.{module}", reader, str(count), str(RUNS))
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-5000:]
-        found = json.loads(done.stdout.splitlines()[-1])
-        assert found["mib"] < 1024 and found["slowest"] < 30
-        # Hypothesis may run out of different inputs.
-        assert found["tried"] >= 0.9 * count and found["refused"] > 0.1 * found["tried"] and found["used"]
-        return found
-
-    return run
+def checked(done, count):
+    """The dict that a process of `fuzzing` or `guided_fuzzing` printed."""
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-5000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["mib"] < 1024 and found["slowest"] < 30
+    # Hypothesis may run out of different inputs.
+    assert found["tried"] >= 0.9 * count and found["refused"] > 0.1 * found["tried"] and found["used"]
+    return found
 
 
 @pytest.mark.parametrize("reader", COUNTS)
-def test_inputs_are_used_or_refused(fuzzed, tally, reader):
-    found = fuzzed("fuzzing", reader, COUNTS[reader])
+def test_inputs_are_used_or_refused(run_python, tally, reader):
+    count = COUNTS[reader]
+    found = checked(run_python("-m", "tests.reliability.fuzzing", reader, str(count), str(RUNS)), count)
     how = " (a file that may crash the interpreter is tried in a process of its own)" if "tflite" in reader else ""
     outcome = f"{found['used']:,} used, {found['refused']:,} refused in one line{how}; at most {found['mib']} MiB"
     tally(f"fuzz: {reader}", found["tried"], outcome)
@@ -69,7 +67,12 @@ def test_inputs_are_used_or_refused(fuzzed, tally, reader):
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
 @pytest.mark.parametrize("reader", GUIDED)
-def test_inputs_that_reach_new_code_are_used_or_refused(fuzzed, tally, reader):
-    found = fuzzed("guided_fuzzing", reader, GUIDED[reader])
+def test_inputs_that_reach_new_code_are_used_or_refused(tmp_path, tally, reader):
+    count = GUIDED[reader]
+    # Not a fork of a process that has the parsers loaded.
+    command = [sys.executable, "-m", "tests.reliability.guided_fuzzing", reader, str(count), str(RUNS)]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    found = checked(subprocess.run(command, env=environment, capture_output=True, text=True, check=False), count)
+    assert found["kept"] > 1
     outcome = f"{found['used']:,} used, {found['refused']:,} refused in one line; at most {found['mib']} MiB"
-    tally(f"fuzz led by coverage: {reader}", found["tried"], outcome)
+    tally(f"fuzz led by coverage: {reader}", found["tried"], f"{found['kept']} reached new code; {outcome}")

@@ -17,7 +17,7 @@ from export.conversion.quantize import to_tflite
 from export.gallery.gallery import Gallery
 from keras_cdd.errors import UserError
 from tests.export.conftest import tiny_network
-from tests.reliability.disk import Recorder, write_tree
+from tests.reliability.disk import Recorder, distinct, write_tree
 from tests.reliability.full_disk import full_at_every_call
 from tests.reliability.system_calls import require_watching, watched
 
@@ -116,10 +116,6 @@ def assert_repeated(place, left, folder):
     assert content(folder / "g.sqlite") == content(place / "built" / "g.sqlite")
     assert [path.name for path in folder.iterdir()] == ["g.sqlite"]
     return found
-
-
-def distinct(trees):
-    return list({tuple(sorted(left.items())): left for left in trees}.values())
 
 
 def test_a_kill_before_any_write_of_a_build(place, recorded, tmp_path, tally):

@@ -12,7 +12,7 @@ import zipfile
 import pytest
 
 from tests import forked
-from tests.reliability.disk import Recorder, tree, write_tree
+from tests.reliability.disk import Recorder, distinct, tree, write_tree
 from tests.reliability.full_disk import NEEDS_ROOM
 from tests.reliability.system_calls import require_watching, watched
 
@@ -186,9 +186,7 @@ def test_a_kill_or_a_power_cut_before_any_write(place, forks, tmp_path, tally, n
     recorder.look()
     after = tree(place)
     assert after != before and before.keys() <= after.keys()
-    lefts = [
-        dict(left) for left in {tuple(sorted(left.items())) for left in [*recorder.kills, *sum(recorder.cuts, ())]}
-    ]
+    lefts = distinct([*recorder.kills, *(left for cuts in recorder.cuts for left in cuts)])
     for left in lefts:
         kept = {path for path in after if left.get(path) in (before.get(path), after[path])}
         assert kept == after.keys(), after.keys() - kept
@@ -196,5 +194,5 @@ def test_a_kill_or_a_power_cut_before_any_write(place, forks, tmp_path, tally, n
         write_tree(left, tmp_path / "left")
         done = forked.run(forks, *command, cwd=tmp_path / "left")
         assert not done.returncode, done.stderr
-        assert tree(tmp_path / "left").keys() == after.keys()
+        assert tree(tmp_path / "left") == after
     tally(f"{name}: SIGKILL and power cut before each write", 3 * len(recorder.calls), "files of before or after it")
