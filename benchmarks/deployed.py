@@ -2,9 +2,10 @@
 
 `python -m benchmarks.deployed --workdir=runs/x` compares the teacher in float32 with every model_*.tflite that
 `export.to_tflite` wrote to this folder. `python -m benchmarks.deployed --geometry` builds a ResNet-50 for 224x224
-pixels with random weights, removes 65 % of its MACs in groups of `--round_to` channels (as this flag does in training;
-integer kernels compute in such groups), and compares the int8 student with the float32 teacher. It also prints the sum
-of the measured times of the student's layers, which `--target_ms` limits, beside the least time of the whole file.
+pixels with random weights, removes MACs down to `--target_macs` in groups of `--round_to` channels (as these flags do in
+training; integer kernels compute in such groups), the same fraction everywhere, with `--residual` of the widths of the
+stages, too, and compares the int8 student with the float32 teacher. It also prints the sum of the measured times of the
+student's layers, which `--target_ms` limits, beside the least time of the whole file.
 """
 
 import dataclasses
@@ -22,7 +23,6 @@ from keras_cdd.errors import MissingFileError, UserError
 from keras_cdd.settings.option import option
 
 GEOMETRY = {"backbone": "resnet50", "width": 64, "image_size": (224, 224)}
-KEPT_MACS = 0.35
 # Without one of these, a processor multiplies 8-bit integers no faster than floats.
 DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
@@ -33,7 +33,9 @@ class BenchmarkFlags:
 
     workdir: str | None = option(None, "Folder of a finished run with exported files.")
     geometry: bool = option(False, "Instead of --workdir: a ResNet-50 for 224x224 pixels with random weights.")
+    target_macs: float = option(0.35, "For --geometry: fraction of the MACs to keep.")
     round_to: int = option(32, "For --geometry: channel counts are multiples of this.")
+    residual: bool = option(False, "For --geometry: remove channels that additions join, too.")
     data_dir: str | None = option(None, "Folder of the run's data set, if it has moved.")
     csv: str | None = option(None, "The run's CSV file, if it has moved.")
     rounds: int = option(30, "How often every file is run; the files take turns.")
@@ -57,7 +59,7 @@ def main(_):
         )
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        rows = geometry_rows(folder, values.round_to) if values.geometry else run_rows(values, folder)
+        rows = geometry_rows(folder, values) if values.geometry else run_rows(values, folder)
         times = times_ms([row.path for row in rows], values.rounds)
         print(table(rows, [statistics.median(taken) for taken in times]))
         for row, taken in zip(rows, times, strict=True):
@@ -87,7 +89,7 @@ def run_rows(values, folder):
     return [Row("teacher float32", teacher, m_ap), *students]
 
 
-def geometry_rows(folder, round_to):
+def geometry_rows(folder, values):
     """Rows of a plain network in float32 and a slim one of the same geometry in float32 and int8."""
     import keras
     import numpy as np
@@ -98,8 +100,7 @@ def geometry_rows(folder, round_to):
 
     keras.utils.set_random_seed(0)
     teacher = keras_cdd.fuse(keras_cdd.gated_resnet(**GEOMETRY, indicators="none"))
-    slim = _slim(keras_cdd.gated_resnet(**GEOMETRY, indicators="both"), round_to)
-    student = keras_cdd.fuse(slim)
+    student = _slim(teacher, values)
     macs = [keras_cdd.count_macs(model) for model in (teacher, student)]
     print(f"MACs: teacher {macs[0]:,}, student {macs[1]:,} ({100 * (1 - macs[1] / macs[0]):.1f} % removed)")
     images = np.random.default_rng(0).integers(0, 256, (8, *GEOMETRY["image_size"], 3), np.uint8)
@@ -110,49 +111,33 @@ def geometry_rows(folder, round_to):
     }
     rows = []
     for name, content in contents.items():
-        layers_ms = _sum_of_layers(slim, name.split()[1]) if name.startswith("student") else None
+        layers_ms = _sum_of_layers(student, name.split()[1]) if name.startswith("student") else None
         rows.append(Row(name, folder / f"{name.replace(' ', '_')}.tflite", layers_ms=layers_ms))
         rows[-1].path.write_bytes(content())
     return rows
 
 
-def _slim(heavy, round_to):
+def _slim(teacher, values):
     """Removes about the same fraction of random channels from every site, so that the budget is met."""
     import numpy as np
 
     import keras_cdd
-    from keras_cdd.models.gated_units import indicator_kernels
 
     rng = np.random.default_rng(0)
-    widths = {site: kernel.shape[1] for site, kernel in indicator_kernels(heavy).items()}
-    importance = {site: (rng.permutation(width) + rng.random()) / width for site, width in widths.items()}
-
-    def plan(share):
-        return keras_cdd.plan_surgery(heavy, importance_threshold=share, round_to=round_to, importance=importance)
-
-    low, high = 0.0, 1.0
-    for _ in range(16):
-        share = (low + high) / 2
-        low, high = (share, high) if _kept_macs(heavy, plan(share)) > KEPT_MACS else (low, share)
-    keras_cdd.silence(heavy, plan(high))
-    return keras_cdd.rebuild(heavy, keras_cdd.plan_surgery(heavy))
+    widths = {name: site.channels for name, site in keras_cdd.sites(teacher, residual=values.residual).items()}
+    importance = {name: (rng.permutation(width) + rng.random()) / width for name, width in widths.items()}
+    budget = {"target_macs": values.target_macs, "round_to": values.round_to}
+    plan = keras_cdd.plan_surgery(teacher, **budget, importance=importance, residual=values.residual)
+    return keras_cdd.rebuild(teacher, plan)
 
 
-def _sum_of_layers(gated, precision):
+def _sum_of_layers(student, precision):
     """What `--target_ms` would limit."""
     from keras_cdd.evaluation.layer_latency import layers_ms
     from keras_cdd.models.cost import graph_costs
     from keras_cdd.models.graph import embedding_graph
 
-    return graph_costs(embedding_graph(gated), times=lambda layers: layers_ms(layers, precision)).total("ms")
-
-
-def _kept_macs(heavy, plan):
-    """The fraction of MACs that a plan keeps if whole filters are removed."""
-    from keras_cdd.models import cost_model
-
-    costs = cost_model(heavy)
-    return costs.macs(plan.kept_filters) / costs.macs(costs.full_widths)
+    return graph_costs(embedding_graph(student), times=lambda layers: layers_ms(layers, precision)).total("ms")
 
 
 def times_ms(paths, rounds):
