@@ -2,10 +2,11 @@
 
 `python -m benchmarks.deployed --workdir=runs/x` compares the teacher in float32 with every model_*.tflite that
 `export.to_tflite` wrote to this folder. `python -m benchmarks.deployed --geometry` builds a ResNet-50 for 224x224
-pixels with random weights, removes MACs down to `--target_macs` in groups of `--round_to` channels (as these flags do in
-training; integer kernels compute in such groups), the same fraction everywhere, with `--residual` of the widths of the
-stages, too, and compares the int8 student with the float32 teacher. It also prints the sum of the measured times of the
-student's layers, which `--target_ms` limits, beside the least time of the whole file.
+pixels with random weights, removes about the same fraction of channels everywhere, down to `--target_macs` and in
+groups of `--round_to` channels (as these flags do in training; integer kernels compute in such groups), with
+`--residual` from the widths of the stages, too, and compares the int8 student with the float32 teacher. It also prints
+the sum of the measured times of the student's layers, which `--target_ms` limits, beside the least time of the whole
+file.
 """
 
 import dataclasses
