@@ -2,7 +2,7 @@
 
 `python -m benchmarks.deployed --workdir=runs/x` compares the teacher in float32 with every model_*.tflite that
 `export.to_tflite` wrote to this folder. `python -m benchmarks.deployed --geometry` builds a ResNet-50 for 224x224
-pixels with random weights, removes about the same fraction of channels everywhere, down to `--target_macs` and in
+pixels with random weights, removes random channels, those that save most MACs first, down to `--target_macs` and in
 groups of `--round_to` channels (as these flags do in training; integer kernels compute in such groups), with
 `--residual` from the widths of the stages, too, and compares the int8 student with the float32 teacher. It also prints
 the sum of the measured times of the student's layers, which `--target_ms` limits, beside the least time of the whole
@@ -58,6 +58,8 @@ def main(_):
         raise UserError(
             "Give either --workdir of a finished run or --geometry, and --rounds and --round_to of at least 1."
         )
+    if not 0 < values.target_macs <= 1:
+        raise UserError(f"--target_macs must be above 0 and at most 1. Received: {values.target_macs}")
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         rows = geometry_rows(folder, values) if values.geometry else run_rows(values, folder)
@@ -119,7 +121,7 @@ def geometry_rows(folder, values):
 
 
 def _slim(teacher, values):
-    """Removes about the same fraction of random channels from every site, so that the budget is met."""
+    """Removes random channels to the budget; of equal ones, those that save most MACs."""
     import numpy as np
 
     import keras_cdd

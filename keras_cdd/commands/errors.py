@@ -47,7 +47,7 @@ def explained_errors(debug, hint=lambda: "", leave=sys.exit):
         debug: if True, exceptions other than Ctrl-C are raised, with their traceback.
         hint: function that returns a sentence, which follows "stopped." after Ctrl-C and SIGTERM, and an error of the
             machine. Default: none.
-        leave: function of the exit status, `end_at_once` for commands. Default: raises SystemExit.
+        leave: function of the exit status, `end_at_once` for the commands of users. Default: raises SystemExit.
     """
     try:
         with _stopped_by_signals():
@@ -55,7 +55,7 @@ def explained_errors(debug, hint=lambda: "", leave=sys.exit):
     except KeyboardInterrupt as stop:
         by_signal = stop.args and isinstance(stop.args[0], int)
         try:
-            print(f"stopped. {hint()}".rstrip(), file=sys.stderr)
+            print(f"stopped. {_of(hint)}".rstrip(), file=sys.stderr)
         finally:
             leave(128 + (stop.args[0] if by_signal else signal.SIGINT))
     except Exception as error:
@@ -71,10 +71,18 @@ def _explain(error, hint):
     if isinstance(error, UserError):
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     elif said := _of_the_machine(error):
-        print(f"error: {'; '.join(filter(None, (said, hint())))}", file=sys.stderr)
+        print(f"error: {'; '.join(filter(None, (said, _of(hint))))}", file=sys.stderr)
     else:
         traceback.print_exc()
         print(REPORT, file=sys.stderr)
+
+
+def _of(hint):
+    """The hint, which is no reason to say nothing of an error."""
+    try:
+        return hint()
+    except Exception:
+        return ""
 
 
 def end_at_once(status):
@@ -83,11 +91,13 @@ def end_at_once(status):
     Threads of TensorFlow that call Python go on until the process ends: Python can neither stop them nor wait for them,
     and crashes, or waits for ever, if one calls it while it ends.
     """
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        # It may be closed, or whoever read it gone.
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(status)
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            # It may be closed, or whoever read it gone.
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+    finally:
+        os._exit(status)
 
 
 @contextlib.contextmanager

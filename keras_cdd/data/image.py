@@ -36,8 +36,8 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.D
 _ODD_ZIP = (RuntimeError, ValueError, struct.error)
 _UNREADABLE_ENTRIES = (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, *_ODD_ZIP)
 _OPEN_ZIPS = threading.local()
-# In each thread: all threads together may have a quarter of the files that a process may open, often 1,024.
-_MOST_OPEN = max(4, MOST_FILES // 4 // (os.cpu_count() or 1))
+# In each thread: those of a pool together may have a quarter of the files that a process may open, often 1,024.
+_MOST_OPEN = min(32, max(1, MOST_FILES // 4 // (os.cpu_count() or 1)))
 # Small enough that intermediate results stay in the cache and need no new memory pages for every image.
 _ROWS_AT_ONCE = 128
 _SOURCES: dict[str, Callable[[str], np.ndarray]] = {}
@@ -104,6 +104,8 @@ def read_bytes(path):
         return opened.read(entry)
     except (FileNotFoundError, KeyError):
         raise MissingFileError(f"There is no file {path}; check the path.") from None
+    except UserError:
+        raise
     except _UNREADABLE_ENTRIES as error:
         if not mark:
             raise

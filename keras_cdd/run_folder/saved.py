@@ -20,6 +20,6 @@ def saved_text(folder):
             try:
                 state = json.loads((folder / layout.CHECKPOINTS / checkpoint / "state.json").read_text())
                 return f"the {stage} after epoch {state['epoch']}"
-            except (OSError, ValueError):
+            except (OSError, ValueError, LookupError, TypeError):
                 continue
     return None

@@ -14,6 +14,7 @@ from keras_cdd.commands import absl_command
 from keras_cdd.commands.errors import REPORT, explained_errors
 from keras_cdd.commands.installed import require_packages
 from keras_cdd.errors import MissingFileError, UserError
+from keras_cdd.run_folder.saved import saved_text
 
 
 def fail(capsys, error, debug=False):
@@ -104,6 +105,22 @@ def test_it_ends_even_if_nobody_hears_it(closed):
     code += COMMANDS["plain_command"]
     command = ["bash", "-c", f'"$1" -c "$2" {closed}', "bash", sys.executable, code]
     assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 130
+
+
+@pytest.mark.parametrize(
+    "error, said", [(KeyboardInterrupt(), "stopped.\n"), (OSError(28, "full"), "error: [Errno 28] full\n")]
+)
+def test_a_hint_that_fails_hides_no_error(capsys, error, said):
+    with pytest.raises(SystemExit), explained_errors(False, lambda: 1 / 0):
+        raise error
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("state", ["[]", "{}", "3", "x"])
+def test_an_odd_checkpoint_is_not_counted_as_saved(tmp_path, state):
+    (tmp_path / "checkpoints/student").mkdir(parents=True)
+    (tmp_path / "checkpoints/student/state.json").write_text(state)
+    assert saved_text(tmp_path) is None
 
 
 @pytest.mark.parametrize("resume, how", [(True, ""), (False, ", without --noresume,")])
