@@ -32,8 +32,8 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 LARGEST_ENTRY = 1 << 28
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-# RuntimeError: encrypted, of a later version, or compressed in an unknown way. ValueError: names that are no UTF-8.
-_ODD_ZIP = (RuntimeError, ValueError, struct.error)
+# RuntimeError: encrypted, of a later version, or compressed in an unknown way. UnicodeDecodeError: by its names.
+_ODD_ZIP = (RuntimeError, UnicodeDecodeError, struct.error)
 _UNREADABLE_ENTRIES = (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, *_ODD_ZIP)
 _OPEN_ZIPS = threading.local()
 # In each thread: those of a pool together may have a quarter of the files that a process may open, often 1,024.
@@ -104,8 +104,6 @@ def read_bytes(path):
         return opened.read(entry)
     except (FileNotFoundError, KeyError):
         raise MissingFileError(f"There is no file {path}; check the path.") from None
-    except UserError:
-        raise
     except _UNREADABLE_ENTRIES as error:
         if not mark:
             raise
